@@ -1,0 +1,76 @@
+# Everything a person does here. `make` alone lists it.
+# Needs: Python 3.11 or newer with venv, make; node only for the official FHIR examples that the tests read.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+JOBS ?= 2
+PYTEST_ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+KNOWLEDGE := src/adjunct/knowledge/knowledge.json
+DATA := $(shell find src/adjunct/knowledge/data -type f 2>/dev/null)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format bench docs mutation lock clean
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(KNOWLEDGE) ## a guided example in the terminal; ends by itself
+	@$(BIN)/adjunct demo
+
+test: $(KNOWLEDGE) fhir-examples ## every test (HYPOTHESIS_PROFILE=thorough for more examples, PYTEST_ARGS=... for some)
+	$(BIN)/python -m pytest -n $(JOBS) $(if $(HYPOTHESIS_PROFILE),--hypothesis-profile=$(HYPOTHESIS_PROFILE)) $(PYTEST_ARGS)
+
+check: $(KNOWLEDGE) ## style, types, floors, knowledge, and that generated pages are up to date
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/adjunct knowledge check
+	$(BIN)/adjunct knowledge book --check
+
+format: $(READY) ## put the code into its standard form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(KNOWLEDGE) ## measure speed beside the strongest alternative that runs
+	$(BIN)/python bench/run.py
+
+docs: $(KNOWLEDGE) ## write the generated pages: rules, facts, claims, record
+	$(BIN)/adjunct knowledge book
+
+mutation: $(KNOWLEDGE) ## break the evaluator on purpose and see whether the tests notice (slow)
+	$(BIN)/mutmut run
+	$(BIN)/mutmut results
+
+lock: ## resolve the dependencies anew (needs uv)
+	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-header --upgrade --quiet --output-file requirements/dev.lock
+
+clean: ## remove what can be made again
+	rm -rf $(VENV) $(KNOWLEDGE) node_modules mutants .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+
+# --- how they come about -----------------------------------------------------------------------------------------------
+
+# Every byte comes from the lock; the package itself is built with the locked back end, without a download.
+$(READY): requirements/dev.lock pyproject.toml hatch_build.py
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: none was found." >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed: set PYTHON=... ($(PYTHON) is older)." >&2; exit 2; }
+	@echo "Preparing $(VENV) from requirements/dev.lock ..."
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(KNOWLEDGE): $(READY) src/adjunct/knowledge/compiled.py $(DATA)
+	@$(BIN)/python hatch_build.py
+
+.PHONY: fhir-examples
+fhir-examples: $(if $(wildcard package-lock.json),node_modules/.ready)
+
+node_modules/.ready: package-lock.json
+	npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@

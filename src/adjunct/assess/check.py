@@ -1,0 +1,164 @@
+"""A list of what somebody takes, checked: the same assessment with no treatment in question, and a word for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from adjunct.assess.lines import emergency_text, lines_for
+from adjunct.assess.result import Assessment, Finding, Gap
+from adjunct.assess.weigh import assess, checked
+from adjunct.base import AdjunctError, BadInput, Instant, Verdict, convert
+from adjunct.items import Item
+from adjunct.knowledge import Knowledge
+from adjunct.knowledge.load import NONE
+from adjunct.record import Record, from_items
+
+WORDS = ("nothing-found", "caution", "incomplete", "avoid", "contraindicated", "emergency")
+WORD_OF_ACTION = {
+    "emergency": "emergency",
+    "contraindicated": "contraindicated",
+    "avoid": "avoid",
+    "defer": "avoid",
+    "adjust": "caution",
+    "monitor": "caution",
+    "inform": "nothing-found",
+}
+
+
+def check_items(
+    texts: Sequence[str],
+    knowledge: Knowledge,
+    *,
+    conditions: Sequence[str] = (),
+    age: float | None = None,
+    country: str = "",
+    jurisdiction: str = "",
+    now: Instant,
+) -> Assessment:
+    """Read `texts` as people write them and say what matters when they are taken together."""
+    if not texts:
+        raise BadInput("nothing to check: name at least one medicine or substance")
+    place = country or jurisdiction.partition("-")[0]
+    record, items = from_items(
+        texts, knowledge, conditions=conditions, age_years=age, now=now, country=place, jurisdiction=jurisdiction
+    )
+    for number, item in enumerate(items):
+        _ask_about_amount(item, f"items[{number}]", place, knowledge)
+    result = assess(record, knowledge, treatment=NONE)
+    about_items = [_about_items_only(g, knowledge) for g in result.gaps]
+    gaps = sorted([*_item_gaps(items, knowledge), *about_items], key=lambda g: not g.blocks)
+    complete = not any(g.blocks for g in gaps)
+    word = max((_word(f) for f in result.findings), key=WORDS.index, default=WORDS[0])
+    if not complete:
+        word = max(word, "incomplete", key=WORDS.index)
+    return replace(
+        result,
+        verdict=word,
+        complete=complete,
+        gaps=tuple(gaps),
+        headline=_headline(word, result.findings, gaps, record, items, knowledge),
+        items=tuple(_shown(item) for item in items),
+    )
+
+
+def _word(finding: Finding) -> str:
+    return "emergency" if finding.verdict == Verdict.ESCALATE.name else WORD_OF_ACTION[finding.action]
+
+
+def _about_items_only(gap: Gap, knowledge: Knowledge) -> Gap:
+    """The list is what was asked about: a history nobody was asked for stays a question and holds nothing up."""
+    concept = knowledge.concepts.get(gap.fact)
+    of_items = concept is None or concept.kind == "substance" or concept.raw.get("of_items", False)
+    return gap if of_items else replace(gap, blocks=False)
+
+
+def _item_gaps(items: Sequence[Item], knowledge: Knowledge) -> list[Gap]:
+    found = []
+    for number, item in enumerate(items):
+        reference, texts = f"items[{number}]", knowledge.wording
+        near = ", ".join(item.candidates)
+        if item.match == "unknown":
+            ask = f"Is it one of: {near}?" if near else texts["unknown_item"]["keep_packet"]
+            why = texts["unknown_item"]["item"].replace("{text}", item.text)
+            found.append(Gap(fact=reference, why=why, ask=ask, blocks=True, reference=reference))
+        elif item.match == "ambiguous":
+            names = ", ".join(_name(c, knowledge) for c in item.candidates)
+            why = texts["ambiguous"]["item"].replace("{text}", item.text).replace("{candidates}", names)
+            kratom = set(item.candidates) & knowledge.sets.get("kratom", frozenset())
+            ask = f"Which product is it: {names}?" if kratom else f"Which is meant: {names}?"
+            found.append(Gap(fact=reference, why=why, ask=ask, blocks=True, reference=reference))
+    return found
+
+
+def _name(candidate: str, knowledge: Knowledge) -> str:
+    return " + ".join(knowledge.substances[part].name for part in candidate.split("+"))
+
+
+def _ask_about_amount(item: Item, reference: str, country: str, knowledge: Knowledge) -> None:
+    """An amount beyond anything plausible is first a question about a person, and only then bad input."""
+    dose = item.dose
+    if dose is None or dose.high is None or not dose.unit:
+        return
+    try:
+        grams = convert(dose.high, dose.unit, "g")
+    except AdjunctError:
+        return
+    named = [item.substance] if item.substance else list(item.candidates)
+    substances = [s for name in named for s in name.split("+")]
+    plant = all("herbal" in knowledge.substances[s].classes or "alcohol" in knowledge.substances[s].classes for s in substances)
+    limit = knowledge.number("dose.implausible.plant" if plant and substances else "dose.implausible.medicine")
+    own = [knowledge.facts[f"dose.ask.{s}"] for s in substances if f"dose.ask.{s}" in knowledge.facts]
+    if own:
+        limit = min(convert(knowledge.number(f.id), f.unit, "g") for f in own)
+    if grams > limit:
+        poison = [r for r in lines_for("poison", country, knowledge) if r["country_code"] == country]
+        raise BadInput(
+            knowledge.say(
+                knowledge.wording["dose"]["implausible"],
+                amount=item.text[: len("a medicine name and an amount, no more than this")],
+                poison=poison[0]["contact"] if poison else knowledge.wording["emergency"]["unknown_country_poison"],
+                emergency=emergency_text(country, knowledge),
+            ),
+            reference,
+        )
+
+
+def _shown(item: Item) -> dict[str, Any]:
+    dose = item.dose
+    return {
+        "text": item.text,
+        "match": item.match,
+        "substance": item.substance,
+        "candidates": list(item.candidates),
+        "dose": None
+        if dose is None
+        else {
+            "low": dose.low,
+            "high": dose.high,
+            "unit": dose.unit,
+            "per_day_low": dose.per_day_low,
+            "per_day_high": dose.per_day_high,
+        },
+        "status": item.status,
+        "read_as": item.read_as,
+        "notes": list(item.notes),
+    }
+
+
+def _headline(
+    word: str,
+    findings: Sequence[Finding],
+    gaps: Sequence[Gap],
+    record: Record,
+    items: Sequence[Item],
+    knowledge: Knowledge,
+) -> dict[str, str]:
+    texts = knowledge.wording["headline"]
+    lead = [f for f in findings if _word(f) == word]
+    names = "; ".join(dict.fromkeys(f.title for f in lead))
+    missing = "; ".join(g.ask for g in gaps if g.blocks)
+    words = {"checked": checked(record, knowledge), "names": names, "missing": missing}
+    prefix = texts["incomplete_prefix"] if missing and word != "incomplete" else ""
+    return {side: prefix + knowledge.say(texts["check"][word][side], **words) for side in ("says", "tell")}

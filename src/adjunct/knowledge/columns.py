@@ -1,0 +1,394 @@
+"""What the rule language means: a set of rules over the event table of one person or a million.
+
+A program is bound once to a phase. It answers every distinct atom concept by concept, then reduces all rules together,
+level by level, with minimum (and) and maximum (or) over int8 columns. The bedside and the registry run this same code.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from adjunct.base import FAR, MS_PER_DAY, NO, UNKNOWN, YES, Bools, Events, Floats, Int8s, Int64s
+from adjunct.knowledge.language import And, Atom, Expression, Not, Or, Vocabulary
+
+Ints = npt.NDArray[np.intp]
+Literal = tuple[int, bool]  # an atom's number, and whether it is negated
+
+
+@dataclass(frozen=True, slots=True)
+class Because:
+    """Why a rule came out as it did for one person: table rows that carried it, atoms that could not be answered."""
+
+    rows: tuple[int, ...]
+    open_atoms: tuple[Atom, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Slice:
+    """The rows of one concept: which people have any, and where each one's rows begin."""
+
+    rows: slice
+    bounds: Ints
+    people: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """For rows of one concept and one window: wholly inside, or at least touching it."""
+
+    inside: Bools
+    touches: Bools
+
+    def score(self, status: Int8s) -> Int8s:
+        """2 where a true row lies wholly inside, 1 where one may."""
+        sure = self.inside & (status == YES)
+        maybe = self.touches & (status != NO)
+        return maybe.astype(np.int8) + sure.astype(np.int8)
+
+
+class Program:
+    """Rules compiled for one phase."""
+
+    def __init__(self, expressions: Sequence[Expression], vocabulary: Vocabulary, phase: str) -> None:
+        self.vocabulary = vocabulary
+        self.phase = phase
+        self.expressions = tuple(expressions)
+        self.atoms: list[Atom] = []
+        self._number: dict[Atom, int] = {}
+        self._circuit = _Circuit()
+        self._outputs = np.array([self._circuit.add(self._normal(e, False)) for e in expressions], dtype=np.intp)
+        self._circuit.seal(len(self.atoms))
+        self._sets = self._members()
+        self._plan: dict[int, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
+        for number, atom in enumerate(self.atoms):
+            self._plan[vocabulary.concepts[atom.concept]][vocabulary.window(atom, phase)].append(number)
+        self._silent = np.array([vocabulary.concepts[a.concept] for a in self.atoms], dtype=np.intp)
+        self._groups = {
+            (concept, window): _Group(self, numbers)
+            for concept, windows in self._plan.items()
+            for window, numbers in windows.items()
+        }
+
+    def run(self, events: Events) -> Outcome:
+        """Every rule for every person in `events`."""
+        answers = self._when_silent(events.absent)
+        starts = events.starts
+        for concept, windows in self._plan.items():
+            first, last = int(starts[concept]), int(starts[concept + 1])
+            if first == last:
+                continue
+            part = _slice(events, first, last)
+            for window in windows:
+                self._groups[concept, window].answer(events, part, _window(events, part.rows, window), answers)
+        return Outcome(self, events, answers, self._circuit.reduce(answers)[self._outputs])
+
+    def _when_silent(self, absent: Int8s) -> Int8s:
+        """Each atom's answer for people of whom nothing is recorded."""
+        answers = absent[self._silent]
+        for number, atom in enumerate(self.atoms):
+            if atom.op in ("count", "load", "days_since"):
+                nothing = np.inf if atom.op == "days_since" else 0.0
+                known = _compare(np.array([nothing]), np.array([nothing]), atom)[0]
+                answers[number] = np.where(absent[self._silent[number]] == NO, known, UNKNOWN)
+        return answers
+
+    def _normal(self, expression: Expression, negated: bool) -> Expression | Literal:
+        """Push negation down to the atoms and number them."""
+        match expression:
+            case Atom():
+                number = self._number.setdefault(expression, len(self.atoms))
+                if number == len(self.atoms):
+                    self.atoms.append(expression)
+                return number, negated
+            case Not(part):
+                return self._normal(part, not negated)
+            case And(parts) | Or(parts):
+                inner = tuple(self._normal(p, negated) for p in parts)
+                return (And if isinstance(expression, And) != negated else Or)(inner)  # type: ignore[arg-type]
+
+    def _members(self) -> dict[str, Int8s]:
+        """Set membership as a Kleene column over codes; the last place answers for an unknown code."""
+        columns = {}
+        for name in {a.in_set for a in self.atoms if a.in_set}:
+            column = np.zeros(len(self.vocabulary.codes) + 1, dtype=np.int8)
+            column[list(self.vocabulary.sets[name])] = YES
+            column[-1] = UNKNOWN
+            columns[name] = column
+        return columns
+
+    def members(self, atom: Atom) -> Int8s:
+        if atom.in_set is None:
+            return np.full(len(self.vocabulary.codes) + 1, YES, dtype=np.int8)
+        return self._sets[atom.in_set]
+
+    def because(self, outcome: Outcome, rule: int, person: int) -> Because:
+        rows: dict[int, None] = {}
+        open_atoms: dict[Atom, None] = {}
+        self._explain(self.expressions[rule], outcome, person, int(outcome.truths[rule, person]), rows, open_atoms)
+        return Because(tuple(rows), tuple(open_atoms))
+
+    def _explain(
+        self,
+        expression: Expression,
+        outcome: Outcome,
+        person: int,
+        wanted: int,
+        rows: dict[int, None],
+        open_atoms: dict[Atom, None],
+    ) -> None:
+        """Follow the parts that came out as `wanted`; a conjunction that is open also shows what already holds."""
+        match expression:
+            case Atom():
+                for row in self._carrying(expression, outcome.events, person, wanted):
+                    rows[row] = None
+                if wanted == UNKNOWN:
+                    open_atoms[expression] = None
+            case Not(part):
+                self._explain(part, outcome, person, YES - wanted, rows, open_atoms)
+            case And(parts) | Or(parts):
+                for part in parts:
+                    truth = self._truth(part, outcome, person)
+                    holds = isinstance(expression, And) and wanted == UNKNOWN and truth == YES
+                    if truth == wanted or holds:
+                        self._explain(part, outcome, person, truth, rows, open_atoms)
+
+    def _truth(self, expression: Expression, outcome: Outcome, person: int) -> int:
+        match expression:
+            case Atom():
+                return int(outcome.answers[self._number[expression], person])
+            case Not(part):
+                return YES - self._truth(part, outcome, person)
+            case And(parts):
+                return min(self._truth(p, outcome, person) for p in parts)
+            case Or(parts):
+                return max(self._truth(p, outcome, person) for p in parts)
+
+    def _carrying(self, atom: Atom, events: Events, person: int, truth: int) -> list[int]:
+        """The rows of `person` on which an atom's answer rests."""
+        concept = self.vocabulary.concepts[atom.concept]
+        first, last = int(events.starts[concept]), int(events.starts[concept + 1])
+        offsets = np.flatnonzero(events.person[first:last] == person)
+        if not len(offsets):
+            return []
+        rows = slice(first + int(offsets[0]), first + int(offsets[-1]) + 1)
+        window = _window(events, rows, self.vocabulary.window(atom, self.phase))
+        if atom.op == "latest":
+            one = np.zeros(1, dtype=np.intp)
+            keep = _candidates(events, rows, one, window)[0]
+        else:
+            score = np.minimum(window.score(events.status[rows]), self.members(atom)[events.code[rows]])
+            keep = score >= (truth if truth else UNKNOWN)
+            if truth == NO and atom.op == "any":
+                keep = window.inside & (events.status[rows] == NO)
+        return [rows.start + int(i) for i in np.flatnonzero(keep)]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """`truths[rule, person]`, the answers of the atoms behind them, and the way back to the rows."""
+
+    program: Program
+    events: Events
+    answers: Int8s
+    truths: Int8s
+
+    def because(self, rule: int, person: int) -> Because:
+        return self.program.because(self, rule, person)
+
+
+class _Group:
+    """The atoms that look at one concept through one window; they share the row work."""
+
+    def __init__(self, program: Program, numbers: Sequence[int]) -> None:
+        by_op: dict[str, list[int]] = defaultdict(list)
+        for number in numbers:
+            by_op[program.atoms[number].op].append(number)
+        self.atoms = program.atoms
+        self.codes = program.vocabulary.codes
+        self.any = np.array(by_op["any"], dtype=np.intp)
+        self.all = np.array(by_op["all"], dtype=np.intp)
+        self.deniable = np.array([program.atoms[n].in_set is None for n in by_op["any"]], dtype=np.bool_)
+        self.any_sets = _stack([program.members(program.atoms[n]) for n in by_op["any"]])
+        self.all_sets = _stack([program.members(program.atoms[n]) for n in by_op["all"]])
+        self.latest, self.counts = by_op["latest"], by_op["count"] + by_op["load"] + by_op["days_since"]
+
+    def answer(self, events: Events, part: _Slice, window: _Window, answers: Int8s) -> None:
+        """Fill this group's lines of `answers` for the people who have rows."""
+        status = events.status[part.rows]
+        absent = events.absent[events.concept[part.rows.start], part.people]
+        if len(self.any) or len(self.all):
+            score = window.score(status)[:, None]
+            code = events.code[part.rows]
+            if len(self.any):
+                found = np.maximum.reduceat(np.minimum(score, self.any_sets[code]), part.bounds, axis=0)
+                denied = np.maximum.reduceat(window.inside & (status == NO), part.bounds)
+                silent = np.where(denied[:, None] & self.deniable, NO, absent[:, None])
+                answers[np.ix_(self.any, part.people)] = np.where(found == NO, silent, found).T
+            if len(self.all):
+                self._answer_all(score, self.all_sets[code], part, absent, answers)
+        if self.latest:
+            self._answer_latest(events, part, window, absent, answers)
+        for number in self.counts:
+            low, high = _interval(self.atoms[number].op, events, part, window, status, absent)
+            answers[number, part.people] = _compare(low, high, self.atoms[number])
+
+    def _answer_all(self, score: Int8s, member: Int8s, part: _Slice, absent: Int8s, answers: Int8s) -> None:
+        kept = np.maximum.reduceat(np.minimum(score, member), part.bounds, axis=0)
+        broken = np.maximum.reduceat(np.minimum(score, YES - member), part.bounds, axis=0)
+        silent = np.broadcast_to(absent[:, None], kept.shape)
+        only_broken = (broken == UNKNOWN) & (kept == NO)
+        answer = np.where(broken == NO, kept, np.where(broken == YES, NO, np.where(only_broken, silent, UNKNOWN)))
+        answers[np.ix_(self.all, part.people)] = np.where((broken == NO) & (kept == NO), silent, answer).T
+
+    def _answer_latest(
+        self, events: Events, part: _Slice, window: _Window, absent: Int8s, answers: Int8s
+    ) -> None:
+        candidate, sure = _candidates(events, part.rows, part.bounds, window)
+        value, code = events.value[part.rows], events.code[part.rows]
+        joins = np.maximum.reduceat(candidate & sure, part.bounds) == 0
+        for number in self.latest:
+            atom = self.atoms[number]
+            row = _compare_code(code, self.codes, atom) if isinstance(atom.against, str) else _compare(value, value, atom)
+            most = np.maximum.reduceat(np.where(candidate, row, -1), part.bounds)
+            least = np.minimum.reduceat(np.where(candidate, row, YES + 1), part.bounds)
+            most = np.where(joins, np.maximum(most, absent), most)
+            least = np.where(joins, np.minimum(least, absent), least)
+            answers[number, part.people] = np.where(most == least, most, UNKNOWN)
+
+
+def _slice(events: Events, first: int, last: int) -> _Slice:
+    person = events.person[first:last]
+    bounds = np.concatenate(([0], np.flatnonzero(person[1:] != person[:-1]) + 1)).astype(np.intp)
+    return _Slice(slice(first, last), bounds, person[bounds].astype(np.intp))
+
+
+def _window(events: Events, rows: slice, length: int) -> _Window:
+    now = events.now[events.person[rows]]
+    t0, t1 = events.t0[rows], events.t1[rows]
+    since = now - length
+    return _Window((t0 >= since) & (t1 <= now), (t1 >= since) & (t0 <= now))
+
+
+def _candidates(events: Events, rows: slice, bounds: Ints, window: _Window) -> tuple[Bools, Bools]:
+    """Rows that may be the latest one in the window, and rows that are certainly in it."""
+    sure = window.inside & (events.status[rows] != UNKNOWN)
+    newest = np.maximum.reduceat(np.where(sure, events.t0[rows], -FAR), bounds)
+    lengths = np.diff(np.append(bounds, len(sure)))
+    return window.touches & (events.t1[rows] >= np.repeat(newest, lengths)), sure
+
+
+def _interval(
+    op: str, events: Events, part: _Slice, window: _Window, status: Int8s, absent: Int8s
+) -> tuple[Floats, Floats]:
+    """The least and the greatest that a count, a load or a number of days can be."""
+    sure, maybe = window.inside & (status == YES), window.touches & (status != NO)
+    if op == "days_since":
+        now = events.now[part.people]
+        newest = np.maximum.reduceat(np.where(maybe, events.t1[part.rows], -FAR), part.bounds)
+        oldest = np.maximum.reduceat(np.where(sure, events.t0[part.rows], -FAR), part.bounds)
+        none = np.where(absent == NO, np.inf, 0.0)
+        low = np.where(newest > -FAR, _days(now - np.minimum(newest, now)), none)
+        return low, np.where(oldest > -FAR, _days(now - oldest), np.inf)
+    weight = events.value[part.rows] if op == "load" else np.ones(len(sure))
+    low = np.add.reduceat(np.where(sure, weight, 0.0), part.bounds)
+    high = np.add.reduceat(np.where(maybe, weight, 0.0), part.bounds)
+    silent = (absent != NO) if op == "load" else (absent != NO) & ~np.maximum.reduceat(maybe, part.bounds)
+    return low, np.where(silent, np.inf, high)
+
+
+def _days(ms: Int64s) -> Floats:
+    return ms / MS_PER_DAY
+
+
+def _compare(low: Floats, high: Floats, atom: Atom) -> Int8s:
+    """Compare an interval with a number: yes or no only where every value inside agrees."""
+    against = float(atom.against)  # type: ignore[arg-type]
+    match atom.compare:
+        case "<":
+            some, every = low < against, high < against
+        case "<=":
+            some, every = low <= against, high <= against
+        case ">":
+            some, every = high > against, low > against
+        case ">=":
+            some, every = high >= against, low >= against
+        case _:
+            same = (low == against) & (high == against)
+            may = (low <= against) & (high >= against)
+            some, every = (may, same) if atom.compare == "==" else (~same, ~may)
+    truth = some.astype(np.int8) + every.astype(np.int8)
+    return np.where(np.isnan(low) | np.isnan(high), UNKNOWN, truth).astype(np.int8)
+
+
+def _compare_code(code: npt.NDArray[np.int32], codes: object, atom: Atom) -> Int8s:
+    wanted = codes[atom.against]  # type: ignore[index]
+    same = np.where(code == wanted, YES, NO)
+    return np.where(code < 0, UNKNOWN, same if atom.compare == "==" else YES - same).astype(np.int8)
+
+
+def _stack(columns: Sequence[Int8s]) -> Int8s:
+    return np.stack(columns, axis=1) if columns else np.zeros((0, 0), dtype=np.int8)
+
+
+class _Circuit:
+    """All rules as one network: literals first, then every level of `and` and `or` nodes, reduced at once."""
+
+    def __init__(self) -> None:
+        self._nodes: list[tuple[bool, tuple[object, ...]]] = []  # (is_and, inputs); an input is a Literal or a node
+        self._depths: list[int] = []
+        self._known: dict[tuple[bool, tuple[object, ...]], int] = {}
+
+    def add(self, expression: object) -> int:
+        """Give `expression` a node; every rule ends in one, so that outputs are uniform."""
+        return self._node(True, (self._input(expression),)) if isinstance(expression, tuple) else self._input(expression)
+
+    def _input(self, expression: object) -> int | Literal:  # type: ignore[return]
+        if isinstance(expression, tuple):
+            return expression  # type: ignore[return-value]
+        if isinstance(expression, (And, Or)):
+            return self._node(isinstance(expression, And), tuple(self._input(p) for p in expression.parts))
+
+    def _node(self, is_and: bool, inputs: tuple[object, ...]) -> int:
+        node = self._known.setdefault((is_and, inputs), len(self._nodes))
+        if node == len(self._nodes):
+            self._nodes.append((is_and, inputs))
+            self._depths.append(1 + max((self._depths[i] for i in inputs if isinstance(i, int)), default=0))
+        return node
+
+    def seal(self, atoms: int) -> None:
+        """Lay the nodes out: a level at a time, each as a gather and one reduction."""
+        self._atoms = atoms
+        place = {}
+        levels: dict[tuple[int, bool], list[int]] = defaultdict(list)
+        for node, (is_and, _) in enumerate(self._nodes):
+            levels[self._depths[node], is_and].append(node)
+        for level in sorted(levels):
+            for node in levels[level]:
+                place[node] = 2 * atoms + len(place)
+        self._size = 2 * atoms + len(place)
+        self._order = np.array([place[n] for n in range(len(self._nodes))], dtype=np.intp)
+        self._steps = []
+        for (_, is_and), nodes in sorted(levels.items()):
+            gather, bounds = [], []
+            for node in nodes:
+                bounds.append(len(gather))
+                for item in self._nodes[node][1]:
+                    gather.append(place[item] if isinstance(item, int) else item[0] + atoms * item[1])  # type: ignore[index]
+            first = place[nodes[0]]
+            where = slice(first, first + len(nodes))
+            fold = np.minimum if is_and else np.maximum
+            self._steps.append((fold, np.array(gather, dtype=np.intp), np.array(bounds, dtype=np.intp), where))
+
+    def reduce(self, answers: Int8s) -> Int8s:
+        """Each node's truth, a line a node in the order they were added."""
+        values = np.empty((self._size, answers.shape[1]), dtype=np.int8)
+        values[: self._atoms] = answers
+        np.subtract(YES, answers, out=values[self._atoms : 2 * self._atoms])
+        for fold, gather, bounds, where in self._steps:
+            fold.reduceat(values[gather], bounds, axis=0, out=values[where])
+        return values[self._order]

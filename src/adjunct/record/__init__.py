@@ -1,0 +1,174 @@
+"""What is known of one person: a FHIR bundle, or a list in their own words, as a `Record`.
+
+Every known value keeps its reference, every unknown its reason. Which FHIR elements and codes are read for each fact is
+generated into `docs/reference/record.md` from the same declarations that this room reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+from adjunct.base import UNKNOWN, YES, BadInput, Instant
+from adjunct.fhir import Bundle, Entry
+from adjunct.items import Item, Reader
+from adjunct.knowledge import Knowledge
+from adjunct.knowledge.load import ATTESTATIONS, fold
+from adjunct.record import medicines, reading
+from adjunct.record.derived import derive
+from adjunct.record.draft import Draft, Evidence, Intake, Problem, Record
+
+__all__ = ["Evidence", "Intake", "Problem", "Record", "from_bundle", "from_items", "reader_of"]
+
+MEDICATIONS = frozenset(
+    {"MedicationStatement", "MedicationRequest", "MedicationAdministration", "MedicationDispense"}
+)
+READERS: dict[str, Callable[[Draft, reading.Resource, str], None]] = {
+    "Patient": reading.patient,
+    "Condition": reading.condition,
+    "AllergyIntolerance": reading.allergy,
+    "Observation": reading.observation,
+    "Procedure": reading.procedure,
+    "Encounter": reading.encounter,
+    "RelatedPerson": reading.related_person,
+    "Consent": reading.consent,
+    "ServiceRequest": reading.service_request,
+}
+
+
+@cache
+def reader_of(knowledge: Knowledge) -> Reader:
+    """The reader of people's own words over this knowledge's names and phrases."""
+    return Reader(knowledge.content["names"], knowledge.content["phrases"])
+
+
+def from_bundle(bundle: Bundle, knowledge: Knowledge, *, now: Instant, phase: str, country: str = "") -> Record:
+    """Read a FHIR R4 bundle of one person as it stands at `now`, for one phase of care."""
+    draft = Draft(knowledge, now, phase)
+    for problem in bundle.problems:
+        if problem.blocks:
+            where = problem.reference or problem.at
+            draft.problem(where, problem.message, "Ask the sender for a corrected record.", blocks=True)
+    questionnaires = reading.item_codes(e.resource for e in bundle.resources if _kind(e) == "Questionnaire")
+    for entry in bundle.resources:
+        if entry.uninterpretable:
+            continue
+        _read(draft, entry, bundle, questionnaires)
+    derive(draft)
+    home = country or _country(bundle.patient)
+    return draft.finish(_attested(draft), country=home)
+
+
+def _read(draft: Draft, entry: Entry, bundle: Bundle, questionnaires: dict[str, Any]) -> None:
+    kind, resource = _kind(entry), entry.resource
+    try:
+        if kind in MEDICATIONS:
+            medicines.medication(
+                draft, resource, entry.reference, lambda r: _resolve(bundle, r, entry), lambda: reader_of(draft.knowledge)
+            )
+        elif kind == "QuestionnaireResponse":
+            url = str(resource.get("questionnaire", "")).partition("|")[0]
+            reading.questionnaire_response(draft, resource, entry.reference, questionnaires.get(url, {}))
+        elif kind in READERS:
+            READERS[kind](draft, resource, entry.reference)
+    except (AttributeError, TypeError, ValueError, KeyError, OverflowError):
+        # A resource of the wrong shape: nothing of it is used half-read, and the person who sent it is told which one.
+        raise BadInput(f"{kind} does not have the shape of FHIR R4: correct the resource", entry.reference) from None
+
+
+def _kind(entry: Entry) -> str:
+    return str(entry.resource.get("resourceType", ""))
+
+
+def _resolve(bundle: Bundle, reference: Any, entry: Entry) -> reading.Resource | None:
+    text = reference.get("reference") if isinstance(reference, dict) else None
+    found = bundle.resolve(text, entry) if isinstance(text, str) else None
+    return found.resource if found else None
+
+
+def _country(patient: reading.Resource) -> str:
+    """Where the person lives is only a hint of where they are; a check may state another country."""
+    codes = [a.get("country", "") for a in reading.listed(patient.get("address")) if isinstance(a, dict)]
+    return next((c.upper() for c in codes if isinstance(c, str) and len(c) == len("US")), "")
+
+
+def _attested(draft: Draft) -> list[str]:
+    """The attestations that hold: said yes, certainly within their age limit, and not taken back later."""
+    held = []
+    for kind, concept in ATTESTATIONS.items():
+        limit = draft.now.ms - draft.knowledge.concepts[concept].ages[draft.phase]
+        rows = [r for r in draft.seen.get(concept, ()) if r.t1 >= limit]
+        if rows and max(rows, key=lambda r: r.t0).status == YES and any(r.status == YES and r.t0 >= limit for r in rows):
+            held.append(kind)
+    return held
+
+
+def from_items(
+    texts: Sequence[str],
+    knowledge: Knowledge,
+    *,
+    conditions: Sequence[str] = (),
+    age_years: float | None = None,
+    now: Instant,
+    country: str = "",
+    jurisdiction: str = "",
+) -> tuple[Record, tuple[Item, ...]]:
+    """Read what somebody wrote that they take. The list itself is what was asked about, so it counts as complete."""
+    draft = Draft(knowledge, now, "intake")
+    reader = reader_of(knowledge)
+    items = tuple(reader.read(text) for text in texts)
+    for number, item in enumerate(items):
+        _take(draft, item, f"items[{number}]")
+    for number, text in enumerate(conditions):
+        _state(draft, text, f"conditions[{number}]")
+    if age_years is not None:
+        here = reading.present(draft)
+        draft.add("age", here, Evidence(reference="age", concept="age", value=f"{age_years:g}", unit="a"), value=age_years)
+    derive(draft)
+    return draft.finish(["reconciled"], country=country, jurisdiction=jurisdiction), items
+
+
+def _take(draft: Draft, item: Item, reference: str) -> None:
+    options = medicines.item_options(draft, item)
+    if item.status == "allergy":
+        for substance in dict.fromkeys(s for ids in options.values() for s in ids):
+            evidence = Evidence(reference=reference, concept="allergy", value=item.text)
+            status = YES if len(options) == 1 else UNKNOWN
+            draft.add("allergy", reading.present(draft), evidence, code=substance, status=status)
+        return
+    if item.status == "planned" or not options:
+        return
+    now = draft.now.ms
+    used = medicines.item_last_use(draft, item)
+    stopped = item.status == "stopped"
+    t0, t1 = (used or (-reading.FAR, now - 1)) if stopped else (now, now)
+    draft.take(
+        Intake(
+            reference=reference,
+            options=options,
+            text=item.text,
+            t0=t0,
+            t1=t1,
+            per_day_mg=medicines.item_per_day_mg(item),
+            times_a_day=medicines.item_times_a_day(item),
+            last_use=used,
+            denied=item.status == "not-taken",
+            as_needed=item.as_needed,
+        )
+    )
+
+
+def _state(draft: Draft, text: str, reference: str) -> None:
+    """A condition that the asker names counts as stated; one that is not understood stays open."""
+    table = draft.knowledge.concepts_by_name
+    concepts = table.get(fold(text)) or (((text,) if text in draft.knowledge.concepts else ()))
+    if not concepts:
+        draft.problem(reference, f"the condition {text[:60]!r} is not known here and was not checked", "Write it another way.", blocks=True)
+    for concept in concepts:
+        kind = draft.knowledge.concepts[concept].kind
+        if kind in ("condition", "finding"):
+            evidence = Evidence(reference=reference, concept=concept, value=text)
+            draft.add(concept, reading.present(draft), evidence, code="yes")
+
+
