@@ -7,6 +7,7 @@ import json
 import math
 import os
 import string
+import time
 from collections import Counter
 from decimal import Decimal
 from itertools import pairwise
@@ -581,6 +582,25 @@ def test_circles_of_references_end() -> None:
     assert len(list(found.of("Observation"))) == 3
 
 
+def test_the_patient_may_be_named_by_identifier() -> None:
+    named = change(ANA, identifier=[{"system": "urn:x", "value": "1"}])
+    found = read_bundle(bundle_of(named, change(BP, subject={"identifier": {"system": "urn:x", "value": "1"}})))
+    assert found.problems == ()
+    assert len(list(found.of("Observation"))) == 1
+
+
+def test_time_grows_with_the_size_and_not_with_its_square() -> None:
+    many = 20_000  # a list searched once for each of its references would take half a minute
+    crowd = change(
+        BP,
+        contained=[{"resourceType": "Device", "id": f"d{i}"} for i in range(many)],
+        performer=[{"reference": f"#d{i}"} for i in range(many)],
+    )
+    start = time.process_time()
+    assert read_bundle(text(with_ana(crowd))).problems == ()
+    assert time.process_time() - start < 10
+
+
 def test_nothing_of_the_callers_is_shared() -> None:
     mine = with_ana(json.loads(text(BP)))
     found = read_bundle(mine)
@@ -590,6 +610,7 @@ def test_nothing_of_the_callers_is_shared() -> None:
 
 # --- anything at all --------------------------------------------------------------------------------------------------
 
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is not a failure
 KEYS = st.sampled_from(
     "resourceType type entry resource fullUrl id meta profile subject patient reference code coding contained link "
     "modifierExtension implicitRules extension url status valueQuantity value identifier focus search total".split()
@@ -612,6 +633,7 @@ def outcome(source: Any) -> Bundle | None:
     return None
 
 
+@UNHURRIED
 @given(ANYTHING)
 def test_anything_is_read_or_refused(value: Any) -> None:
     outcome(value if isinstance(value, dict) else json.dumps(value))
@@ -620,13 +642,14 @@ def test_anything_is_read_or_refused(value: Any) -> None:
     outcome(entries(value))
 
 
+@UNHURRIED
 @given(st.binary(max_size=200) | st.text(alphabet=string.printable + '{}[]":,\\', max_size=200))
 def test_any_bytes_are_read_or_refused(source: bytes | str) -> None:
     assert outcome(source) is None
 
 
+@UNHURRIED
 @given(st.data())
-@settings(suppress_health_check=[HealthCheck.too_slow])
 def test_a_good_record_with_one_thing_replaced_is_read_or_refused(data: st.DataObject) -> None:
     document = json.loads(text(with_ana(BP, REQUEST)))
     node: Any = document
@@ -639,9 +662,10 @@ def test_a_good_record_with_one_thing_replaced_is_read_or_refused(data: st.DataO
     found = outcome(document)
     if found:
         assert all(entry.reference for entry in found.resources)
-        assert {p.code for p in found.problems} or len(found.resources) <= 3
+        assert found.resolve(found.patient_reference) in found.resources
 
 
+@UNHURRIED
 @given(st.integers(0, 400), st.binary(min_size=1, max_size=3))
 def test_a_good_record_with_broken_bytes_is_read_or_refused(where: int, what: bytes) -> None:
     raw = bytearray(text(with_ana(BP)))

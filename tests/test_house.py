@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.metadata
 import importlib.util
 import re
 import shutil
@@ -121,6 +122,22 @@ def test_nothing_below_the_shells_reads_a_clock(path: Path) -> None:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call):
             assert not CLOCKS.search(ast.unparse(node.func)), f"line {node.lineno}"
+
+
+def test_every_import_is_a_declared_dependency() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    declared = {re.split(r"[^A-Za-z0-9_-]", need)[0] for need in project["dependencies"]}
+    homes = importlib.metadata.packages_distributions()
+    strangers = set()
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and not node.level:
+                names = [node.module or ""]
+            for top in {name.partition(".")[0] for name in names} - sys.stdlib_module_names - {"adjunct"}:
+                if not declared & set(homes.get(top, ())):
+                    strangers.add(f"{named(path)}: {top}")
+    assert strangers == set()
 
 
 def test_no_room_without_a_subject() -> None:

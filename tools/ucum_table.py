@@ -50,7 +50,7 @@ PREFIXES = {
     "n": Fraction(1, 10**9),
     "p": Fraction(1, 10**12),
 }
-METRIC = {"g", "m", "s", "mol", "L", "Pa", "kat", "U", "[iU]", "eq", "osm", "bar", "cal_th"}
+METRIC = {"g", "m", "s", "mol", "L", "Pa", "kat", "U", "[iU]", "[IU]", "eq", "osm", "bar", "cal_th"}
 
 MINUTE, HOUR, DAY = Fraction(60), Fraction(3600), Fraction(86400)
 LITRE = Fraction(1, 1000)
@@ -126,11 +126,12 @@ mol/L mmol/L umol/L nmol/L pmol/L umol/dL nmol/mL
 meq eq/L meq/L ueq/L meq/d osm/kg mosm/kg mosm/L [pH]
 U kU U/L U/mL mU/L mU/mL kU/L uU/mL kat/L ukat/L nkat/L
 [iU] [IU] k[iU] [iU]/L [IU]/L [iU]/dL [iU]/mL [IU]/mL m[iU]/L m[iU]/mL u[iU]/mL k[iU]/L [iU]/d [iU]/kg
+m[IU]/L m[IU]/mL u[IU]/mL k[IU]/L [IU]/d
 /s /min /h /d /wk /mo /a Hz {beats}/min {breaths}/min {times}/d {times}/wk {events}/wk {events}/mo
 mg/d g/d ug/d mg/wk g/wk mg/h ug/h g/h mg/min ug/min ng/min mmol/d umol/d
 mL/h mL/min L/min L/h mL/d L/d mL/min/{1.73_m2}
 mg/kg g/kg ug/kg mmol/kg mg/kg/d mg/kg/h mg/kg/min ug/kg/h ug/kg/min ng/kg/min mL/kg mL/kg/h mL/kg/min
-mg/g ug/mg ng.h/mL ug.h/L
+mg/mg mg/g ug/mg ng.h/mL ug.h/L
 /L /uL 10*3/uL 10*6/uL 10*9/L 10*12/L {cells}/uL
 {tablet} {tbl} {capsule} {patch} {puff} {spray} {drink} {cigarette}
 {tablet}/d {capsule}/d {puff}/d {spray}/d {drink}/d {drink}/wk {cigarette}/d

@@ -33,6 +33,7 @@ SECONDS_PER_DAY = 86_400
 MS_PER_DAY = SECONDS_PER_DAY * MS_PER_SECOND
 FAR = 2**60  # milliseconds; the open end of an interval, far outside any calendar
 MAX_MONTH = 12
+SHOWN = 60
 
 
 class AdjunctError(Exception):
@@ -57,6 +58,11 @@ class Refused(AdjunctError):
 
 class UnitError(BadInput):
     """A unit that is not UCUM, or that does not measure this quantity."""
+
+
+def shown(text: str) -> str:
+    """What was sent, quoted and short enough for one line of an error."""
+    return repr(text if len(text) <= SHOWN else text[:SHOWN] + "\u2026")
 
 
 class Verdict(IntEnum):
@@ -153,11 +159,11 @@ class Instant:
 def instant(text: str, at: str = "") -> Instant:
     """Read an instant; the offset is required, because a time without one is twenty-six different moments."""
     if not _INSTANT.match(text):
-        raise BadInput(f"not an instant with an offset: {text[:40]!r}; write for example 2026-11-22T09:30:00+01:00", at)
+        raise BadInput(f"not an instant with an offset: {shown(text)}; write for example 2026-11-22T09:30:00+01:00", at)
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
-        raise BadInput(f"no such moment: {text[:40]!r} ({error})", at) from None
+        raise BadInput(f"no such moment: {shown(text)} ({error})", at) from None
     return Instant(round(moment.timestamp() * MS_PER_SECOND), moment.utcoffset() or timedelta(0))
 
 
@@ -183,11 +189,12 @@ def partial_date(text: str, offset: timedelta, at: str = "") -> tuple[int, int]:
         else:
             end = start.replace(year=year + 1)
     except (ValueError, OverflowError):
-        raise BadInput(f"no such date: {text[:40]!r}; write YYYY, YYYY-MM or YYYY-MM-DD", at) from None
+        raise BadInput(f"no such date: {shown(text)}; write YYYY, YYYY-MM or YYYY-MM-DD", at) from None
     return round(start.timestamp() * MS_PER_SECOND), round(end.timestamp() * MS_PER_SECOND) - 1
 
 
 def iso(ms: int, offset: timedelta) -> str:
+    """An instant written in the calendar of `offset`, to the second."""
     moment = datetime.fromtimestamp(ms // MS_PER_SECOND, tz=UTC).astimezone(timezone(offset))
     return moment.isoformat(timespec="seconds")
 
@@ -202,7 +209,7 @@ def duration_ms(text: str, at: str = "") -> int:
         return FAR
     parts = _DURATION.match(text)
     if not parts:
-        raise BadInput(f"not a duration: {text[:40]!r}; write for example '30 min', '14 d', '5 wk', 'ever'", at)
+        raise BadInput(f"not a duration: {shown(text)}; write for example '30 min', '14 d', '5 wk', 'ever'", at)
     return round(convert(float(parts[1]), parts[2], "s") * MS_PER_SECOND)
 
 
@@ -222,7 +229,7 @@ class Unit:
 @cache
 def units() -> dict[str, Unit]:
     """Every UCUM code that Adjunct reads; generated, never written by hand (`tools/ucum_table.py`)."""
-    with (resources.files("adjunct") / "ucum.csv").open(encoding="utf-8", newline="") as rows:
+    with (resources.files("adjunct") / "ucum.csv").open(encoding="utf-8") as rows:
         return {
             r["code"]: Unit(r["code"], r["dimension"], float(r["factor"]), float(r["offset"]))
             for r in csv.DictReader(rows)
@@ -232,7 +239,7 @@ def units() -> dict[str, Unit]:
 @cache
 def unit_spellings() -> dict[str, str]:
     """Common spellings that are not UCUM ("mmHg", "mcg", "bpm"), with the code they stand for."""
-    with (resources.files("adjunct") / "ucum_aliases.csv").open(encoding="utf-8", newline="") as rows:
+    with (resources.files("adjunct") / "ucum_aliases.csv").open(encoding="utf-8") as rows:
         return {r["text"]: r["code"] for r in csv.DictReader(rows)}
 
 
@@ -250,7 +257,7 @@ def convert(value: float, source: str, target: str, *, molar_mass: float | None 
     if source not in table or target not in table:
         wrong = source if source not in table else target
         hint = unit_spellings().get(wrong)
-        raise UnitError(f"unknown unit {wrong[:20]!r}: send a UCUM code" + (f", here {hint!r}" if hint else ""), at)
+        raise UnitError(f"unknown unit {shown(wrong)}: send a UCUM code" + (f", here {hint!r}" if hint else ""), at)
     a, b = table[source], table[target]
     base = value * a.factor + a.offset
     if a.dimension != b.dimension:

@@ -5,7 +5,7 @@
 | a finding | DetectedIssue, `preliminary`: a clinician has not confirmed it yet |
 | the question, its verdict and its gaps | GuidanceResponse, `data-required` while a blocking gap is open |
 | findings of one risk (suicide, psychosis, mania, any red flag) | RiskAssessment in words, never a likelihood |
-| a severe finding that outlasts the day | Flag |
+| a severe finding that outlasts the day and depends on no guess | Flag |
 | a medicine, as the person wrote it | MedicationStatement, or AllergyIntolerance |
 | the software, the knowledge, and who made what from what | Device, Library, Provenance |
 
@@ -62,8 +62,10 @@ _STATEMENT_STATUS = {
     "planned": "intended",
 }
 _LITERAL = re.compile(r"(?:https?://[!-~]+/)?([A-Z][A-Za-z]+)/[A-Za-z0-9\-.]{1,64}(?:/_history/[A-Za-z0-9\-.]{1,64})?")
+_UUID = re.compile(r"urn:uuid:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_INPUT = re.compile(rf"{_UUID.pattern}|Bundle\.entry\[\d+\]\.resource")  # how a Bundle without ids names its patient
 _ITEM = re.compile(r"items\[\d+\]")
-_CODE = re.compile(r"[^\s]+(?: [^\s]+)*")
+_CODE = re.compile(r"[!-~]+(?: [!-~]+)*")
 _BETWEEN = re.compile(r"[\s|]")
 _UNFIT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
 
@@ -77,7 +79,7 @@ def to_fhir(
     that is referred to is in the Bundle. Without `patient_reference` the subject is named in words only.
     """
     instant(now_iso, "now_iso")
-    if patient_reference is not None and not _literal(patient_reference):
+    if patient_reference is not None and not (_literal(patient_reference) or _INPUT.fullmatch(patient_reference)):
         raise BadInput('not a reference to a patient: write for example "Patient/123"', "patient_reference")
     software = software_version or _software_version()
     seed = json.dumps([result, now_iso, patient_reference, software], sort_keys=True, default=str, ensure_ascii=True)
@@ -96,10 +98,9 @@ class _Publication:
 
     def __init__(self, result: Mapping[str, Any], now: str, patient: str | None, software: str, own: UUID) -> None:
         self.result, self.now, self.software, self.own = result, now, software, own
-        self.patient: Json = (
-            {"reference": patient} if patient else {"type": "Patient", "display": "the person asked about"}
-        )
-        self.has_patient = patient is not None
+        told = _outside(patient or "")
+        self.has_patient = bool(told) and "display" not in told
+        self.patient = told if self.has_patient else {"type": "Patient", "display": "the person asked about"}
         knowledge = _mapping(result.get("knowledge"))
         self.knowledge = _said(knowledge.get("version")) or "unknown"
         self.as_of = _said(knowledge.get("as_of"))
@@ -139,9 +140,7 @@ class _Publication:
     def _cite(self, reference: object) -> Json:
         """A reference of the assessment: a statement in this Bundle, a resource of the record, or only its words."""
         said = _said(reference)
-        if said in self.items:
-            return self._ref(said)
-        return {"reference": said} if _literal(said) else {"display": said} if said else {}
+        return self._ref(said) if said in self.items else _outside(said)
 
     def _evidence(self, findings: Iterable[Mapping[str, Any]]) -> list[tuple[Json, str]]:
         """What the findings rest on, each reference once, with its value in words."""
@@ -190,7 +189,7 @@ class _Publication:
             substances = _said(item.get("substance")).split("+")
             concept = {
                 "text": text,
-                "coding": [{"system": SUBSTANCE, "code": s} for s in substances if _CODE.fullmatch(s)],
+                "coding": [coding for s in substances for coding in _coding(SUBSTANCE, s)],
             }
             if status == "allergy":
                 yield self._start("AllergyIntolerance", role, f"Allergy or intolerance, as stated: {text}") | {
@@ -211,7 +210,7 @@ class _Publication:
 
     def _issues(self) -> Iterator[Json]:
         for n, finding in enumerate(self.findings):
-            title, evidence = _said(finding.get("title")), self._evidence([finding])
+            title, evidence = _title(finding), self._evidence([finding])
             implicated = [cited for cited, _ in evidence]
             if not implicated:
                 implicated = [{"display": _said(s)} for s in _sequence(finding.get("involves"))]
@@ -236,7 +235,7 @@ class _Publication:
         """One for each kind of risk found, for a clinician to confirm."""
         for about in dict.fromkeys(_said(f.get("about")) for f in self.findings if _is_risk(f)):
             found = [f for f in self.findings if _is_risk(f) and _said(f.get("about")) == about]
-            titles = "; ".join(_said(f.get("title")) for f in found)
+            titles = "; ".join(_title(f) for f in found)
             yield self._start("RiskAssessment", f"risk:{about}", f"Risk to be confirmed by a clinician: {titles}") | {
                 "status": "preliminary",
                 "code": {"text": f"Risk: {about.replace('_', ' ')}"},
@@ -246,20 +245,23 @@ class _Publication:
                 "basis": [cited for cited, _ in self._evidence(found)],
                 "prediction": [
                     {
-                        "outcome": {"text": _said(f.get("title"))},
+                        "outcome": {"text": _title(f)},
                         "qualitativeRisk": _qualitative(_said(f.get("severity"))),
-                        "rationale": _said(f.get("says")) or _said(f.get("why")),
+                        "rationale": _detail(f),
                     }
                     for f in found
                 ],
-                "mitigation": " ".join(dict.fromkeys(_said(f.get("says")) for f in found)),
+                "mitigation": " ".join(dict.fromkeys(" ".join([*_conditions(f), _said(f.get("says"))]) for f in found)),
             }
 
     def _flags(self) -> Iterator[Json]:
         for n, finding in enumerate(self.findings):
-            if _said(finding.get("severity")) != "high" or _said(finding.get("action")) in _OF_TODAY:
+            lasting = _said(finding.get("severity")) == "high" and _said(finding.get("action")) not in _OF_TODAY
+            if not lasting or finding.get(
+                "only_if"
+            ):  # an alert that may be about another product is not a standing one
                 continue
-            title = _said(finding.get("title"))
+            title = _title(finding)
             category = "drug" if _said(finding.get("kind")).startswith("pharmaco") else "safety"
             yield self._start("Flag", f"flag:{n}", title) | {
                 "status": "active",
@@ -289,14 +291,14 @@ class _Publication:
             "subject": self.patient,
             "occurrenceDateTime": self.now,
             "performer": self._ref("device"),
-            "reasonCode": [{"coding": [{"system": QUESTION, "code": self.question}], "text": self.question}],
+            "reasonCode": [{"coding": _coding(QUESTION, self.question), "text": self.question}],
             "note": [{"text": line} for line in [*_contacts(self.result), *(_open(g) for g in self.gaps)]],
             "outputParameters": {"reference": "#outcome"},
             "dataRequirement": [_requirement(g) for g in blocking],
         }
 
     def _provenance(self, targets: Sequence[Json]) -> Json:
-        inputs = [c for c, _ in self._evidence(self.findings) if _literal(_said(c.get("reference")))]
+        inputs = [cited for cited, _ in self._evidence(self.findings) if "display" not in cited]
         sources = [self._ref("library"), *inputs]
         return self._start("Provenance", "provenance", f"Made by Adjunct {self.software} at {self.now}") | {
             "target": list(targets),
@@ -335,8 +337,26 @@ def _said(value: object) -> str:
     return "" if value is None else _printable(str(value))
 
 
+def _coding(system: str, code: str) -> list[Json]:
+    """The code in our own system, if it is one: what is only words stays in the text beside it."""
+    return [{"system": system, "code": code}] if _CODE.fullmatch(code) else []
+
+
+def _title(finding: Mapping[str, Any]) -> str:
+    return _said(finding.get("title")) or _said(finding.get("id")) or "Finding without a title"
+
+
 def _literal(reference: str) -> bool:
     return bool(_LITERAL.fullmatch(reference))
+
+
+def _outside(reference: str) -> Json:
+    """A resource that is not in this Bundle. A UUID that only the Bundle read gave it is a name, not an address."""
+    if _literal(reference):
+        return {"reference": reference}
+    if _UUID.fullmatch(reference):
+        return {"identifier": {"system": "urn:ietf:rfc:3986", "value": reference}}
+    return {"display": reference} if reference else {}
 
 
 def _value(because: Mapping[str, Any]) -> str:
@@ -351,32 +371,49 @@ def _value(because: Mapping[str, Any]) -> str:
 
 
 def _detail(finding: Mapping[str, Any]) -> str:
-    """What it says, why, what to do, and how well that is known: a reader of the issue alone must see the grade."""
-    known = (
-        f"Evidence grade {_said(finding.get('grade')) or 'not given'}, {_said(finding.get('status')) or 'proposed'}."
-    )
-    sources = "; ".join(
-        ", ".join(filter(None, (_said(s.get("citation")) or _said(s.get("id")), _said(s.get("locator")))))
-        for s in map(_mapping, _sequence(finding.get("sources")))
-    )
+    """All that a reader of the issue alone must know: on what it depends, what to do, how well that is known."""
+    grade, status = _said(finding.get("grade")) or "not given", _said(finding.get("status")) or "proposed"
     action = _said(finding.get("action"))
-    parts = [_said(finding.get("says")), _said(finding.get("why")), f"Action: {action}." if action else "", known]
-    return " ".join(filter(None, [*parts, f"Sources: {sources}." if sources else "No source read."]))
+    sources, disputed = (
+        "; ".join(_source(s) for s in map(_mapping, _sequence(finding.get(key)))) for key in ("sources", "disputed")
+    )
+    parts = [
+        *_conditions(finding),
+        _said(finding.get("says")),
+        _said(finding.get("why")),
+        f"Action: {action}." if action else "",
+        f"Evidence grade {grade}, {status}.",
+        f"Sources: {sources}." if sources else "No source read.",
+        f"Disputed by: {disputed}." if disputed else "",
+    ]
+    return " ".join(filter(None, parts))
+
+
+def _conditions(finding: Mapping[str, Any]) -> Iterator[str]:
+    """Which readings of an ambiguous entry a finding depends on: it must not be published as certain."""
+    for dependence in map(_mapping, _sequence(finding.get("only_if"))):
+        readings = " or ".join(_said(reading) for reading in _sequence(dependence.get("is")))
+        yield f"Only if {_said(dependence.get('reference'))} is {readings}:"
+
+
+def _source(source: Mapping[str, Any]) -> str:
+    unread = "not read by us" if source.get("read_as") == "not-read" else ""
+    name = _said(source.get("citation")) or _said(source.get("id"))
+    cited = ", ".join(filter(None, (name.rstrip("."), _said(source.get("locator")), unread)))
+    return ": ".join(filter(None, (cited, _said(source.get("says")).rstrip("."))))
 
 
 def _rule_coding(finding: Mapping[str, Any]) -> list[Json]:
     rule, _, version = _said(finding.get("rule")).partition("@")
-    return [{"system": RULE, "code": rule, "version": version}] if _CODE.fullmatch(rule) else []
+    return [coding | {"version": version} for coding in _coding(RULE, rule)]
 
 
 def _issue_code(finding: Mapping[str, Any]) -> Json:
     about, kind = _said(finding.get("about")), _said(finding.get("kind"))
     code = _ISSUE_BY_ABOUT.get(about) or _ISSUE_BY_KIND.get(kind)
     coding = [{"system": ACT_CODE, "code": code, "display": _ISSUE_DISPLAY[code]}] if code else []
-    action = _said(finding.get("action"))
-    if _CODE.fullmatch(action):
-        coding.append({"system": ACTION, "code": action})
-    return {"coding": coding + _rule_coding(finding), "text": _said(finding.get("title"))}
+    coding += _coding(ACTION, _said(finding.get("action"))) + _rule_coding(finding)
+    return {"coding": coding, "text": _title(finding)}
 
 
 def _is_risk(finding: Mapping[str, Any]) -> bool:
@@ -418,9 +455,11 @@ def _requirement(gap: Mapping[str, Any]) -> Json:
 
 
 def _contacts(result: Mapping[str, Any]) -> Iterator[str]:
-    for contact in _sequence(result.get("contacts")):
-        words = contact.values() if isinstance(contact, Mapping) else [contact]
-        said = ", ".join(filter(None, (_said(w) for w in words if isinstance(w, str | int))))
+    """Lines to call, in the assessment's own words, which also say when one of them is out of date."""
+    for contact in map(_mapping, _sequence(result.get("contacts"))):
+        said = _said(contact.get("text")) or ", ".join(
+            filter(None, (_said(contact.get(key)) for key in ("name", "contact", "hours", "as_of")))
+        )
         if said:
             yield f"Contact: {said}"
 

@@ -37,9 +37,7 @@ def rows(draw: st.DrawFn) -> list[Row]:
 
 def completions(given_rows: list[Row]):
     """Every way things may have been: each row at one moment, each open row there or not."""
-    choices = [
-        [(t, r) for t in range(r.t0, r.t1 + 1)] + ([None] if r.status == UNKNOWN else []) for r in given_rows
-    ]
+    choices = [[(t, r) for t in range(r.t0, r.t1 + 1)] + ([None] if r.status == UNKNOWN else []) for r in given_rows]
     for picked in product(*choices):
         yield [p for p in picked if p is not None]
 

@@ -58,7 +58,7 @@ def check_items(
         verdict=word,
         complete=complete,
         gaps=tuple(gaps),
-        headline=_headline(word, result.findings, gaps, record, items, knowledge),
+        headline=_headline(word, result.findings, gaps, record, knowledge),
         items=tuple(_shown(item) for item in items),
     )
 
@@ -107,7 +107,9 @@ def _ask_about_amount(item: Item, reference: str, country: str, knowledge: Knowl
         return
     named = [item.substance] if item.substance else list(item.candidates)
     substances = [s for name in named for s in name.split("+")]
-    plant = all("herbal" in knowledge.substances[s].classes or "alcohol" in knowledge.substances[s].classes for s in substances)
+    plant = all(
+        "herbal" in knowledge.substances[s].classes or "alcohol" in knowledge.substances[s].classes for s in substances
+    )
     limit = knowledge.number("dose.implausible.plant" if plant and substances else "dose.implausible.medicine")
     own = [knowledge.facts[f"dose.ask.{s}"] for s in substances if f"dose.ask.{s}" in knowledge.facts]
     if own:
@@ -152,7 +154,6 @@ def _headline(
     findings: Sequence[Finding],
     gaps: Sequence[Gap],
     record: Record,
-    items: Sequence[Item],
     knowledge: Knowledge,
 ) -> dict[str, str]:
     texts = knowledge.wording["headline"]

@@ -26,7 +26,7 @@ def _purposes(finding: Finding) -> Iterable[str]:
         yield "emergency"
     if finding.about == "suicide" and finding.action != "inform":
         yield "suicide"
-    if finding.action == "contraindicated" and finding.kind.startswith("pharmaco") or finding.about == "toxicity":
+    if (finding.action == "contraindicated" and finding.kind.startswith("pharmaco")) or finding.about == "toxicity":
         yield "poison"
     if finding.id.startswith("age-under-18"):
         yield "youth"
@@ -41,6 +41,7 @@ def lines_for(purpose: str, country: str, knowledge: Knowledge) -> list[Line]:
 
 
 def expired(review_by: str, today: str) -> bool:
+    """Past its review date. ISO dates sort as they are written."""
     return review_by < today
 
 
@@ -55,7 +56,9 @@ def _contact(line: Line, today: str, country: str, knowledge: Knowledge) -> Cont
     old = expired(line["review_by"], today)
     emergency = line["for_whom"] == "emergency"
     key = "emergency_expired" if emergency and old else "emergency_line" if emergency else "expired" if old else "line"
-    words = {k: line[k] for k in ("name", "contact", "hours", "as_of")} | {"emergency": emergency_text(country, knowledge)}
+    words = {k: line[k] for k in ("name", "contact", "hours", "as_of")} | {
+        "emergency": emergency_text(country, knowledge)
+    }
     text = knowledge.say(texts[key], **words)
     if line["verification"].startswith("U"):
         text = f"{text} {texts['unverified']}"
@@ -71,7 +74,7 @@ def _contact(line: Line, today: str, country: str, knowledge: Knowledge) -> Cont
 
 
 def law(record: Record, knowledge: Knowledge) -> tuple[list[Finding], list[Gap]]:
-    """What was read of the law on a kratom product where the person is; an expired row opens a gap and says nothing."""
+    """What was read of the law on a kratom product where the person is; an expired row opens a gap instead."""
     place = record.jurisdiction or record.country
     if not place:
         return [], []
@@ -94,7 +97,7 @@ def law(record: Record, knowledge: Knowledge) -> tuple[list[Finding], list[Gap]]
 
 
 def _law_row_name(substance: str, knowledge: Knowledge) -> str:
-    """Rows exist for leaf and for concentrated 7-OH; an extract falls under the leaf row, other alkaloids under 7-OH."""
+    """Rows exist for leaf and for concentrated 7-OH; an extract falls under leaf, other alkaloids under 7-OH."""
     concentrate = substance in knowledge.sets.get("kratom-concentrate", ())
     return "7-hydroxymitragynine" if concentrate else "kratom-leaf"
 

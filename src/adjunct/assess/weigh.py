@@ -34,9 +34,7 @@ def assess(record: Record, knowledge: Knowledge, *, treatment: str) -> Assessmen
     weighed = [w for w in _weigh(record, knowledge, outcome, treatment) if w.fired or w.is_open]
     replaced = {r for w in weighed if w.fired for r in w.rule.instead_of}
     findings = [
-        _finding(w, record, knowledge, outcome, treatment)
-        for w in weighed
-        if w.fired and w.rule.id not in replaced
+        _finding(w, record, knowledge, outcome, treatment) for w in weighed if w.fired and w.rule.id not in replaced
     ]
     legal, legal_gaps = law(record, knowledge)
     findings = sorted([*findings, *legal], key=_first_things_first)
@@ -86,7 +84,7 @@ def _first_things_first(finding: Finding) -> tuple[int, ...]:
 def _finding(w: _Weighed, record: Record, knowledge: Knowledge, outcome: Outcome, treatment: str) -> Finding:
     rule = w.rule
     rows = dict.fromkeys(row for person in w.fired for row in outcome.because(w.number, person).rows)
-    reasons, text_only = _reasons(rows, record, knowledge)
+    reasons, text_only = _reasons(rows, record)
     involves = _involved(rows, rule, record, knowledge)
     words = {"names": _and(knowledge, involves), "stop_sentence": stop_sentence(involves, knowledge)}
     status = rule.status
@@ -136,9 +134,7 @@ def verdict_of(rule: Rule, phase: str, treatment: str, *, text_only: bool) -> Ve
     return verdict
 
 
-def _reasons(
-    rows: Iterable[int], record: Record, knowledge: Knowledge
-) -> tuple[tuple[Reason, ...], bool]:
+def _reasons(rows: Iterable[int], record: Record) -> tuple[tuple[Reason, ...], bool]:
     sources = dict.fromkeys(int(record.events.source[row]) for row in rows)
     evidence = [record.evidence[s] for s in sources if s >= 0]
     reasons = dict.fromkeys(
@@ -242,19 +238,25 @@ def _gaps(
             continue
         reading = next(i for i in range(record.events.people) if outcome.truths[w.number, i] == UNKNOWN)
         for atom in outcome.because(w.number, reading).open_atoms:
-            add(_gap(atom, w.rule, reading, record, knowledge, outcome, blocks=mode == "defer"))
+            add(_gap(atom, w.rule, reading, record, knowledge, blocks=mode == "defer"))
     for finding in findings:
         for reason in finding.because:
             if any(e.text_only and e.reference == reason.reference for e in record.evidence):
                 text = knowledge.wording["gap"]["text_only_why"]
                 ask = f"{reason.value}: confirm it, or code it."
-                add(Gap(fact=f"text only ({reason.reference})", why=text, ask=ask, blocks=False, reference=reason.reference))
+                add(
+                    Gap(
+                        fact=f"text only ({reason.reference})",
+                        why=text,
+                        ask=ask,
+                        blocks=False,
+                        reference=reason.reference,
+                    )
+                )
     return sorted(found.values(), key=lambda g: not g.blocks)
 
 
-def _gap(
-    atom: Atom, rule: Rule, person: int, record: Record, knowledge: Knowledge, outcome: Outcome, *, blocks: bool
-) -> Gap:
+def _gap(atom: Atom, rule: Rule, person: int, record: Record, knowledge: Knowledge, *, blocks: bool) -> Gap:
     concept_id = "substance" if atom.concept.startswith(EFFECT) else atom.concept
     concept = knowledge.concepts[concept_id]
     texts = knowledge.wording["gap"]
@@ -273,7 +275,15 @@ def _gap(
     evidence = record.evidence[int(record.events.source[newest])]
     window = knowledge.vocabulary.window(atom, record.phase)
     too_old = int(record.events.t1[newest]) < record.now.ms - window
-    key = "too_old" if too_old else "text_only" if evidence.text_only else "uncertain_time" if evidence.at else "missing_time"
+    key = (
+        "too_old"
+        if too_old
+        else "text_only"
+        if evidence.text_only
+        else "uncertain_time"
+        if evidence.at
+        else "missing_time"
+    )
     if not too_old and not evidence.text_only and record.events.status[newest] == UNKNOWN:
         key = "missing"
     why = (
@@ -314,7 +324,9 @@ def _headline(
     chosen = group[verdict.name] if verdict.name in group else texts["assess"][verdict.name]
     lead = [f.title for f in findings if Verdict[f.verdict] == verdict and verdict]
     open_ = [g.ask for g in gaps if g.blocks] if verdict is Verdict.DEFER else []
-    urgency = max((f.urgency for f in findings if Verdict[f.verdict] == verdict), key=URGENCIES.index, default="routine")
+    urgency = max(
+        (f.urgency for f in findings if Verdict[f.verdict] == verdict), key=URGENCIES.index, default="routine"
+    )
     words = {
         "checked": checked(record, knowledge),
         "treatment": treatment,

@@ -704,7 +704,8 @@ def _one_person(entries: list[Entry], alias: Mapping[str, str], problems: list[P
     if patient.uninterpretable:  # who it is can still be said, what else it states cannot
         plain = {key: plain[key] for key in ("resourceType", "id") if key in plain}
     bundle = Bundle(plain, patient.reference, (), (), by_url, by_local)
-    checked = [entry if entry is patient else _about(entry, patient, bundle, problems) for entry in entries]
+    names = frozenset(filter(None, (_identified(x) for x in _listed(patient.resource.get("identifier")))))
+    checked = [entry if entry is patient else _about(entry, patient, names, bundle, problems) for entry in entries]
     final = {id(old): new for old, new in zip(entries, checked, strict=True)}
     for entry in checked:
         _look_for_dangling(entry, bundle, problems)
@@ -717,7 +718,15 @@ def _one_person(entries: list[Entry], alias: Mapping[str, str], problems: list[P
     )
 
 
-def _about(entry: Entry, patient: Entry, bundle: Bundle, problems: list[Problem]) -> Entry:
+_Names = frozenset[tuple[str, str]]  # the identifiers of the Patient: system and value
+
+
+def _identified(identifier: object) -> tuple[str, str] | None:
+    system, value = (_mapped(identifier).get(key, "") for key in ("system", "value"))
+    return (system, value) if isinstance(system, str) and isinstance(value, str) and value else None
+
+
+def _about(entry: Entry, patient: Entry, names: _Names, bundle: Bundle, problems: list[Problem]) -> Entry:
     """The entry, marked if it is not, or not provably, about the patient; another patient is refused."""
 
     def aside(code: Code, said: str, at: str, *, blocks: bool) -> Entry:
@@ -727,7 +736,7 @@ def _about(entry: Entry, patient: Entry, bundle: Bundle, problems: list[Problem]
     name = next((n for n in _ABOUT if entry.resource.get(n)), "")
     at = f"{entry.at}.{name}"
     subjects = [_mapped(x) for x in _as_list(entry.resource.get(name))] if name else []
-    verdicts = {_whose(x, entry, patient, bundle, at) for x in subjects}
+    verdicts = {_whose(x, entry, patient, names, bundle, at) for x in subjects}
     if entry.type in _NEEDS_PERSON and verdicts <= {"unsaid"}:
         said = "names no person: read as about the one Patient of this Bundle"
         problems.append(Problem("no-subject", said, entry.at, entry.reference))
@@ -746,19 +755,14 @@ def _as_list(value: object) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _whose(subject: Json, entry: Entry, patient: Entry, bundle: Bundle, at: str) -> str:
+def _whose(subject: Json, entry: Entry, patient: Entry, names: _Names, bundle: Bundle, at: str) -> str:
     """`patient`, `thing` (a group, device, place), `unproven` or `unsaid`; raises for another patient."""
     reference = subject.get("reference")
     if not isinstance(reference, str) or not reference:
-        identifier = _mapped(subject.get("identifier"))
         if subject.get("type", "Patient") != "Patient":
             return "thing"
-        if not identifier.get("value"):
-            return "unsaid"
-        known = [
-            (_mapped(x).get("system"), _mapped(x).get("value")) for x in _listed(patient.resource.get("identifier"))
-        ]
-        return "patient" if (identifier.get("system"), identifier.get("value")) in known else "unproven"
+        name = _identified(subject.get("identifier"))
+        return "unsaid" if name is None else "patient" if name in names else "unproven"
     target = bundle.resolve(reference, entry)
     if target is patient:
         return "patient"
@@ -773,10 +777,16 @@ def _whose(subject: Json, entry: Entry, patient: Entry, bundle: Bundle, at: str)
 
 def _look_for_dangling(entry: Entry, bundle: Bundle, problems: list[Problem]) -> None:
     """A problem for each reference that should lead somewhere in this Bundle and does not."""
-    if not any(bundle.resolve(r, entry) is None for r in _inner_references(entry.resource)):
+    own = [_mapped(x).get("id") for x in _listed(entry.resource.get("contained"))]
+    inside = {"", *(name for name in own if isinstance(name, str))}
+
+    def nowhere(reference: str) -> bool:
+        return reference[1:] not in inside if reference.startswith("#") else not bundle.resolve(reference, entry)
+
+    if not any(nowhere(reference) for reference in _inner_references(entry.resource)):
         return
     for at, node in _walk(entry.resource, entry.at):
-        if at.endswith(".reference") and isinstance(node, str) and _is_inner(node) and not bundle.resolve(node, entry):
+        if at.endswith(".reference") and isinstance(node, str) and _is_inner(node) and nowhere(node):
             problems.append(Problem("dangling-reference", "leads to nothing in this Bundle", at, entry.reference))
 
 

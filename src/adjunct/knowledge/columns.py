@@ -48,7 +48,8 @@ class _Window:
         """2 where a true row lies wholly inside, 1 where one may."""
         sure = self.inside & (status == YES)
         maybe = self.touches & (status != NO)
-        return maybe.astype(np.int8) + sure.astype(np.int8)
+        score: Int8s = np.add(maybe, sure, dtype=np.int8)
+        return score
 
 
 class Program:
@@ -97,7 +98,7 @@ class Program:
                 answers[number] = np.where(absent[self._silent[number]] == NO, known, UNKNOWN)
         return answers
 
-    def _normal(self, expression: Expression, negated: bool) -> Expression | Literal:
+    def _normal(self, expression: Expression, negated: bool) -> _Tree:
         """Push negation down to the atoms and number them."""
         match expression:
             case Atom():
@@ -109,7 +110,7 @@ class Program:
                 return self._normal(part, not negated)
             case And(parts) | Or(parts):
                 inner = tuple(self._normal(p, negated) for p in parts)
-                return (And if isinstance(expression, And) != negated else Or)(inner)  # type: ignore[arg-type]
+                return _Joined(isinstance(expression, And) != negated, inner)
 
     def _members(self) -> dict[str, Int8s]:
         """Set membership as a Kleene column over codes; the last place answers for an unknown code."""
@@ -182,7 +183,7 @@ class Program:
             keep = _candidates(events, rows, one, window)[0]
         else:
             score = np.minimum(window.score(events.status[rows]), self.members(atom)[events.code[rows]])
-            keep = score >= (truth if truth else UNKNOWN)
+            keep = score >= (truth or UNKNOWN)
             if truth == NO and atom.op == "any":
                 keep = window.inside & (events.status[rows] == NO)
         return [rows.start + int(i) for i in np.flatnonzero(keep)]
@@ -245,15 +246,15 @@ class _Group:
         answer = np.where(broken == NO, kept, np.where(broken == YES, NO, np.where(only_broken, silent, UNKNOWN)))
         answers[np.ix_(self.all, part.people)] = np.where((broken == NO) & (kept == NO), silent, answer).T
 
-    def _answer_latest(
-        self, events: Events, part: _Slice, window: _Window, absent: Int8s, answers: Int8s
-    ) -> None:
+    def _answer_latest(self, events: Events, part: _Slice, window: _Window, absent: Int8s, answers: Int8s) -> None:
         candidate, sure = _candidates(events, part.rows, part.bounds, window)
         value, code = events.value[part.rows], events.code[part.rows]
         joins = np.maximum.reduceat(candidate & sure, part.bounds) == 0
         for number in self.latest:
             atom = self.atoms[number]
-            row = _compare_code(code, self.codes, atom) if isinstance(atom.against, str) else _compare(value, value, atom)
+            row = (
+                _compare_code(code, self.codes, atom) if isinstance(atom.against, str) else _compare(value, value, atom)
+            )
             most = np.maximum.reduceat(np.where(candidate, row, -1), part.bounds)
             least = np.minimum.reduceat(np.where(candidate, row, YES + 1), part.bounds)
             most = np.where(joins, np.maximum(most, absent), most)
@@ -335,25 +336,36 @@ def _stack(columns: Sequence[Int8s]) -> Int8s:
     return np.stack(columns, axis=1) if columns else np.zeros((0, 0), dtype=np.int8)
 
 
+@dataclass(frozen=True, slots=True)
+class _Joined:
+    """An and or an or, its negations already pushed down to the literals."""
+
+    is_and: bool
+    parts: tuple[_Tree, ...]
+
+
+_Tree = _Joined | Literal
+
+
 class _Circuit:
     """All rules as one network: literals first, then every level of `and` and `or` nodes, reduced at once."""
 
     def __init__(self) -> None:
-        self._nodes: list[tuple[bool, tuple[object, ...]]] = []  # (is_and, inputs); an input is a Literal or a node
+        self._nodes: list[tuple[bool, tuple[int | Literal, ...]]] = []  # (is_and, inputs)
         self._depths: list[int] = []
-        self._known: dict[tuple[bool, tuple[object, ...]], int] = {}
+        self._known: dict[tuple[bool, tuple[int | Literal, ...]], int] = {}
 
-    def add(self, expression: object) -> int:
+    def add(self, expression: _Tree) -> int:
         """Give `expression` a node; every rule ends in one, so that outputs are uniform."""
-        return self._node(True, (self._input(expression),)) if isinstance(expression, tuple) else self._input(expression)
+        found = self._input(expression)
+        return found if isinstance(found, int) else self._node(True, (found,))
 
-    def _input(self, expression: object) -> int | Literal:  # type: ignore[return]
+    def _input(self, expression: _Tree) -> int | Literal:
         if isinstance(expression, tuple):
-            return expression  # type: ignore[return-value]
-        if isinstance(expression, (And, Or)):
-            return self._node(isinstance(expression, And), tuple(self._input(p) for p in expression.parts))
+            return expression
+        return self._node(expression.is_and, tuple(self._input(p) for p in expression.parts))
 
-    def _node(self, is_and: bool, inputs: tuple[object, ...]) -> int:
+    def _node(self, is_and: bool, inputs: tuple[int | Literal, ...]) -> int:
         node = self._known.setdefault((is_and, inputs), len(self._nodes))
         if node == len(self._nodes):
             self._nodes.append((is_and, inputs))
@@ -363,7 +375,7 @@ class _Circuit:
     def seal(self, atoms: int) -> None:
         """Lay the nodes out: a level at a time, each as a gather and one reduction."""
         self._atoms = atoms
-        place = {}
+        place: dict[int, int] = {}
         levels: dict[tuple[int, bool], list[int]] = defaultdict(list)
         for node, (is_and, _) in enumerate(self._nodes):
             levels[self._depths[node], is_and].append(node)
@@ -374,11 +386,12 @@ class _Circuit:
         self._order = np.array([place[n] for n in range(len(self._nodes))], dtype=np.intp)
         self._steps = []
         for (_, is_and), nodes in sorted(levels.items()):
-            gather, bounds = [], []
+            gather: list[int] = []
+            bounds: list[int] = []
             for node in nodes:
                 bounds.append(len(gather))
-                for item in self._nodes[node][1]:
-                    gather.append(place[item] if isinstance(item, int) else item[0] + atoms * item[1])  # type: ignore[index]
+                inputs = self._nodes[node][1]
+                gather.extend(place[i] if isinstance(i, int) else i[0] + atoms * i[1] for i in inputs)
             first = place[nodes[0]]
             where = slice(first, first + len(nodes))
             fold = np.minimum if is_and else np.maximum

@@ -83,6 +83,7 @@ class Vocabulary:
 
 
 def atoms(expression: Expression) -> Iterator[Atom]:
+    """Every question that an expression asks."""
     match expression:
         case Atom():
             yield expression

@@ -1,24 +1,27 @@
 """What `adjunct knowledge check` refuses: numbers without a source, rules without cases, texts beyond their grade.
 
-Every finding is one line that names file and entry. An edition with a single finding does not ship.
+Every finding is one line that names file and entry. An edition with a single finding does not ship. The shape of each
+entry is checked by `schema`; here stands what one entry must agree on with the others.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from adjunct.base import AdjunctError, units
 from adjunct.knowledge.cases import failures
+from adjunct.knowledge.compiled import TABLES
 from adjunct.knowledge.language import PHASES
 from adjunct.knowledge.load import LOCAL, Knowledge, Rule
 
+Progress = Callable[[int, int], None]
+
 STATUSES = ("proposed", "reported", "verified")
 READ = ("not-read", "excerpt", "full")
-SOURCE_KINDS = frozenset(
-    {"label", "trial", "review", "guideline", "case-series", "statute", "dataset", "project-default", "uncited"}
-)
+UNSOURCED = frozenset({"project-default", "uncited"})
+SOURCE_KINDS = frozenset({"label", "trial", "review", "guideline", "case-series", "statute", "dataset", *UNSOURCED})
 SEVERITIES = frozenset({"high", "moderate", "low"})
 ACTIONS = frozenset({"emergency", "contraindicated", "avoid", "defer", "adjust", "monitor", "inform"})
 KINDS = frozenset({"red-flag", "condition", "pharmacodynamic", "pharmacokinetic", "legal", "data"})
@@ -26,44 +29,113 @@ ABOUT = frozenset(
     "serotonin cns_depression bp seizure qt bleeding liver opioid_antagonism withdrawal attenuation pk mania psychosis "
     "suicide pregnancy electrolytes toxicity anticholinergic duplicate condition legal data".split()
 )
+URGENCIES = frozenset({"now", "today", "soon", "routine"})
+UNANSWERED = frozenset({"defer", "ask", "ignore"})
 BOUNDARY = frozenset({"below", "at", "above", "unknown"})
 PRESENCE = frozenset({"present", "absent", "unknown"})
+FILLED_BY_CODE = frozenset({"names", "stop_sentence"})
 _WORD = re.compile(r"[\w'-]+")
+_PLACE = re.compile(r"\{[a-z0-9_.-]+\}")
+_FIGURE = re.compile(r"\S*\d\S*")
+_BROKEN = (AdjunctError, AttributeError, KeyError, TypeError, ValueError)
 
 
-def check(content: Mapping[str, Any], *, as_of: str | None = None) -> list[str]:
-    """Every fault of a compiled knowledge base, as lines. `as_of` (YYYY-MM-DD) decides what has expired."""
-    base = {**content, "rules": []}
+def check(content: Mapping[str, Any], *, as_of: str | None = None, progress: Progress | None = None) -> list[str]:
+    """Every fault of a compiled knowledge base, as lines. `as_of` (YYYY-MM-DD) decides what has expired.
+
+    `progress` hears how many rules are done, and of how many.
+    """
+    from adjunct.knowledge import schema  # late: only a check needs the schema library
+
+    found = list(schema.faults(content))
+    single, twins = _without_twins(content)
+    found.extend(twins)
     try:
-        knowledge = Knowledge(base)
-        found = list(_rules(content["rules"], knowledge))
-    except AdjunctError as error:
-        return [str(error)]
-    today = as_of or knowledge.as_of
-    for part in (_sources, _facts, _concepts, _substances, _names, _tables, _wording):
+        empty = Knowledge({**single, "rules": []})
+        knowledge, unreadable = _with_rules(single["rules"], empty)
+    except _BROKEN as error:
+        return [*found, f"the knowledge cannot be loaded, so its rules were not run: {_said(error)}"]
+    found.extend(unreadable)
+    found.extend(_rules(knowledge, progress or _silent))
+    for part in (_sources, _facts, _concepts, _valuesets, _substances, _names, _tables, _wording):
         found.extend(part(knowledge))
-    found.extend(_expired(knowledge, today))
+    found.extend(_expired(knowledge, as_of or knowledge.as_of))
     return found
 
 
-def _rules(entries: Sequence[Mapping[str, Any]], empty: Knowledge) -> Iterator[str]:
-    readable = []
+def warnings(content: Mapping[str, Any]) -> list[str]:
+    """What a reviewer should look at, though it does not stop an edition: numbers in prose that no fact fills."""
+    reviewed = [re.compile(entry["pattern"]) for entry in content["knowledge"].get("lint_numbers", {}).get("allow", ())]
+    return [
+        f"{rule['file']}, rule {rule['id']}: {name} has the number {figure!r} that no {{fact}} fills"
+        for rule in content["rules"]
+        for name in ("says", "tell", "why")
+        for figure in unfilled(str(rule.get(name, "")), reviewed)
+    ]
+
+
+def unfilled(text: str, reviewed: Iterable[re.Pattern[str]]) -> list[str]:
+    """Words of `text` that hold a digit, apart from `{fact}` places and the reviewed names.
+
+    >>> unfilled("PHQ-9 above 5, or {phq9.rise} more", [re.compile("PHQ-9")])
+    ['5,']
+    """
+    plain = _PLACE.sub(" ", text)
+    for pattern in reviewed:
+        plain = pattern.sub(" ", plain)
+    return _FIGURE.findall(plain)
+
+
+def _silent(done: int, total: int) -> None:
+    """Progress that nobody watches."""
+
+
+def _said(error: Exception) -> str:
+    return str(error) if isinstance(error, AdjunctError) else f"{type(error).__name__} {error}"
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+def _without_twins(content: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The content with each id once, and a line for every id that was used again."""
+    single, lines = dict(content), []
+    for folder, kind in TABLES.items():
+        first: dict[Any, Any] = {}
+        for entry in content[folder]:
+            other = first.setdefault(entry.get("id"), entry)
+            if other is not entry:
+                lines.append(f"{entry['file']}, {kind} {entry.get('id')}: the id is also used in {other['file']}")
+        single[folder] = list(first.values())
+    return single, lines
+
+
+def _with_rules(entries: Sequence[Mapping[str, Any]], empty: Knowledge) -> tuple[Knowledge, list[str]]:
+    """The knowledge with every rule that can be read, and a line for each that cannot."""
+    try:
+        return Knowledge({**empty.content, "rules": entries}), []
+    except _BROKEN:
+        readable, lines = [], []
     for entry in entries:
         try:
-            Knowledge({**empty.content, "rules": [entry]})
+            empty._rule(entry)
             readable.append(entry)
-        except AdjunctError as error:
-            yield str(error)
-    knowledge = Knowledge({**empty.content, "rules": readable})
-    for rule in knowledge.rule_list:
-        where = f"{rule.file}, rule {rule.id}"
-        for fault in (*_vocabulary(rule), *_support(rule, knowledge), *_cases(rule, knowledge), *_texts(rule, knowledge)):
-            yield f"{where}: {fault}"
-    ids = frozenset(knowledge.rules)
-    for rule in knowledge.rule_list:
-        for other in rule.instead_of:
-            if other not in ids:
-                yield f"{rule.file}, rule {rule.id}: instead_of names the unknown rule {other!r}"
+        except _BROKEN as error:
+            place = "" if isinstance(error, AdjunctError) else f"{entry['file']}, rule {entry.get('id')}: "
+            lines.append(f"{place}{_said(error)}")
+    return Knowledge({**empty.content, "rules": readable}), lines
+
+
+# --- rules ------------------------------------------------------------------------------------------------------------
+
+
+def _rules(knowledge: Knowledge, progress: Progress) -> Iterator[str]:
+    total = len(knowledge.rule_list)
+    for done, rule in enumerate(knowledge.rule_list):
+        progress(done, total)
+        parts = (_vocabulary(rule), _support(rule, knowledge), _cases(rule, knowledge), _texts(rule, knowledge))
+        yield from (f"{rule.file}, rule {rule.id}: {fault}" for part in parts for fault in part)
+    progress(total, total)
 
 
 def _vocabulary(rule: Rule) -> Iterator[str]:
@@ -72,15 +144,14 @@ def _vocabulary(rule: Rule) -> Iterator[str]:
         ("action", rule.action, ACTIONS),
         ("kind", rule.kind, KINDS),
         ("about", rule.about, ABOUT),
-        ("urgency", rule.urgency, frozenset({"now", "today", "soon", "routine"})),
+        ("urgency", rule.urgency, URGENCIES),
         ("status", rule.status, frozenset(STATUSES)),
     ):
         if value not in allowed:
             yield f"{name} {value!r} is not one of {', '.join(sorted(allowed))}"
-    for phase in PHASES:
-        if rule.if_unknown[phase] not in ("defer", "ask", "ignore"):
-            yield f"if_unknown {rule.if_unknown[phase]!r} is not defer, ask or ignore"
-    if rule.action in ("inform",) and rule.verdict is not None and rule.verdict > 0:
+    for answer in sorted({rule.if_unknown[p] for p in PHASES} - UNANSWERED):
+        yield f"if_unknown {answer!r} is not defer, ask or ignore"
+    if rule.action == "inform" and rule.verdict is not None and rule.verdict > 0:
         yield "an inform does not change the verdict"
 
 
@@ -92,7 +163,7 @@ def _support(rule: Rule, knowledge: Knowledge) -> Iterator[str]:
         if locator.id not in knowledge.sources:
             yield f"source {locator.id!r} is not defined"
     read = [knowledge.sources[s.id] for s in rule.sources if s.id in knowledge.sources]
-    solid = [s for s in read if s.kind not in ("project-default", "uncited") and s.read_as != "not-read"]
+    solid = [s for s in read if s.kind not in UNSOURCED and s.read_as != "not-read"]
     if rule.status == "verified" and not solid:
         yield "verified, but no source of it was opened"
     if rule.status == "reported" and not solid:
@@ -100,6 +171,9 @@ def _support(rule: Rule, knowledge: Knowledge) -> Iterator[str]:
     for name in rule.involves:
         if name not in knowledge.sets:
             yield f"involves names the unknown set {name!r}"
+    for other in rule.instead_of:
+        if other not in knowledge.rules:
+            yield f"instead_of names the unknown rule {other!r}"
 
 
 def _cases(rule: Rule, knowledge: Knowledge) -> Iterator[str]:
@@ -107,20 +181,25 @@ def _cases(rule: Rule, knowledge: Knowledge) -> Iterator[str]:
     if not (kinds >= BOUNDARY or kinds >= PRESENCE):
         yield "cases must hold below, at, above and unknown, or present, absent and unknown"
     gives = {c.get("gives") for c in rule.cases}
-    if not gives >= {"yes"} or gives == {"yes"}:
+    # A rule about data that is missing never comes out as yes: what is missing is unknown, and speaks as a gap.
+    holding = {"yes", "unknown"} if rule.kind == "data" else {"yes"}
+    if not gives & holding or "no" not in gives:
         yield "its cases never show it holding and not holding"
     yield from failures(rule, knowledge)
 
 
 def _texts(rule: Rule, knowledge: Knowledge) -> Iterator[str]:
-    words = frozenset({"names", "stop_sentence"})
-    for name, text in (("says", rule.says), ("tell", rule.tell), ("why", rule.why), ("title", rule.title)):
+    texts = {"title": rule.title, "says": rule.says, "tell": rule.tell, "why": rule.why, "ask": rule.ask}
+    for name, text in texts.items():
         for place in knowledge.places(text):
-            if place not in words and place not in knowledge.facts:
+            if place not in FILLED_BY_CODE and place not in knowledge.facts:
                 yield f"{name} has the place {{{place}}}, which no fact fills"
         yield from (f"{name}: {fault}" for fault in overstated(text, rule.grade, knowledge, hedge=False))
     if not rule.says or not (rule.tell or rule.quiet):
         yield "needs says (clinician) and tell (person), or quiet = true"
+
+
+# --- words ------------------------------------------------------------------------------------------------------------
 
 
 def overstated(text: str, grade: str, knowledge: Knowledge, *, hedge: bool) -> Iterator[str]:
@@ -148,25 +227,43 @@ def _places(words: Sequence[str], phrase: str) -> list[int]:
     return [i for i in range(len(words) - len(wanted) + 1) if words[i : i + len(wanted)] == wanted]
 
 
+def _wording(knowledge: Knowledge) -> Iterator[str]:
+    texts = {k: v for k, v in knowledge.wording.items() if k != "lint"}
+    for text in _strings(texts):
+        yield from (f"wording.toml: {fault} in {text!r}" for fault in overstated(text, "", knowledge, hedge=False))
+
+
+def _strings(value: Any) -> Iterable[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _strings(inner)
+
+
+# --- everything else that is cited ------------------------------------------------------------------------------------
+
+
 def _sources(knowledge: Knowledge) -> Iterator[str]:
     for source in knowledge.sources.values():
+        where = f"{_file(knowledge, 'sources', source.id)}, source {source.id}"
         if source.kind not in SOURCE_KINDS:
-            yield f"source {source.id}: kind {source.kind!r} is not known"
+            yield f"{where}: kind {source.kind!r} is not known"
         if source.read_as not in READ:
-            yield f"source {source.id}: read_as {source.read_as!r} is not one of {', '.join(READ)}"
+            yield f"{where}: read_as {source.read_as!r} is not one of {', '.join(READ)}"
         if not source.citation:
-            yield f"source {source.id}: no citation"
+            yield f"{where}: no citation"
 
 
 def _facts(knowledge: Knowledge) -> Iterator[str]:
     for fact in knowledge.facts.values():
-        where = f"fact {fact.id}"
+        where = f"{_file(knowledge, 'facts', fact.id)}, fact {fact.id}"
         source = knowledge.sources.get(fact.source)
         if source is None:
             yield f"{where}: source {fact.source!r} is not defined"
-        elif fact.status != "proposed" and (source.kind in ("uncited", "project-default") or source.read_as == "not-read"):
+        elif fact.status != "proposed" and (source.kind in UNSOURCED or source.read_as == "not-read"):
             yield f"{where}: {fact.status}, but its source was not read"
-        if fact.unit not in units() and not (fact.unit.startswith("{") and fact.unit.endswith("}")):
+        if not _is_unit(fact.unit):
             yield f"{where}: unknown unit {fact.unit!r}"
         if fact.status not in STATUSES:
             yield f"{where}: status {fact.status!r} is not one of {', '.join(STATUSES)}"
@@ -174,31 +271,40 @@ def _facts(knowledge: Knowledge) -> Iterator[str]:
             yield f"{where}: no locator"
 
 
+def _is_unit(code: str) -> bool:
+    return code in units() or (code.startswith("{") and code.endswith("}"))
+
+
 def _concepts(knowledge: Knowledge) -> Iterator[str]:
     sets = {row["set"] for row in knowledge.content["valuesets"]}
     for concept in knowledge.concepts.values():
-        where = f"concept {concept.id}"
+        where = f"{_file(knowledge, 'concepts', concept.id)}, concept {concept.id}"
         if concept.codes and concept.codes not in sets:
             yield f"{where}: no value set {concept.codes!r}"
-        if concept.unit and concept.unit not in units() and not concept.unit.startswith("{"):
+        if concept.unit and not _is_unit(concept.unit):
             yield f"{where}: unknown unit {concept.unit!r}"
         if concept.absent not in ("unknown", "no", "history", "reconciled", "allergies"):
             yield f"{where}: absent {concept.absent!r} is not known"
         if not concept.ask:
             yield f"{where}: no question that would fill it"
+        for text in (concept.title, concept.ask):
+            yield from (f"{where}: {fault}" for fault in overstated(text, "", knowledge, hedge=False))
+
+
+def _valuesets(knowledge: Knowledge) -> Iterator[str]:
     used = {c.codes for c in knowledge.concepts.values()}
     for row in knowledge.content["valuesets"]:
         if row["set"] not in used:
-            yield f"{row['file']}: value set {row['set']!r} belongs to no concept"
+            yield f"{row['file']}, {row['set']}: this value set belongs to no concept"
             used.add(row["set"])
         if row["system"] != LOCAL and "://" not in row["system"]:
-            yield f"{row['file']}: {row['system']!r} is no code system address"
+            yield f"{row['file']}, {row['set']}: {row['system']!r} is no code system address"
 
 
 def _substances(knowledge: Knowledge) -> Iterator[str]:
     codes: dict[str, str] = {}
     for substance in knowledge.substances.values():
-        where = f"substance {substance.id}"
+        where = f"{_file(knowledge, 'substances', substance.id)}, substance {substance.id}"
         for source in substance.sources:
             if source not in knowledge.sources:
                 yield f"{where}: source {source!r} is not defined"
@@ -211,6 +317,9 @@ def _substances(knowledge: Knowledge) -> Iterator[str]:
             other = codes.setdefault(code, substance.id)
             if other != substance.id and code.startswith("rxnorm"):
                 yield f"{where}: code {code} is also that of {other}"
+        for depot in substance.depots:
+            if depot["source"] not in knowledge.sources:
+                yield f"{where}: source {depot['source']!r} of a depot is not defined"
 
 
 def _names(knowledge: Knowledge) -> Iterator[str]:
@@ -249,22 +358,13 @@ def _known_sources(where: str, sources: str, knowledge: Knowledge) -> Iterator[s
             yield f"{where}: source {source!r} is not defined"
 
 
-def _wording(knowledge: Knowledge) -> Iterator[str]:
-    texts = {k: v for k, v in knowledge.wording.items() if k != "lint"}
-    for text in _strings(texts):
-        yield from (f"wording.toml: {fault} in {text!r}" for fault in overstated(text, "", knowledge, hedge=False))
-
-
-def _strings(value: Any) -> Iterable[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for inner in value.values():
-            yield from _strings(inner)
-
-
 def _expired(knowledge: Knowledge, today: str) -> Iterator[str]:
     """Facts past their review. Law and crisis rows expire at run time instead, each for itself."""
     for fact in knowledge.facts.values():
         if fact.review_by < today:
-            yield f"fact {fact.id}: review_by {fact.review_by} is past ({today})"
+            where = f"{_file(knowledge, 'facts', fact.id)}, fact {fact.id}"
+            yield f"{where}: review_by {fact.review_by} is past ({today})"
+
+
+def _file(knowledge: Knowledge, folder: str, entry: str) -> str:
+    return next((str(e["file"]) for e in knowledge.content[folder] if e["id"] == entry), folder)

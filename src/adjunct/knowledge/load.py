@@ -185,7 +185,13 @@ class Knowledge:
         found = manifest(data)
         for name in sorted(expected.keys() | found.keys()):
             if expected.get(name) != found.get(name):
-                state = "missing" if name not in found else "not part of this edition" if name not in expected else "changed"
+                state = (
+                    "missing"
+                    if name not in found
+                    else "not part of this edition"
+                    if name not in expected
+                    else "changed"
+                )
                 raise Refused(
                     f"knowledge file {name} is {state}, so nothing can be answered: reinstall Adjunct, "
                     "or run `adjunct knowledge compile` after an edit",
@@ -310,21 +316,30 @@ class Knowledge:
         return tuple(self.concepts[c].absent if c in self.concepts else reconciled for c in self.concept_ids)
 
     def effects(self, substance: str, per_day: tuple[float, float] | None) -> Iterator[tuple[str, float, int]]:
-        """`(effect concept, weight, truth)` of one substance at a daily dose in mg (None: not known)."""
+        """`(effect concept, weight, truth)` of one substance at a daily dose in mg (None: not known).
+
+        Where a higher dose weighs more, the sure weight comes first and what may be added to it comes as unknown.
+        """
+        sure: dict[str, float] = {}
+        possible: dict[str, float] = {}
         for effect in self.substances[substance].effects:
             if effect.weight not in WEIGHTS:
                 continue
-            truth = YES
-            if effect.above:
-                amount, unit = effect.above.split(" ", 1)
-                limit = convert(float(amount), unit.removesuffix("/d"), "mg")
-                truth = UNKNOWN if per_day is None else NO if per_day[1] <= limit else UNKNOWN if per_day[0] <= limit else YES
+            weight, truth = self.number(f"load.weight.{effect.weight}"), _reached(effect.above, per_day)
+            if truth == YES:
+                sure[effect.tag] = max(weight, sure.get(effect.tag, 0))
             if truth != NO:
-                yield EFFECT + effect.tag, self.number(f"load.weight.{effect.weight}"), truth
+                possible[effect.tag] = max(weight, possible.get(effect.tag, 0))
+        for tag, most in possible.items():
+            least = sure.get(tag, 0)
+            if least:
+                yield EFFECT + tag, least, YES
+            if most > least:
+                yield EFFECT + tag, most - least, UNKNOWN
 
     def number(self, fact: str) -> float:
-        value = self.facts[fact].value
-        assert not isinstance(value, tuple), f"{fact} is an interval"
+        value: float | tuple[float, float] = self.facts[fact].value
+        assert isinstance(value, float), f"{fact} is an interval"
         return value
 
     def say(self, text: str, **words: str) -> str:
@@ -497,6 +512,17 @@ def _substance(entry: Mapping[str, Any]) -> Substance:
         sources=tuple(entry.get("sources", ())),
         note=entry.get("note", ""),
     )
+
+
+def _reached(above: str, per_day: tuple[float, float] | None) -> int:
+    """Whether a daily dose in mg lies above a limit such as "16 mg/d"; no limit is always reached."""
+    if not above:
+        return YES
+    if per_day is None:
+        return UNKNOWN
+    amount, _, unit = above.partition(" ")
+    limit = convert(float(amount), unit.removesuffix("/d"), "mg")
+    return NO if per_day[1] <= limit else UNKNOWN if per_day[0] <= limit else YES
 
 
 def _enzyme_sets(substance: Substance) -> Iterator[str]:

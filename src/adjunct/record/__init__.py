@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
-from adjunct.base import UNKNOWN, YES, BadInput, Instant
+from adjunct.base import FAR, UNKNOWN, YES, BadInput, Instant, shown
 from adjunct.fhir import Bundle, Entry
 from adjunct.items import Item, Reader
 from adjunct.knowledge import Knowledge
@@ -21,9 +21,7 @@ from adjunct.record.draft import Draft, Evidence, Intake, Problem, Record
 
 __all__ = ["Evidence", "Intake", "Problem", "Record", "from_bundle", "from_items", "reader_of"]
 
-MEDICATIONS = frozenset(
-    {"MedicationStatement", "MedicationRequest", "MedicationAdministration", "MedicationDispense"}
-)
+MEDICATIONS = frozenset({"MedicationStatement", "MedicationRequest", "MedicationAdministration", "MedicationDispense"})
 READERS: dict[str, Callable[[Draft, reading.Resource, str], None]] = {
     "Patient": reading.patient,
     "Condition": reading.condition,
@@ -51,13 +49,11 @@ def from_bundle(bundle: Bundle, knowledge: Knowledge, *, now: Instant, phase: st
             where = problem.reference or problem.at
             draft.problem(where, problem.message, "Ask the sender for a corrected record.", blocks=True)
     questionnaires = reading.item_codes(e.resource for e in bundle.resources if _kind(e) == "Questionnaire")
-    for entry in bundle.resources:
-        if entry.uninterpretable:
-            continue
+    readable = [e for e in bundle.resources if not e.uninterpretable]
+    for entry in sorted(readable, key=lambda e: _kind(e) in MEDICATIONS):  # medicines last: they ask for stated last uses
         _read(draft, entry, bundle, questionnaires)
     derive(draft)
-    home = country or _country(bundle.patient)
-    return draft.finish(_attested(draft), country=home)
+    return draft.finish(_attested(draft), country=country)
 
 
 def _read(draft: Draft, entry: Entry, bundle: Bundle, questionnaires: dict[str, Any]) -> None:
@@ -65,7 +61,11 @@ def _read(draft: Draft, entry: Entry, bundle: Bundle, questionnaires: dict[str, 
     try:
         if kind in MEDICATIONS:
             medicines.medication(
-                draft, resource, entry.reference, lambda r: _resolve(bundle, r, entry), lambda: reader_of(draft.knowledge)
+                draft,
+                resource,
+                entry.reference,
+                lambda r: _resolve(bundle, r, entry),
+                lambda: reader_of(draft.knowledge),
             )
         elif kind == "QuestionnaireResponse":
             url = str(resource.get("questionnaire", "")).partition("|")[0]
@@ -87,19 +87,17 @@ def _resolve(bundle: Bundle, reference: Any, entry: Entry) -> reading.Resource |
     return found.resource if found else None
 
 
-def _country(patient: reading.Resource) -> str:
-    """Where the person lives is only a hint of where they are; a check may state another country."""
-    codes = [a.get("country", "") for a in reading.listed(patient.get("address")) if isinstance(a, dict)]
-    return next((c.upper() for c in codes if isinstance(c, str) and len(c) == len("US")), "")
-
-
 def _attested(draft: Draft) -> list[str]:
     """The attestations that hold: said yes, certainly within their age limit, and not taken back later."""
     held = []
     for kind, concept in ATTESTATIONS.items():
         limit = draft.now.ms - draft.knowledge.concepts[concept].ages[draft.phase]
         rows = [r for r in draft.seen.get(concept, ()) if r.t1 >= limit]
-        if rows and max(rows, key=lambda r: r.t0).status == YES and any(r.status == YES and r.t0 >= limit for r in rows):
+        if (
+            rows
+            and max(rows, key=lambda r: r.t0).status == YES
+            and any(r.status == YES and r.t0 >= limit for r in rows)
+        ):
             held.append(kind)
     return held
 
@@ -124,7 +122,9 @@ def from_items(
         _state(draft, text, f"conditions[{number}]")
     if age_years is not None:
         here = reading.present(draft)
-        draft.add("age", here, Evidence(reference="age", concept="age", value=f"{age_years:g}", unit="a"), value=age_years)
+        draft.add(
+            "age", here, Evidence(reference="age", concept="age", value=f"{age_years:g}", unit="a"), value=age_years
+        )
     derive(draft)
     return draft.finish(["reconciled"], country=country, jurisdiction=jurisdiction), items
 
@@ -142,7 +142,7 @@ def _take(draft: Draft, item: Item, reference: str) -> None:
     now = draft.now.ms
     used = medicines.item_last_use(draft, item)
     stopped = item.status == "stopped"
-    t0, t1 = (used or (-reading.FAR, now - 1)) if stopped else (now, now)
+    t0, t1 = (used or (-FAR, now - 1)) if stopped else (now, now)
     draft.take(
         Intake(
             reference=reference,
@@ -162,13 +162,16 @@ def _take(draft: Draft, item: Item, reference: str) -> None:
 def _state(draft: Draft, text: str, reference: str) -> None:
     """A condition that the asker names counts as stated; one that is not understood stays open."""
     table = draft.knowledge.concepts_by_name
-    concepts = table.get(fold(text)) or (((text,) if text in draft.knowledge.concepts else ()))
+    concepts = table.get(fold(text)) or ((text,) if text in draft.knowledge.concepts else ())
     if not concepts:
-        draft.problem(reference, f"the condition {text[:60]!r} is not known here and was not checked", "Write it another way.", blocks=True)
+        draft.problem(
+            reference,
+            f"the condition {shown(text)} is not known here and was not checked",
+            "Write it another way.",
+            blocks=True,
+        )
     for concept in concepts:
         kind = draft.knowledge.concepts[concept].kind
         if kind in ("condition", "finding"):
             evidence = Evidence(reference=reference, concept=concept, value=text)
             draft.add(concept, reading.present(draft), evidence, code="yes")
-
-

@@ -135,9 +135,7 @@ def _equivalent(draft: Draft, spec: Spec) -> None:
     _bounds(draft, spec, intakes, amounts)
 
 
-def _bounds(
-    draft: Draft, spec: Spec, intakes: Sequence[Intake], amounts: Sequence[tuple[float, float] | None]
-) -> None:
+def _bounds(draft: Draft, spec: Spec, intakes: Sequence[Intake], amounts: Sequence[tuple[float, float] | None]) -> None:
     """Both ends of a summed amount as rows of one instant; any unknown part leaves the sum unknown."""
     if not intakes:
         return

@@ -164,8 +164,10 @@ class Draft:
             for effect, weight, truth in self.knowledge.effects(substance, intake.per_day_mg):
                 status = min(truth, intake.status)
                 rows.append(Row(concepts[effect], span[0], span[1], weight, code, status, source))
-            used = intake.last_use or (-FAR, intake.t1)
-            rows.append(Row(concepts["last_use"], used[0], used[1], float("nan"), code, intake.status, source))
+            stated = intake.last_use is None and any(r.code == code and r.t0 > -FAR for r in self.seen.get("last_use", ()))
+            if not stated:  # a stated last use stands; without one it may have been at any time until now
+                used = intake.last_use or (-FAR, intake.t1)
+                rows.append(Row(concepts["last_use"], used[0], used[1], float("nan"), code, intake.status, source))
         return rows
 
     def at(self, span: tuple[int, int]) -> str:
@@ -179,7 +181,7 @@ class Draft:
 
     def finish(self, attested: Iterable[str], country: str = "", jurisdiction: str = "") -> Record:
         worlds = self._worlds()
-        rows = [row for row in _once(self.rows, self.knowledge)] if len(worlds) == 1 else []
+        rows = _once(self.rows, self.knowledge) if len(worlds) == 1 else []
         if len(worlds) > 1:
             for person, world in enumerate(worlds):
                 chosen = [r for c in self.choices for r in c.options[world[c.reference]]]
@@ -217,18 +219,19 @@ def _for(person: int, row: Row) -> Row:
 
 
 def _once(rows: Sequence[Row], knowledge: Knowledge) -> list[Row]:
-    """Count each substance's effect once: two boxes of one medicine are one load, the surer reading standing."""
+    """Count each substance's effect once: two boxes of one medicine are one load, the newest and heaviest standing."""
     effects = knowledge.effect_concepts
-    best: dict[tuple[int, int], Row] = {}
-    others = []
+    others = [row for row in rows if row.concept not in effects]
+    entries: dict[tuple[int, int], dict[int, list[Row]]] = {}
     for row in rows:
-        if row.concept not in effects:
-            others.append(row)
-            continue
-        key = (row.concept, row.code)
-        known = best.get(key)
-        if known is None or (row.t1, row.status, row.t0) > (known.t1, known.status, known.t0):
-            best[key] = row
-    return [*others, *best.values()]
+        if row.concept in effects:
+            entries.setdefault((row.concept, row.code), {}).setdefault(row.source, []).append(row)
+    for entry in entries.values():
+        others.extend(max(entry.values(), key=_weight))
+    return others
 
 
+def _weight(rows: Iterable[Row]) -> tuple[int, int, float]:
+    """How much one entry says about an effect: recency first, then certainty, then weight."""
+    known = list(rows)
+    return max(r.t1 for r in known), max(r.status for r in known), sum(r.value for r in known)

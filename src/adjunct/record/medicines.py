@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from adjunct.base import FAR, UNKNOWN, YES, AdjunctError, convert, duration_ms, unit_spellings
+from adjunct.base import FAR, UNKNOWN, YES, AdjunctError, convert, duration_ms, shown, unit_spellings
 from adjunct.items import Item, Reader
 from adjunct.knowledge.load import fold
 from adjunct.record.draft import Draft, Evidence, Intake
@@ -21,7 +21,9 @@ PLANS = frozenset({"proposal", "plan", "option"})
 Resolve = Callable[[Any], Resource | None]
 
 
-def medication(draft: Draft, resource: Resource, reference: str, resolve: Resolve, reader: Callable[[], Reader]) -> None:
+def medication(
+    draft: Draft, resource: Resource, reference: str, resolve: Resolve, reader: Callable[[], Reader]
+) -> None:
     """One MedicationStatement, Request, Administration or Dispense."""
     kind, status = resource["resourceType"], resource.get("status")
     if status in DROPPED or resource.get("doNotPerform") is True or status in ("declined", "preparation"):
@@ -96,6 +98,7 @@ def item_options(draft: Draft, item: Item) -> dict[str, tuple[str, ...]]:
 
 
 def components(draft: Draft, substance: str) -> tuple[str, ...]:
+    """What a combination is made of; any other substance is itself."""
     return draft.knowledge.substances[substance].components or (substance,)
 
 
@@ -104,8 +107,8 @@ def _product(resource: Resource, resolve: Resolve) -> Codes:
         return Codes.read(resource["medicationCodeableConcept"])
     found = resolve(resource.get("medicationReference"))
     if found is None:
-        shown = resource.get("medicationReference")
-        return Codes((), str(shown.get("display", "")) if isinstance(shown, Mapping) else "")
+        link = resource.get("medicationReference")
+        return Codes((), str(link.get("display", "")) if isinstance(link, Mapping) else "")
     own = Codes.read(found.get("code"))
     ingredients = [
         Codes.read(i["itemCodeableConcept"])
@@ -118,10 +121,10 @@ def _product(resource: Resource, resolve: Resolve) -> Codes:
 
 def _unmatched(draft: Draft, reference: str, text: str, item: Item | None) -> None:
     near = ", ".join(item.candidates) if item else ""
-    shown = f"{text[:60]!r}" if text else "an entry without a name"
+    name = shown(text) if text else "an entry without a name"
     draft.problem(
         reference,
-        f"{shown} is not a medicine or substance known here, so nothing could be checked about it",
+        f"{name} is not a medicine or substance known here, so nothing could be checked about it",
         f"Is it one of: {near}?" if near else "What is its exact name, or its ingredient?",
         concept="substance",
         blocks=True,
@@ -200,6 +203,7 @@ def _last_use(draft: Draft, resource: Resource, reference: str, kind: str, item:
 
 
 def item_last_use(draft: Draft, item: Item) -> Span | None:
+    """When somebody says they last took it, as an interval before now."""
     if item.last_use_h is None:
         return None
     hour = duration_ms("1 h")
@@ -221,6 +225,7 @@ def item_per_day_mg(item: Item) -> tuple[float, float] | None:
 
 
 def item_times_a_day(item: Item) -> tuple[float, float] | None:
+    """How often a day, as an interval."""
     dose = item.dose
     if dose is None or dose.per_day_low is None:
         return None

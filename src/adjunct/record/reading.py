@@ -11,7 +11,19 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from adjunct.base import FAR, MS_PER_SECOND, NO, UNKNOWN, YES, AdjunctError, convert, partial_date, unit_spellings, units
+from adjunct.base import (
+    FAR,
+    MS_PER_SECOND,
+    NO,
+    UNKNOWN,
+    YES,
+    AdjunctError,
+    convert,
+    partial_date,
+    shown,
+    unit_spellings,
+    units,
+)
 from adjunct.knowledge.load import LOCAL, Concept, fold
 from adjunct.record.draft import Draft, Evidence
 
@@ -20,11 +32,13 @@ Span = tuple[int, int]
 
 UCUM = "http://unitsofmeasure.org"
 LOINC = "http://loinc.org"
+LAST_USE = "last_use"
 DROPPED = frozenset({"entered-in-error", "cancelled"})
 OPEN_VERIFICATION = frozenset({"unconfirmed", "provisional", "differential"})
 NUMERIC = frozenset({"measure", "score"})
 ORDINAL = frozenset(
-    f"http://hl7.org/fhir/StructureDefinition/{name}" for name in ("ordinalValue", "itemWeight", "questionnaire-ordinalValue")
+    f"http://hl7.org/fhir/StructureDefinition/{name}"
+    for name in ("ordinalValue", "itemWeight", "questionnaire-ordinalValue")
 )
 BIRTH_SEX = "http://hl7.org/fhir/us/core/StructureDefinition/us-core-birthsex"
 
@@ -113,7 +127,9 @@ def read_value(draft: Draft, reference: str, holder: Resource) -> Value:
             return Value(span=span_of(draft, reference, period))
         case {"valueRange": Mapping() as bounds}:
             low, high = _quantity(bounds.get("low") or {}), _quantity(bounds.get("high") or {})
-            return Value(low=low.low, high=high.high, unit=low.unit or high.unit, unit_text=low.unit_text or high.unit_text)
+            return Value(
+                low=low.low, high=high.high, unit=low.unit or high.unit, unit_text=low.unit_text or high.unit_text
+            )
     reason = Codes.read(holder.get("dataAbsentReason")) if "dataAbsentReason" in holder else None
     flags = [Codes.read(i) for i in listed(holder.get("interpretation"))]
     if reason is None and flags:
@@ -171,15 +187,22 @@ def observation(draft: Draft, resource: Resource, reference: str) -> None:
     status = resource.get("status")
     if status in DROPPED:
         return
+    if (LOCAL, LAST_USE) in Codes.read(resource.get("code")).pairs:
+        _last_use(draft, resource, reference)
+        return
     span = span_of(
-        draft, reference, *(resource.get(k) for k in ("effectiveDateTime", "effectiveInstant", "effectivePeriod")),
+        draft,
+        reference,
+        *(resource.get(k) for k in ("effectiveDateTime", "effectiveInstant", "effectivePeriod")),
         resource.get("issued"),
     )
     certain = YES if status in ("final", "amended", "corrected") else UNKNOWN
     for part in (resource, *(c for c in listed(resource.get("component")) if isinstance(c, Mapping))):
         codes = Codes.read(part.get("code"))
         value = read_value(draft, reference, part)
-        ranges = listed(part.get("referenceRange") or (resource.get("referenceRange") if part is not resource else None))
+        ranges = listed(
+            part.get("referenceRange") or (resource.get("referenceRange") if part is not resource else None)
+        )
         concepts = concepts_of(draft, codes)
         has_value = any(k.startswith("value") for k in part)
         if part is resource and not has_value and "component" in resource:
@@ -192,7 +215,18 @@ def observation(draft: Draft, resource: Resource, reference: str) -> None:
                     observe(draft, concept, Value(truth=YES), span, reference, status=certain)
 
 
+def _last_use(draft: Draft, resource: Resource, reference: str) -> None:
+    """When a substance was last really taken: the time as value, the substance as a coded component."""
+    when = read_value(draft, reference, resource).span
+    for part in (c for c in listed(resource.get("component")) if isinstance(c, Mapping)):
+        for substance in substances_of(draft, read_value(draft, reference, part).codes or Codes((), "")):
+            span = when or (-FAR, draft.now.ms)
+            evidence = Evidence(reference=reference, concept=LAST_USE, value=substance, at=draft.at(span))
+            draft.add(LAST_USE, span, evidence, code=substance, status=YES if when else UNKNOWN)
+
+
 def concepts_of(draft: Draft, codes: Codes) -> list[str]:
+    """The concepts that any coding stands for, each once."""
     found = [c for system, code in codes.pairs for c in draft.knowledge.concepts_for(system, code)]
     return list(dict.fromkeys(found))
 
@@ -220,13 +254,17 @@ def observe(
     answer = answer_of(draft, concept, value)
     if not answer:
         if not value.absent and value.span is None:
-            draft.problem(reference, f"the answer for {concept.title} is not understood", concept.ask, concept=concept_id)
+            draft.problem(
+                reference, f"the answer for {concept.title} is not understood", concept.ask, concept=concept_id
+            )
         draft.add(concept_id, span, evidence, status=UNKNOWN)
         return
     if concept.kind in ("condition", "finding") and concept.time == "until" and answer == "yes":
         span = (span[0], draft.now.ms) if concept.ages[draft.phase] else (draft.now.ms, draft.now.ms)
     truth = NO if answer == "no" else YES
-    draft.add(concept_id, span, evidence, code=answer, status=min(status, truth) if truth == NO and status == YES else status)
+    draft.add(
+        concept_id, span, evidence, code=answer, status=min(status, truth) if truth == NO and status == YES else status
+    )
 
 
 def answer_of(draft: Draft, concept: Concept, value: Value) -> str:
@@ -301,7 +339,7 @@ def condition(draft: Draft, resource: Resource, reference: str) -> None:
         concepts = list(draft.knowledge.concepts_by_name.get(fold(codes.text), ()))
         text_only = True
         ask = "Code this entry, or confirm it with the person." if concepts else "Code this entry."
-        draft.problem(reference, f"a condition is given only as text: {codes.text[:60]!r}", ask)
+        draft.problem(reference, f"a condition is given only as text: {shown(codes.text)}", ask)
     status = YES
     if verification == "refuted":
         status = NO
@@ -314,7 +352,11 @@ def condition(draft: Draft, resource: Resource, reference: str) -> None:
             continue
         span = _condition_span(draft, resource, reference, concept, clinical, onset)
         evidence = Evidence(
-            reference=reference, concept=concept_id, value=codes.text or concept.title, at=draft.at(span), text_only=text_only
+            reference=reference,
+            concept=concept_id,
+            value=codes.text or concept.title,
+            at=draft.at(span),
+            text_only=text_only,
         )
         draft.add(concept_id, span, evidence, code="no" if status == NO else "yes", status=status)
 
@@ -336,7 +378,7 @@ def _condition_span(
     if ended is None and not over:
         return draft.now.ms, draft.now.ms
     if ended is None:
-        return (began[0] if began[0] > -FAR else -FAR), draft.now.ms - 1
+        return began[0], draft.now.ms - 1
     return span_of(draft, reference, ended)
 
 
@@ -358,7 +400,12 @@ def allergy(draft: Draft, resource: Resource, reference: str) -> None:
     if verification == "refuted" or concepts:
         return
     asked = "allergies_asked"
-    draft.add(asked, span, Evidence(reference=reference, concept=asked, value="allergy recorded", at=draft.at(span)), code="yes")
+    draft.add(
+        asked,
+        span,
+        Evidence(reference=reference, concept=asked, value="allergy recorded", at=draft.at(span)),
+        code="yes",
+    )
     status = UNKNOWN if verification in OPEN_VERIFICATION else YES
     for substance in substances_of(draft, codes):
         draft.add("allergy", (draft.now.ms, draft.now.ms), evidence, code=substance, status=status)
@@ -415,7 +462,9 @@ def consent(draft: Draft, resource: Resource, reference: str) -> None:
     provision = resource.get("provision")
     denied = isinstance(provision, Mapping) and provision.get("type") == "deny"
     answer = "signed" if status == "active" and not denied else "withdrawn"
-    draft.add("consent", span, Evidence(reference=reference, concept="consent", value=answer, at=draft.at(span)), code=answer)
+    draft.add(
+        "consent", span, Evidence(reference=reference, concept="consent", value=answer, at=draft.at(span)), code=answer
+    )
 
 
 def related_person(draft: Draft, resource: Resource, reference: str) -> None:
@@ -474,7 +523,9 @@ def _coded_fact(draft: Draft, codes: Codes, span: Span, reference: str, status: 
         if concept.kind not in ("condition", "finding", "answer"):
             continue
         when = span if concept.time == "event" or status == NO else (draft.now.ms, draft.now.ms)
-        evidence = Evidence(reference=reference, concept=concept_id, value=codes.text or concept.title, at=draft.at(span))
+        evidence = Evidence(
+            reference=reference, concept=concept_id, value=codes.text or concept.title, at=draft.at(span)
+        )
         draft.add(concept_id, when, evidence, code="no" if status == NO else "yes", status=status)
 
 
@@ -484,10 +535,14 @@ def patient(draft: Draft, resource: Resource, reference: str) -> None:
     if isinstance(birth, str):
         low, high = span_of(draft, reference, birth)
         if low > draft.now.ms:
-            draft.problem(reference, "the birth date is in the future", "Correct the birth date.", concept="age", blocks=True)
+            draft.problem(
+                reference, "the birth date is in the future", "Correct the birth date.", concept="age", blocks=True
+            )
         else:
             for years in dict.fromkeys((years_between(min(high, draft.now.ms), draft), years_between(low, draft))):
-                evidence = Evidence(reference=reference, concept="age", value=f"{years:g}", unit="a", at=draft.at(present(draft)))
+                evidence = Evidence(
+                    reference=reference, concept="age", value=f"{years:g}", unit="a", at=draft.at(present(draft))
+                )
                 draft.add("age", present(draft), evidence, value=years)
     sex = next((e.get("valueCode") for e in listed(resource.get("extension")) if e.get("url") == BIRTH_SEX), None)
     answer = {"F": "female", "M": "male"}.get(str(sex), "female" if resource.get("gender") == "female" else "")

@@ -1,0 +1,208 @@
+"""The command line: a thin shell. It reads arguments, calls, prints; nothing clinical is decided here."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from adjunct.base import AdjunctError, BadInput, Refused
+
+if TYPE_CHECKING:
+    from adjunct.assess import Assessment
+
+app = typer.Typer(
+    name="adjunct",
+    help="What do these substances do together, and may this treatment start? Answers with reasons, sources and gaps.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+knowledge_app = typer.Typer(help="The knowledge base: check it, compile it, print its book.", no_args_is_help=True)
+app.add_typer(knowledge_app, name="knowledge")
+
+HELP_STILL = (
+    "If somebody is in danger now, call your local emergency number (112 works from mobiles in many countries)."
+)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
+AsFhir = Annotated[bool, typer.Option("--fhir", help="Print the answer as a FHIR R4 Bundle.")]
+At = Annotated[str | None, typer.Option("--at", help="The instant that counts as now, with its offset.")]
+Country = Annotated[str | None, typer.Option("--country", help="Where the person is now (ISO 3166-1, such as US).")]
+Sources = Annotated[bool, typer.Option("--sources", help="Show the sources of every finding.")]
+
+
+@app.command()
+def check(
+    items: Annotated[list[str], typer.Argument(help="What is taken, as people write it.", show_default=False)],
+    as_json: AsJson = False,
+    as_fhir: AsFhir = False,
+    jurisdiction: Annotated[str | None, typer.Option(help="Whose law to show (ISO 3166-2, such as US-TX).")] = None,
+    country: Country = None,
+    age: Annotated[float | None, typer.Option(help="Age in years.")] = None,
+    condition: Annotated[list[str] | None, typer.Option(help="A condition the person has. May be repeated.")] = None,
+    at: At = None,
+    sources: Sources = False,
+) -> None:
+    """Check a list of medicines and substances taken together."""
+    import adjunct
+
+    result = adjunct.check(
+        items, conditions=condition or (), age=age, country=country, jurisdiction=jurisdiction, at=at
+    )
+    _show(result, as_json=as_json, as_fhir=as_fhir, sources=sources)
+
+
+@app.command()
+def assess(
+    bundle: Annotated[str, typer.Argument(help="A FHIR R4 Bundle (JSON file); - reads standard input.")],
+    treatment: Annotated[str, typer.Option("--for", help="ketamine-iv, -im, -sc, esketamine-nasal or none.")],
+    phase: Annotated[str, typer.Option(help="intake, pre-dose, during, discharge or follow-up.")] = "intake",
+    at: At = None,
+    country: Country = None,
+    as_json: AsJson = False,
+    as_fhir: AsFhir = False,
+    sources: Sources = False,
+) -> None:
+    """Assess one person's record for a treatment and a phase of care."""
+    import adjunct
+
+    source = sys.stdin.buffer if bundle == "-" else Path(bundle)
+    result = adjunct.assess(source, treatment=treatment, phase=phase, at=at, country=country)
+    _show(result, as_json=as_json, as_fhir=as_fhir, sources=sources)
+
+
+@app.command()
+def demo() -> None:
+    """Assess three invented people from the bundles that come with Adjunct."""
+    import adjunct
+    from adjunct.demo import PEOPLE, bundle_path
+
+    for person in PEOPLE:
+        typer.echo(f"\n$ adjunct assess {person.file} --for {person.treatment} --phase {person.phase} --at {person.at}")
+        typer.echo(person.story + "\n")
+        result = adjunct.assess(
+            bundle_path(person.file),
+            treatment=person.treatment,
+            phase=person.phase,
+            at=person.at,
+            country=person.country,
+        )
+        _show(result, as_json=False, as_fhir=False, sources=False)
+
+
+@knowledge_app.command("check")
+def knowledge_check(
+    as_of: Annotated[str | None, typer.Option("--as-of", help="Judge expiry on this date (YYYY-MM-DD).")] = None,
+) -> None:
+    """Refuse numbers without a source, rules without cases, texts beyond their grade, and what has expired."""
+    from adjunct.base import partial_date
+    from adjunct.knowledge.compiled import FileError, compile_knowledge
+    from adjunct.knowledge.lint import check
+    from adjunct.knowledge.load import HERE
+
+    if as_of is not None:
+        partial_date(as_of, datetime.now(UTC).utcoffset() or _no_offset(), "--as-of")
+    try:
+        text = compile_knowledge(HERE / "data")
+    except FileError as error:
+        raise Refused(f"knowledge file {error}") from None
+    import orjson
+
+    content = orjson.loads(text)
+    faults = check(content, as_of=as_of)
+    for fault in faults:
+        typer.echo(fault)
+    counts = ", ".join(
+        f"{len(content[k])} {k}" for k in ("sources", "facts", "concepts", "rules", "substances", "names")
+    )
+    typer.echo(f"{counts}: {len(faults)} faults", err=True)
+    if faults:
+        raise typer.Exit(code=Refused.exit_code)
+
+
+def _no_offset() -> Any:
+    from datetime import timedelta
+
+    return timedelta(0)
+
+
+@knowledge_app.command("compile")
+def knowledge_compile() -> None:
+    """Compile the knowledge files after an edit."""
+    from adjunct.knowledge import Knowledge
+
+    typer.echo(f"knowledge {Knowledge.compile().version}", err=True)
+
+
+@knowledge_app.command("book")
+def knowledge_book(
+    out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("docs/reference"),
+    check_only: Annotated[bool, typer.Option("--check", help="Only compare; fail if the book is out of date.")] = False,
+) -> None:
+    """Print every rule, fact, substance and claim with its sources as Markdown."""
+    import adjunct
+    from adjunct.knowledge.book import pages
+
+    stale = []
+    for name, text in pages(adjunct._knowledge()).items():
+        path = out / name
+        if check_only:
+            if not path.is_file() or path.read_text(encoding="utf-8") != text:
+                stale.append(str(path))
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+    if stale:
+        raise BadInput(f"the book is out of date: {', '.join(stale)}; run `adjunct knowledge book`")
+
+
+def _show(result: Assessment, *, as_json: bool, as_fhir: bool, sources: bool) -> None:
+    if as_json:
+        typer.echo(result.to_json())
+    elif as_fhir:
+        import json
+
+        from adjunct.publish import to_fhir
+
+        published = to_fhir(result.to_dict(), now_iso=result.at, patient_reference=None)
+        typer.echo(json.dumps(published, indent=2, ensure_ascii=False))
+    else:
+        from adjunct.terminal import show
+
+        show(result, sources=sources)
+
+
+def main() -> None:
+    """Run, and turn every refusal into one line and its exit code. Help is offered even where no answer can be."""
+    _run(lambda: app(standalone_mode=False))
+
+
+def _run(command: Callable[[], Any]) -> None:
+    import click
+
+    try:
+        code = command()
+    except AdjunctError as error:
+        print(f"adjunct: {error}", file=sys.stderr)
+        if isinstance(error, Refused):
+            print(HELP_STILL)
+        sys.exit(error.exit_code)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.ClickException as error:
+        print(f"adjunct: {error.format_message()}; see adjunct --help", file=sys.stderr)
+        sys.exit(BadInput.exit_code)
+    except (BrokenPipeError, KeyboardInterrupt):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+if __name__ == "__main__":
+    main()
