@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from adjunct.assess import assess
+from adjunct.assessment import assess
 from adjunct.base import FAR, YES, Events, instant
 from adjunct.fhir import read_bundle
 from adjunct.knowledge import Knowledge

@@ -20,8 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from adjunct.base import BadInput
-from adjunct.fhir import Bundle, read_bundle
-from adjunct.fhir import bundle as room
+from adjunct.fhir import Bundle, read_bundle, wire
 from fhir_corpora import EXAMPLES, official_examples, us_core_patients
 
 SECRET = "Zebrafish-1985"  # stands for health data: no message may repeat it
@@ -74,7 +73,7 @@ def test_every_kind_of_source_says_the_same(source: Any) -> None:
 
 def test_a_file_is_read(tmp_path: Path) -> None:
     file = tmp_path / "ana.json"
-    file.write_bytes(room.UTF8_BOM + text(with_ana(BP)))  # the byte order mark of Windows editors changes nothing
+    file.write_bytes(wire.UTF8_BOM + text(with_ana(BP)))  # the byte order mark of Windows editors changes nothing
     assert read_bundle(file).patient == ANA
 
 
@@ -274,7 +273,7 @@ def test_a_circle_of_python_objects_ends() -> None:
 
 
 def test_shared_python_objects_do_not_explode(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "MAX_VALUES", 10_000)
+    monkeypatch.setattr(wire, "MAX_VALUES", 10_000)
     bomb: Any = []
     for _ in range(40):
         bomb = [bomb, bomb]
@@ -305,7 +304,7 @@ class Endless(io.RawIOBase):
 
 
 def test_an_endless_stream_is_read_to_the_limit_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "MAX_BYTES", 1000)
+    monkeypatch.setattr(wire, "MAX_BYTES", 1000)
     stream = Endless()
     refused(stream, "larger than 1000 bytes", "")
     assert stream.sent == 1001
@@ -324,7 +323,7 @@ def test_a_pipe_has_no_size_but_is_bounded(tmp_path: Path, monkeypatch: pytest.M
     read, write = os.pipe()
     os.write(write, b" " * 2000)
     os.close(write)
-    monkeypatch.setattr(room, "MAX_BYTES", 1000)
+    monkeypatch.setattr(wire, "MAX_BYTES", 1000)
     with os.fdopen(read, "rb") as stream:
         refused(stream, "larger than", "")
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from adjunct.assess import Assessment
+    from adjunct.assessment import Assessment
     from adjunct.base import Instant
     from adjunct.knowledge import Knowledge
 
@@ -40,7 +40,7 @@ def check(
     (ISO 3166-1) is where the person is now and decides whom to call; `jurisdiction` (ISO 3166-2, "US-TX") whose law
     is shown; `at` an instant with its offset. Raises `BadInput` for what cannot be read, `Refused` without knowledge.
     """
-    from adjunct.assess import check_items
+    from adjunct.assessment import check_items
 
     return check_items(
         items,
@@ -67,7 +67,7 @@ def assess(
     `treatment`: ketamine-iv, ketamine-im, ketamine-sc, esketamine-nasal or none; `phase`: intake, pre-dose, during,
     discharge or follow-up; `at` an instant with its offset (default: now).
     """
-    from adjunct.assess import assess as weigh
+    from adjunct.assessment import assess as weigh
     from adjunct.base import BadInput, shown
     from adjunct.fhir import read_bundle
     from adjunct.knowledge.language import PHASES

@@ -14,7 +14,7 @@ import typer
 from adjunct.base import AdjunctError, BadInput, Refused
 
 if TYPE_CHECKING:
-    from adjunct.assess import Assessment
+    from adjunct.assessment import Assessment
 
 app = typer.Typer(
     name="adjunct",
@@ -170,7 +170,7 @@ def _show(result: Assessment, *, as_json: bool, as_fhir: bool, sources: bool) ->
 
         from adjunct.publish import to_fhir
 
-        published = to_fhir(result.to_dict(), now_iso=result.at, patient_reference=None)
+        published = to_fhir(result.to_dict(), now_iso=result.at, patient_reference=result.patient or None)
         typer.echo(json.dumps(published, indent=2, ensure_ascii=False))
     else:
         from adjunct.terminal import show

@@ -7,7 +7,7 @@ from rich.padding import Padding
 from rich.rule import Rule as Line
 from rich.text import Text
 
-from adjunct.assess.result import Assessment, Contact, Finding, Gap
+from adjunct.assessment.result import Assessment, Contact, Finding, Gap
 
 STYLES = {
     "emergency": "bold white on red",

@@ -9,30 +9,18 @@ No message repeats a value of the record; it names the place.
 
 from __future__ import annotations
 
-import json
-import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
-from functools import cache
-from itertools import count
 from pathlib import Path
-from typing import IO, Any, Literal, cast
+from typing import IO, Any, Literal
 
-import orjson
-from fhirkit import RESOURCE_TYPES, validate
+from fhirkit import validate
 
 from adjunct.base import BadInput
+from adjunct.fhir.releases import refuse_other_releases, types, unknown_type
+from adjunct.fhir.wire import Json, listed, mapped, read_json, walk
 
-MAX_BYTES = 64 * 1024 * 1024  # one person's record; parsed it takes about ten times as much memory
-MAX_DEPTH = 64  # levels of objects and lists; the deepest official R4 example has 22
-MAX_VALUES = 5_000_000  # values in a record handed over as Python objects, where no byte count protects
-PLACE_LENGTH = 160  # characters of a place in a message; deeper places are cut
-MAX_INTEGER = 2**53  # beyond it a whole number is read as a decimal one, in JSON text as well
-UTF8_BOM = b"\xef\xbb\xbf"
-
-Json = dict[str, Any]
 Code = Literal[
     "bad-id",
     "dangling-reference",
@@ -120,213 +108,16 @@ class Bundle:
 
 def read_bundle(source: bytes | str | Path | Mapping[str, Any] | IO[bytes]) -> Bundle:
     """Read one person's Bundle from JSON bytes or text, a file, an open binary stream, or parsed JSON."""
-    document, raw = _from_objects(source) if isinstance(source, Mapping) else _from_json(_bytes(source))
+    document, raw = read_json(source)
     bundle = _bundle(document)
     problems = list(_remarks(bundle))
     entries = _entries(bundle)
-    _refuse_other_releases(entries, problems)
+    for entry in entries:
+        for said, at in refuse_other_releases(entry.resource, entry.at):
+            problems.append(Problem("other-release", said, at))
     unusable = _unusable(raw, problems)
     kept, alias = _once(entries, problems)
     return _one_person(_named(kept, unusable, problems), alias, problems)
-
-
-# --- bytes to JSON ----------------------------------------------------------------------------------------------------
-
-
-def _bytes(source: object) -> bytes:
-    if isinstance(source, str):
-        _refuse_size(len(source))
-        try:
-            return source.encode()
-        except UnicodeEncodeError:
-            raise BadInput("half of a character pair in the text: send valid Unicode") from None
-    if isinstance(source, Path):
-        try:
-            _refuse_size(source.stat().st_size, str(source))
-            with source.open("rb") as stream:
-                return _bounded(stream, str(source))
-        except OSError as error:
-            raise BadInput(
-                f"cannot read the file: {error.strerror}; name a readable Bundle file", str(source)
-            ) from None
-        except ValueError:
-            raise BadInput("not a file name; name a readable Bundle file") from None
-    if isinstance(source, bytes | bytearray | memoryview):
-        _refuse_size(len(source))
-        return bytes(source)
-    if hasattr(source, "read"):
-        return _bounded(cast(IO[bytes], source), "")
-    raise BadInput(f"a Bundle cannot be read from a {type(source).__name__}: send JSON, a pathlib.Path or parsed JSON")
-
-
-def _bounded(stream: IO[bytes], at: str) -> bytes:
-    raw: bytes | str = stream.read(MAX_BYTES + 1)  # never more, whatever the sender claims or keeps sending
-    _refuse_size(len(raw), at)
-    return raw.encode() if isinstance(raw, str) else raw
-
-
-def _refuse_size(size: int, at: str = "") -> None:
-    if size > MAX_BYTES:
-        raise BadInput(f"larger than {MAX_BYTES} bytes, too much for one person's record: send less history", at)
-
-
-_CONTROL = re.compile(rb"\\(?:u00[01]|[bf])")  # may also hit an escaped backslash: only a reason to look closer
-_CONTROL_SAID = "a control character in a string: FHIR allows only tab and line ends; remove it"
-_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
-_XML, _GZIP, _ZIP = b"<", b"\x1f\x8b", b"PK"
-_UTF16 = (b"\xff\xfe", b"\xfe\xff", b"\x00")
-_SEND_R4 = "send a FHIR R4 Bundle as JSON"
-
-
-def _from_json(raw: bytes) -> tuple[object, bytes]:
-    raw = raw.removeprefix(UTF8_BOM)  # Windows editors write it; it changes nothing
-    if not raw.strip():
-        raise BadInput(f"the input is empty: {_SEND_R4}")
-    try:
-        value = orjson.loads(raw)
-    except orjson.JSONDecodeError as error:
-        raise _not_json(raw, error) from None
-    _refuse_depth(value)
-    again = orjson.dumps(value)
-    # A key that came twice is lost in parsing, and its quotation marks with it: counting them is enough to notice.
-    if raw.count(b'"') != again.count(b'"') or b"\\u0022" in raw:
-        _refuse_twice(raw)
-    if _CONTROL.search(raw):
-        _refuse_controls(value)
-    return value, again
-
-
-def _not_json(raw: bytes, error: json.JSONDecodeError) -> BadInput:
-    at = f"line {error.lineno}, column {error.colno}"
-    start = raw.lstrip()
-    if start.startswith(_XML):
-        return BadInput("this is XML: send the Bundle as JSON", "line 1")
-    if start.startswith((_GZIP, _ZIP)):
-        return BadInput("this is a compressed file: unpack it and send the JSON", "line 1")
-    if raw.startswith(_UTF16):
-        return BadInput("this is not UTF-8: save the JSON as UTF-8 and send it again", "line 1")
-    try:
-        text = raw.decode()
-    except UnicodeDecodeError as problem:
-        line = raw.count(b"\n", 0, problem.start) + 1
-        column = problem.start - raw.rfind(b"\n", 0, problem.start)
-        return BadInput("not valid UTF-8: save the JSON as UTF-8 and send it again", f"line {line}, byte {column}")
-    if text[error.pos :].startswith(("NaN", "Infinity", "-Infinity")) or "infinity" in error.msg:
-        return BadInput("not a finite number: leave the value out or write the number", at)
-    if "depth" in error.msg or "ecursion" in error.msg:
-        return _too_deep(at)
-    if "after" in error.msg and start.startswith(b"{"):
-        return BadInput("more than one JSON document (NDJSON?): wrap the resources in one Bundle", at)
-    return BadInput(f"not JSON: {_SEND_R4}", at)
-
-
-def _too_deep(at: str = "") -> BadInput:
-    said = f"nested more than {MAX_DEPTH} levels deep: send the resources side by side in Bundle.entry"
-    return BadInput(said, _shown(at))
-
-
-def _shown(at: str) -> str:
-    return at if len(at) <= PLACE_LENGTH else f"{at[:PLACE_LENGTH]}..."
-
-
-def _refuse_depth(value: object) -> None:
-    level = [value]
-    for _ in range(MAX_DEPTH):
-        level = [
-            child
-            for node in level
-            for child in (node.values() if isinstance(node, dict) else node if isinstance(node, list) else ())
-            if child.__class__ is dict or child.__class__ is list
-        ]
-        if not level:
-            return
-    raise _too_deep()
-
-
-class _Twice(dict[str, Any]):
-    """An object in which a key came twice; kept until its place is known."""
-
-
-def _refuse_twice(raw: bytes) -> None:
-    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
-        one = dict(items)
-        return one if len(one) == len(items) else _Twice(one)
-
-    try:
-        value = json.loads(raw, object_pairs_hook=pairs)
-    except (ValueError, RecursionError):
-        raise BadInput(f"not JSON that can be read in one way only: {_SEND_R4}") from None
-    for at, node in _walk(value):
-        if isinstance(node, _Twice):
-            raise BadInput("a key comes twice in one object: keep the one that is meant", _shown(at))
-
-
-def _refuse_controls(value: object) -> None:
-    for at, node in _walk(value):
-        texts = node if isinstance(node, dict) else (node,)
-        if any(isinstance(text, str) and _FORBIDDEN.search(text) for text in texts):
-            raise BadInput(_CONTROL_SAID, _shown(at))
-
-
-_NAME = re.compile(r"_?[A-Za-z][A-Za-z0-9]{0,63}")
-
-
-def _below(at: str, key: str) -> str:
-    """The place of an element; a key that is no element name may hold anything and is not repeated."""
-    return f"{at}.{key}" if _NAME.fullmatch(key) else f"{at}.?"
-
-
-def _walk(value: object, at: str = "") -> Iterator[tuple[str, object]]:
-    """Every value with its place, in order, without recursion: only the way to a message takes it."""
-    kind = value.get("resourceType") if isinstance(value, dict) else None
-    stack: list[tuple[str, object]] = [
-        (at or (kind if isinstance(kind, str) and _NAME.fullmatch(kind) else "$"), value)
-    ]
-    while stack:
-        at, node = stack.pop()
-        yield at, node
-        if isinstance(node, dict):
-            stack.extend(reversed([(_below(at, key), child) for key, child in node.items()]))
-        elif isinstance(node, list):
-            stack.extend(reversed([(f"{at}[{i}]", child) for i, child in enumerate(node)]))
-
-
-def _from_objects(source: Mapping[str, Any]) -> tuple[object, bytes]:
-    """A deep copy in plain JSON types: later changes by the caller, circles and foreign types stay outside."""
-    seen = count(1)
-
-    def plain(value: object, at: str, depth: int) -> Any:
-        if next(seen) > MAX_VALUES:
-            raise BadInput(f"more than {MAX_VALUES} values, too much for one person's record: send less history")
-        if value is None or isinstance(value, bool):
-            return value
-        if isinstance(value, str):
-            if _FORBIDDEN.search(value):
-                raise BadInput(_CONTROL_SAID, _shown(at))
-            return str(value)
-        if isinstance(value, int | float | Decimal):
-            try:
-                number = float(value)
-            except (OverflowError, ValueError):
-                number = math.inf
-            if not math.isfinite(number):
-                raise BadInput("not a finite number: leave the value out or write the number", _shown(at))
-            return int(value) if isinstance(value, int) and abs(value) <= MAX_INTEGER else number
-        if depth >= MAX_DEPTH:
-            raise _too_deep(at)
-        if isinstance(value, Mapping):
-            copy = {}
-            for key, child in value.items():
-                if not isinstance(key, str) or _FORBIDDEN.search(key):
-                    raise BadInput("a key that is not a plain string: send parsed JSON", _shown(at))
-                copy[str(key)] = plain(child, _below(at, key), depth + 1)
-            return copy
-        if isinstance(value, list | tuple):
-            return [plain(child, f"{at}[{i}]", depth + 1) for i, child in enumerate(value)]
-        raise BadInput(f"a {type(value).__name__} is not JSON: send parsed JSON", _shown(at))
-
-    document = plain(source, "Bundle", 0)
-    return document, orjson.dumps(document)
 
 
 # --- the Bundle itself ------------------------------------------------------------------------------------------------
@@ -340,14 +131,6 @@ _UNREADABLE = {
 }
 
 
-def _listed(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _mapped(value: object) -> Json:
-    return value if isinstance(value, dict) else {}
-
-
 def _bundle(document: object) -> Json:
     """The document, if it is a Bundle of R4 that can be one person's record; or one line about what it is instead."""
     if not isinstance(document, dict):
@@ -357,8 +140,8 @@ def _bundle(document: object) -> Json:
     if not isinstance(kind, str):
         raise BadInput('no resourceType: send a FHIR R4 Bundle, {"resourceType": "Bundle", ...}', "$.resourceType")
     if kind != "Bundle":
-        if kind not in _types():
-            raise _unknown_type(kind, "$.resourceType")
+        if kind not in types():
+            raise unknown_type(kind, "$.resourceType")
         raise BadInput(f"a lone {kind}, not a Bundle: wrap it, with the Patient, as Bundle.entry[].resource", kind)
     purpose = document.get("type", "collection")
     if purpose not in _READABLE:
@@ -367,8 +150,8 @@ def _bundle(document: object) -> Json:
     for rules in ("implicitRules", "modifierExtension"):
         if document.get(rules):
             raise BadInput("the whole Bundle is under rules unknown here: send it without them", f"Bundle.{rules}")
-    for i, link in enumerate(_listed(document.get("link"))):
-        if _mapped(link).get("relation") == "next":
+    for i, link in enumerate(listed(document.get("link"))):
+        if mapped(link).get("relation") == "next":
             raise BadInput("one page of several: fetch every page and send them as one Bundle", f"Bundle.link[{i}]")
     if not isinstance(document.get("entry", []), list):
         raise BadInput('entry is not a list: write "entry": [{"resource": {...}}]', "Bundle.entry")
@@ -392,8 +175,8 @@ def _entries(bundle: Json) -> list[Entry]:
         kind = resource.get("resourceType")
         if not isinstance(kind, str):
             raise BadInput("no resourceType: say which FHIR R4 resource this is", f"{at}.resource.resourceType")
-        if kind not in _types():
-            raise _unknown_type(kind, f"{at}.resource.resourceType")
+        if kind not in types():
+            raise unknown_type(kind, f"{at}.resource.resourceType")
         why = "the entry is under a modifier extension" if entry.get("modifierExtension") else ""
         found.append(Entry(resource=resource, reference="", at=f"{at}.resource", full_url=url, uninterpretable=why))
     return found
@@ -401,16 +184,16 @@ def _entries(bundle: Json) -> list[Entry]:
 
 def _remarks(bundle: Json) -> Iterator[Problem]:
     """What the Bundle says about itself and about its own completeness."""
-    entries = [_mapped(e) for e in bundle.get("entry", [])]
+    entries = [mapped(e) for e in bundle.get("entry", [])]
     if "type" not in bundle:
         yield Problem("invalid", "Bundle.type is missing: read as a collection", "Bundle.type")
-    matches = sum(_mapped(e.get("search")).get("mode", "match") == "match" for e in entries)
+    matches = sum(mapped(e.get("search")).get("mode", "match") == "match" for e in entries)
     total = bundle.get("total")
     if isinstance(total, int) and total > matches:
         said = "the search found more than this Bundle holds: send all of it"
         yield Problem("incomplete-search", said, "Bundle.total", blocks=True)
     for i, entry in enumerate(entries):
-        at, resource = f"Bundle.entry[{i}]", _mapped(entry.get("resource"))
+        at, resource = f"Bundle.entry[{i}]", mapped(entry.get("resource"))
         kind = resource.get("resourceType")
         if entry.get("resource") is None:
             yield Problem("no-resource", "an entry without a resource says nothing: left out", at)
@@ -418,90 +201,9 @@ def _remarks(bundle: Json) -> Iterator[Problem]:
             said = "a Bundle inside the Bundle is not read: put its entries side by side"
             yield Problem("nested-bundle", said, f"{at}.resource", blocks=True)
         elif kind == "OperationOutcome":
-            grave = any(_mapped(x).get("severity") in ("fatal", "error") for x in _listed(resource.get("issue")))
+            grave = any(mapped(x).get("severity") in ("fatal", "error") for x in listed(resource.get("issue")))
             said = "reported an error: something may be missing" if grave else "left a remark"
             yield Problem("source-error", f"the system that sent this {said}", f"{at}.resource", blocks=grave)
-
-
-# --- another release of FHIR ------------------------------------------------------------------------------------------
-
-_R5, _OLDER = "R5", "STU3 or older"
-# Only what R4 does not have under that name, so that one hit decides.
-_ELSEWHERE: Mapping[str, frozenset[str]] = {
-    _R5: frozenset(
-        """
-        ActorDefinition AdministrableProductDefinition ArtifactAssessment BiologicallyDerivedProductDispense Citation
-        ClinicalUseDefinition ConditionDefinition DeviceAssociation DeviceDispense DeviceUsage EncounterHistory
-        EvidenceReport FormularyItem GenomicStudy ImagingSelection Ingredient InventoryItem InventoryReport
-        ManufacturedItemDefinition MedicinalProductDefinition NutritionIntake NutritionProduct
-        PackagedProductDefinition Permission RegulatedAuthorization Requirements SubscriptionStatus SubscriptionTopic
-        SubstanceDefinition TestPlan Transport
-        AllergyIntolerance.participant Condition.participant Consent.controller Consent.decision
-        DiagnosticReport.supportingInfo Encounter.actualPeriod Encounter.admission Encounter.subjectStatus
-        FamilyMemberHistory.participant MedicationAdministration.medication MedicationAdministration.occurenceDateTime
-        MedicationAdministration.occurencePeriod MedicationDispense.medication MedicationRequest.medication
-        MedicationStatement.adherence MedicationStatement.medication Observation.triggeredBy
-        Procedure.occurrenceDateTime Procedure.occurrencePeriod
-        """.split()
-    ),
-    _OLDER: frozenset(
-        """
-        BodySite Conformance DataElement DeviceComponent DeviceUseRequest DiagnosticOrder EligibilityRequest
-        EligibilityResponse ExpansionProfile ImagingManifest ImagingObjectSelection MedicationOrder NutritionRequest
-        ProcedureRequest ProcessRequest ProcessResponse ReferralRequest Sequence ServiceDefinition
-        AllergyIntolerance.assertedDate Condition.assertedDate Condition.context Condition.dateRecorded
-        Condition.patient Consent.except DiagnosticReport.codedDiagnosis DiagnosticReport.context
-        Encounter.incomingReferral FamilyMemberHistory.notDone Immunization.explanation Immunization.notGiven
-        MedicationAdministration.notGiven MedicationAdministration.prescription MedicationAdministration.wasNotGiven
-        MedicationDispense.notDone MedicationRequest.context MedicationStatement.patient MedicationStatement.taken
-        MedicationStatement.wasNotTaken Observation.comment Observation.context Observation.related Patient.animal
-        Patient.careProvider Procedure.context Procedure.notDone Procedure.notPerformed QuestionnaireResponse.context
-        QuestionnaireResponse.parent
-        """.split()
-    ),
-}
-# Elements that both releases have: the JSON type tells which one wrote them.
-_ELSEWHERE_TYPED: Mapping[str, tuple[type, str]] = {
-    "AllergyIntolerance.clinicalStatus": (str, _OLDER),
-    "AllergyIntolerance.type": (dict, _R5),
-    "Condition.clinicalStatus": (str, _OLDER),
-    "Condition.verificationStatus": (str, _OLDER),
-    "Encounter.class": (list, _R5),
-}
-_PROFILE = re.compile(r"http://hl7\.org/fhir/(?:(\d+\.\d+)/)?StructureDefinition/[^|]*(?:\|(\d+\.\d+)[\w.\-]*)?")
-_THIS, _NEAR = "4.0", ("4.1", "4.3")  # R4B differs from R4 in no resource that is read here
-
-
-@cache
-def _types() -> frozenset[str]:
-    return frozenset(RESOURCE_TYPES)
-
-
-def _unknown_type(kind: str, at: str) -> BadInput:
-    release = next((name for name, marks in _ELSEWHERE.items() if kind in marks), "")
-    said = f"a resourceType of FHIR {release}, not of R4" if release else "not a resourceType of FHIR R4"
-    return BadInput(f"{said}: send the record as FHIR R4 (4.0.1)", at)
-
-
-def _refuse_other_releases(entries: list[Entry], problems: list[Problem]) -> None:
-    for entry in entries:
-        kind = entry.type
-        for name, value in entry.resource.items():
-            element = f"{kind}.{name}"
-            typed = _ELSEWHERE_TYPED.get(element)
-            release = typed[1] if typed and isinstance(value, typed[0]) else ""
-            release = release or next((r for r, marks in _ELSEWHERE.items() if element in marks), "")
-            if release:
-                raise BadInput(f"FHIR {release}, not R4: send the record as FHIR R4 (4.0.1)", f"{entry.at}.{name}")
-        for i, profile in enumerate(_listed(_mapped(entry.resource.get("meta")).get("profile"))):
-            claim = _PROFILE.fullmatch(profile) if isinstance(profile, str) else None
-            version = (claim[1] or claim[2]) if claim else None
-            if version in _NEAR:
-                said = "claims FHIR R4B, read as R4"
-                problems.append(Problem("other-release", said, f"{entry.at}.meta.profile[{i}]"))
-            elif version and version != _THIS:
-                said = f"a profile of FHIR {version}, not R4: send the record as FHIR R4 (4.0.1)"
-                raise BadInput(said, f"{entry.at}.meta.profile[{i}]")
 
 
 # --- one resource that cannot be used ---------------------------------------------------------------------------------
@@ -572,7 +274,7 @@ def _under_modifier(entry: Entry) -> str:
             stack.extend(node)
     else:
         return ""
-    for at, node in _walk(entry.resource, entry.at):
+    for at, node in walk(entry.resource, entry.at):
         if node and at.endswith((".modifierExtension", ".implicitRules")):
             return at
     return ""
@@ -634,7 +336,7 @@ _WEB = ("http://", "https://")
 def _local(reference: str) -> str:
     """`Type/id` of a reference, or an empty string."""
     parts = reference.rsplit("/", 2)[-2:]
-    return "/".join(parts) if len(parts) == 2 and _ID.fullmatch(parts[1]) and parts[0] in _types() else ""
+    return "/".join(parts) if len(parts) == 2 and _ID.fullmatch(parts[1]) and parts[0] in types() else ""
 
 
 def _root(url: str) -> str:
@@ -647,8 +349,8 @@ def _contained(name: str, base: Entry | None) -> Entry | None:
     holder = (base.container or base) if base else None
     if holder is None or not name:
         return holder
-    for i, resource in enumerate(_listed(holder.resource.get("contained"))):
-        if isinstance(resource, dict) and resource.get("id") == name and resource.get("resourceType") in _types():
+    for i, resource in enumerate(listed(holder.resource.get("contained"))):
+        if isinstance(resource, dict) and resource.get("id") == name and resource.get("resourceType") in types():
             at, cite = f"{holder.at}.contained[{i}]", f"{holder.reference}#{name}"
             return Entry(resource, cite, at, uninterpretable=holder.uninterpretable, container=holder)
     return None
@@ -704,7 +406,7 @@ def _one_person(entries: list[Entry], alias: Mapping[str, str], problems: list[P
     if patient.uninterpretable:  # who it is can still be said, what else it states cannot
         plain = {key: plain[key] for key in ("resourceType", "id") if key in plain}
     bundle = Bundle(plain, patient.reference, (), (), by_url, by_local)
-    names = frozenset(filter(None, (_identified(x) for x in _listed(patient.resource.get("identifier")))))
+    names = frozenset(filter(None, (_identified(x) for x in listed(patient.resource.get("identifier")))))
     checked = [entry if entry is patient else _about(entry, patient, names, bundle, problems) for entry in entries]
     final = {id(old): new for old, new in zip(entries, checked, strict=True)}
     for entry in checked:
@@ -722,7 +424,7 @@ _Names = frozenset[tuple[str, str]]  # the identifiers of the Patient: system an
 
 
 def _identified(identifier: object) -> tuple[str, str] | None:
-    system, value = (_mapped(identifier).get(key, "") for key in ("system", "value"))
+    system, value = (mapped(identifier).get(key, "") for key in ("system", "value"))
     return (system, value) if isinstance(system, str) and isinstance(value, str) and value else None
 
 
@@ -735,7 +437,7 @@ def _about(entry: Entry, patient: Entry, names: _Names, bundle: Bundle, problems
 
     name = next((n for n in _ABOUT if entry.resource.get(n)), "")
     at = f"{entry.at}.{name}"
-    subjects = [_mapped(x) for x in _as_list(entry.resource.get(name))] if name else []
+    subjects = [mapped(x) for x in _as_list(entry.resource.get(name))] if name else []
     verdicts = {_whose(x, entry, patient, names, bundle, at) for x in subjects}
     if entry.type in _NEEDS_PERSON and verdicts <= {"unsaid"}:
         said = "names no person: read as about the one Patient of this Bundle"
@@ -744,7 +446,7 @@ def _about(entry: Entry, patient: Entry, names: _Names, bundle: Bundle, problems
         return aside("unproven-subject", "it cannot be shown that this is about the Patient", at, blocks=True)
     elif verdicts and "patient" not in verdicts and verdicts != {"unsaid"}:
         return aside("not-about-person", "about something other than the Patient", at, blocks=False)
-    for i, focus in enumerate(_listed(entry.resource.get("focus")) if entry.type == "Observation" else ()):
+    for i, focus in enumerate(listed(entry.resource.get("focus")) if entry.type == "Observation" else ()):
         if bundle.resolve(focus, entry) is not patient:
             where = f"{entry.at}.focus[{i}]"
             return aside("not-about-person", "about something other than the Patient", where, blocks=False)
@@ -777,7 +479,7 @@ def _whose(subject: Json, entry: Entry, patient: Entry, names: _Names, bundle: B
 
 def _look_for_dangling(entry: Entry, bundle: Bundle, problems: list[Problem]) -> None:
     """A problem for each reference that should lead somewhere in this Bundle and does not."""
-    own = [_mapped(x).get("id") for x in _listed(entry.resource.get("contained"))]
+    own = [mapped(x).get("id") for x in listed(entry.resource.get("contained"))]
     inside = {"", *(name for name in own if isinstance(name, str))}
 
     def nowhere(reference: str) -> bool:
@@ -785,7 +487,7 @@ def _look_for_dangling(entry: Entry, bundle: Bundle, problems: list[Problem]) ->
 
     if not any(nowhere(reference) for reference in _inner_references(entry.resource)):
         return
-    for at, node in _walk(entry.resource, entry.at):
+    for at, node in walk(entry.resource, entry.at):
         if at.endswith(".reference") and isinstance(node, str) and _is_inner(node) and nowhere(node):
             problems.append(Problem("dangling-reference", "leads to nothing in this Bundle", at, entry.reference))
 

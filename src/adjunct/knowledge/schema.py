@@ -12,19 +12,20 @@ from typing import Any
 
 import orjson
 
+from adjunct.base import SHOWN
 from adjunct.knowledge.compiled import COLUMNS, SINGLE, TABLES
 
 HERE = Path(__file__).parent / "schemas"
 WHOLE = {name: "set" if name == "sets" else name for name in SINGLE}  # a file that is one entry
 ROWS = {**TABLES, **{name: name for name in COLUMNS}, "valuesets": "valueset"}  # files that are lists of entries
 NAMED_BY = ("id", "set", "claim_id", "text", "code", "name")
-SHOWN = 120  # layout: characters of a fault
+LONGEST = 2 * SHOWN  # a fault repeats the entry it is about, however long
 
 
 def faults(content: Mapping[str, Any]) -> Iterator[str]:
     """One line for every entry that its schema refuses: file, entry, place and why."""
     try:
-        import jsonschema  # noqa: F401  the message below is for those who have no development tools
+        import jsonschema  # type: ignore[import-untyped]  # noqa: F401  it is asked for, not used here
     except ImportError:
         yield "the shapes were not checked: install jsonschema (part of the `test` extra)"
         return
@@ -44,7 +45,7 @@ def _label(entry: Mapping[str, Any]) -> str:
 def _entry(kind: str, entry: Any) -> Iterator[str]:
     for error in validator(kind).iter_errors(entry):
         place = ".".join(str(step) for step in error.absolute_path)
-        message = error.message if len(error.message) <= SHOWN else error.message[:SHOWN] + "\u2026"
+        message = error.message if len(error.message) <= LONGEST else error.message[:LONGEST] + "\u2026"
         yield f"{place}: {message}" if place else message
 
 

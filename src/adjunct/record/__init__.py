@@ -53,7 +53,7 @@ def from_bundle(bundle: Bundle, knowledge: Knowledge, *, now: Instant, phase: st
     for entry in sorted(readable, key=lambda e: _kind(e) in MEDICATIONS):  # medicines last: they ask for stated last uses
         _read(draft, entry, bundle, questionnaires)
     derive(draft)
-    return draft.finish(_attested(draft), country=country)
+    return draft.finish(_attested(draft), country=country, patient=bundle.patient_reference)
 
 
 def _read(draft: Draft, entry: Entry, bundle: Bundle, questionnaires: dict[str, Any]) -> None:
@@ -84,7 +84,7 @@ def _kind(entry: Entry) -> str:
 def _resolve(bundle: Bundle, reference: Any, entry: Entry) -> reading.Resource | None:
     text = reference.get("reference") if isinstance(reference, dict) else None
     found = bundle.resolve(text, entry) if isinstance(text, str) else None
-    return found.resource if found else None
+    return found.resource if found and not found.uninterpretable else None
 
 
 def _attested(draft: Draft) -> list[str]:

@@ -59,6 +59,7 @@ class Record:
     phase: str
     country: str = ""
     jurisdiction: str = ""
+    patient: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,7 +180,9 @@ class Draft:
             return iso(low, self.now.offset)
         return f"{iso(low, self.now.offset)}/{iso(high, self.now.offset)}"
 
-    def finish(self, attested: Iterable[str], country: str = "", jurisdiction: str = "") -> Record:
+    def finish(
+        self, attested: Iterable[str], *, country: str = "", jurisdiction: str = "", patient: str = ""
+    ) -> Record:
         worlds = self._worlds()
         rows = _once(self.rows, self.knowledge) if len(worlds) == 1 else []
         if len(worlds) > 1:
@@ -200,6 +203,7 @@ class Draft:
             phase=self.phase,
             country=country,
             jurisdiction=jurisdiction,
+            patient=patient,
         )
 
     def _worlds(self) -> tuple[Mapping[str, str], ...]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from adjunct.assess.lines import contacts, law
-from adjunct.assess.result import ACTIONS, SEVERITIES, URGENCIES, Assessment, Cited, Finding, Gap, Reason
+from adjunct.assessment.lines import contacts, law
+from adjunct.assessment.result import ACTIONS, SEVERITIES, URGENCIES, Assessment, Cited, Finding, Gap, Reason
 from adjunct.base import UNKNOWN, YES, Verdict, duration_ms, worst
 from adjunct.knowledge import Knowledge
 from adjunct.knowledge.columns import Outcome
@@ -54,6 +54,7 @@ def assess(record: Record, knowledge: Knowledge, *, treatment: str) -> Assessmen
         gaps=tuple(gaps),
         contacts=contacts(record, knowledge, findings),
         at=record.now.iso(),
+        patient=record.patient,
         weight=verdict,
     )
 
@@ -221,9 +222,12 @@ def _gaps(
     found: dict[str, Gap] = {}
 
     def add(gap: Gap) -> None:
-        known = found.get(gap.fact)
-        if known is None or (gap.blocks and not known.blocks):
-            found[gap.fact] = gap
+        """One gap a question: facts that the same question fills are asked for together."""
+        key = gap.fact if gap.fact in ATTESTATIONS.values() else gap.ask
+        known = found.get(key)
+        facts = dict.fromkeys([*(known.fact.split(", ") if known else ()), gap.fact])
+        first = gap if known is None or (gap.blocks and not known.blocks) else known
+        found[key] = replace(first, fact=", ".join(facts))
 
     for problem in record.problems:
         name = knowledge.concepts[problem.concept].title if problem.concept in knowledge.concepts else ""
@@ -237,8 +241,12 @@ def _gaps(
         if not w.is_open or mode == "ignore":
             continue
         reading = next(i for i in range(record.events.people) if outcome.truths[w.number, i] == UNKNOWN)
-        for atom in outcome.because(w.number, reading).open_atoms:
-            add(_gap(atom, w.rule, reading, record, knowledge, blocks=mode == "defer"))
+        because = outcome.because(w.number, reading)
+        open_ = [_gap(a, w.rule, reading, record, knowledge, blocks=mode == "defer") for a in because.open_atoms]
+        # While nobody has gone through the history or the list, what hangs on it is not asked one by one.
+        asked = [g for g in open_ if not _is_context(g.fact, knowledge)] or open_
+        for gap in [g for g in asked if g.fact in ATTESTATIONS.values()] or asked:
+            add(gap)
     for finding in findings:
         for reason in finding.because:
             if any(e.text_only and e.reference == reason.reference for e in record.evidence):
@@ -260,7 +268,7 @@ def _gap(atom: Atom, rule: Rule, person: int, record: Record, knowledge: Knowled
     concept_id = "substance" if atom.concept.startswith(EFFECT) else atom.concept
     concept = knowledge.concepts[concept_id]
     texts = knowledge.wording["gap"]
-    rows = _rows_of(atom.concept, person, record, knowledge)
+    rows = _rows_of(atom, person, record, knowledge)
     attestation = ATTESTATIONS.get(concept.absent)
     if attestation and concept.absent not in record.attested and not rows:
         asked = knowledge.concepts[attestation]
@@ -296,10 +304,22 @@ def _gap(atom: Atom, rule: Rule, person: int, record: Record, knowledge: Knowled
     return Gap(fact=concept_id, why=why, ask=ask, blocks=blocks, reference=evidence.reference)
 
 
-def _rows_of(concept: str, person: int, record: Record, knowledge: Knowledge) -> list[int]:
-    number = knowledge.vocabulary.concepts[concept]
-    first, last = int(record.events.starts[number]), int(record.events.starts[number + 1])
-    return [row for row in range(first, last) if record.events.person[row] == person]
+def _is_context(concept: str, knowledge: Knowledge) -> bool:
+    """Facts that only say when a rule applies ("no dose yet") are not what is missing."""
+    return concept in knowledge.concepts and bool(knowledge.concepts[concept].raw.get("context", False))
+
+
+def _rows_of(atom: Atom, person: int, record: Record, knowledge: Knowledge) -> list[int]:
+    """What the record holds of the thing an atom asks about, however old."""
+    events = record.events
+    number = knowledge.vocabulary.concepts[atom.concept]
+    wanted = knowledge.vocabulary.sets[atom.in_set] if atom.in_set else None
+    first, last = int(events.starts[number]), int(events.starts[number + 1])
+    return [
+        row
+        for row in range(first, last)
+        if events.person[row] == person and (wanted is None or int(events.code[row]) in (*wanted, -1))
+    ]
 
 
 def _length(ms: int) -> str:

@@ -104,12 +104,13 @@ class Assessment:
     contacts: tuple[Contact, ...]
     items: tuple[Mapping[str, Any], ...] | None = None
     at: str = ""
+    patient: str = field(default="", repr=False)
     weight: Verdict = field(default=Verdict.ELIGIBLE, repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON shape of the contract; `items` only where somebody's own words were read."""
         content = asdict(self)
-        del content["weight"]
+        del content["weight"], content["patient"]
         if self.items is None:
             del content["items"]
         return content

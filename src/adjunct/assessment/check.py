@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from adjunct.assess.lines import emergency_text, lines_for
-from adjunct.assess.result import Assessment, Finding, Gap
-from adjunct.assess.weigh import assess, checked
+from adjunct.assessment.lines import emergency_text, lines_for
+from adjunct.assessment.result import Assessment, Finding, Gap
+from adjunct.assessment.weigh import assess, checked
 from adjunct.base import AdjunctError, BadInput, Instant, Verdict, convert
 from adjunct.items import Item
 from adjunct.knowledge import Knowledge

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from adjunct.assess.result import Cited, Contact, Finding, Gap
+from adjunct.assessment.result import Cited, Contact, Finding, Gap
 from adjunct.base import Verdict
 from adjunct.knowledge import Knowledge
 from adjunct.record import Record
