@@ -27,7 +27,7 @@ check: $(KNOWLEDGE) ## style, types, floors, knowledge, and that generated pages
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/adjunct knowledge check
 	$(BIN)/adjunct knowledge book --check
 

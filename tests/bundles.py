@@ -177,3 +177,140 @@ def knowledge() -> Knowledge:
     if not _knowledge:
         _knowledge.append(Knowledge.load())
     return _knowledge[0]
+
+
+# --- resources with the codes that records carry ----------------------------------------------------------------------
+
+ICD10CM = "http://hl7.org/fhir/sid/icd-10-cm"
+SNOMED = "http://snomed.info/sct"
+RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
+ATC = "http://www.whocc.no/atc"
+CSSRS = {
+    "q1": "93246-7",
+    "q2": "93247-5",
+    "q3": "93248-3",
+    "q4": "93249-1",
+    "q5": "93250-9",
+    "q6": "93267-3",
+    "q6_recent": "93269-9",
+}
+
+
+def coding(system: str, code: str, display: str = "") -> dict[str, Any]:
+    """A CodeableConcept with one coding."""
+    one = {"system": system, "code": code} | ({"display": display} if display else {})
+    return {"coding": [one]} | ({"text": display} if display else {})
+
+
+def diagnosis(code: str, display: str, *, also: str = "", onset: str = "", clinical: str = "active") -> dict[str, Any]:
+    """A confirmed condition by its ICD-10-CM code; `also` adds the concept for which no code exists."""
+    coded = coding(ICD10CM, code, display)
+    if also:
+        coded["coding"].append({"system": LOCAL, "code": also})
+    return {
+        "resourceType": "Condition",
+        "id": f"dx-{code.replace('.', '-').lower()}",
+        "subject": SUBJECT,
+        "clinicalStatus": status(clinical),
+        "verificationStatus": {"coding": [{"system": VERIFICATION, "code": "confirmed"}]},
+        "code": coded,
+    } | ({"onsetDateTime": onset} if onset else {})
+
+
+def medicine(
+    code: str,
+    name: str,
+    amount: float | None = None,
+    times: int = 1,
+    *,
+    unit: str = "mg",
+    system: str = RXNORM,
+    state: str = "active",
+    start: str = "2025-03-01",
+    end: str = "",
+    note: str = "",
+) -> dict[str, Any]:
+    """A medicine as somebody's list states it: ingredient code, amount at one time, times a day."""
+    found: dict[str, Any] = {
+        "resourceType": "MedicationStatement",
+        "id": f"med-{name.split()[0].lower()}",
+        "status": state,
+        "subject": SUBJECT,
+        "effectivePeriod": {"start": start} | ({"end": end} if end else {}),
+        "medicationCodeableConcept": coding(system, code, name),
+    }
+    if amount is not None:
+        quantity = {"value": amount, "unit": unit, "system": UCUM, "code": unit}
+        timing = {"repeat": {"frequency": times, "period": 1, "periodUnit": "d"}}
+        found["dosage"] = [{"timing": timing, "doseAndRate": [{"doseQuantity": quantity}]}]
+    if note:
+        found["note"] = [{"text": note}]
+    return found
+
+
+def pressure(systolic: float, diastolic: float, at: str = NOW) -> dict[str, Any]:
+    """One blood pressure reading as the panel that monitors send."""
+    parts = (("8480-6", "Systolic blood pressure", systolic), ("8462-4", "Diastolic blood pressure", diastolic))
+    component = [
+        {
+            "code": coding(LOINC, code, name),
+            "valueQuantity": {"value": value, "unit": "mmHg", "system": UCUM, "code": "mm[Hg]"},
+        }
+        for code, name, value in parts
+    ]
+    panel = {"system": LOINC, "code": "85354-9", "display": "Blood pressure panel with all children optional"}
+    return {**observation(panel, at), "id": f"bp-{at[11:16].replace(':', '')}", "component": component}
+
+
+def cssrs(at: str = NOW, **answers: bool) -> list[dict[str, Any]]:
+    """The screener items that were asked, by their LOINC codes; an item that is left out was not asked."""
+    yes_no = {True: ("LA33-6", "Yes"), False: ("LA32-8", "No")}
+    return [
+        observation({"system": LOINC, "code": CSSRS[item]}, at, valueCodeableConcept=coding(LOINC, *yes_no[answer]))
+        for item, answer in answers.items()
+    ]
+
+
+def number(concept: str, value: float, unit: str, at: str = NOW, *, loinc: str = "") -> dict[str, Any]:
+    """A measured value or a score; with its LOINC code where it has one."""
+    return _number(concept, value, unit, at, {"system": LOINC, "code": loinc} if loinc else None)
+
+
+def answer(concept: str, value: Any, at: str = NOW) -> dict[str, Any]:
+    """An answer to a question for which no standard code exists."""
+    return _answer(concept, value, at)
+
+
+def no_known_allergy(at: str = NOW) -> dict[str, Any]:
+    """Allergies were asked about and there are none."""
+    return {
+        "resourceType": "AllergyIntolerance",
+        "id": "no-known-allergy",
+        "patient": SUBJECT,
+        "clinicalStatus": coding("http://terminology.hl7.org/CodeSystem/allergyintolerance-clinical", "active"),
+        "verificationStatus": coding(
+            "http://terminology.hl7.org/CodeSystem/allergyintolerance-verification", "confirmed"
+        ),
+        "code": coding(SNOMED, "716186003", "No known allergy"),
+        "recordedDate": at,
+    }
+
+
+def consented(at: str = NOW) -> dict[str, Any]:
+    """The signed consent to this course."""
+    return {
+        "resourceType": "Consent",
+        "id": "consent",
+        "status": "active",
+        "patient": SUBJECT,
+        "scope": coding("http://terminology.hl7.org/CodeSystem/consentscope", "treatment", "Treatment"),
+        "category": [coding(LOINC, "59284-0", "Consent Document")],
+        "dateTime": at,
+    }
+
+
+def pregnancy_test(result: str, at: str = NOW) -> dict[str, Any]:
+    """A urine pregnancy test: `positive` or `negative`."""
+    code = {"positive": "10828004", "negative": "260385009"}[result]
+    name = {"system": LOINC, "code": "2106-3", "display": "Choriogonadotropin (pregnancy test) [Presence] in Urine"}
+    return {**observation(name, at, valueCodeableConcept=coding(SNOMED, code, result.title())), "id": "hcg"}

@@ -32,7 +32,7 @@ LONGEST_ID = 70
 MATCHES = {"known", "unknown", "ambiguous"}
 STATUSES = {"current", "stopped", "not-taken", "allergy", "planned"}
 TYPOS = 2  # letters that a correction may change in a whole word
-CONTROL = [chr(n) for n in (0, 7, 8, 27, 127, 133)]
+CONTROL = [chr(n) for n in (0, 7, 8, 27, 127, 144)]
 
 PIECES = (
     "no not never stopped my mother takes allergic to sertraline lithium kratom powder 5g 7-OH 2-3 mg ½ , ( ) / 1-0-1 "
@@ -90,7 +90,7 @@ def agrees(column: str, cell: str, value: Any) -> bool:
 
 def differences(row: Mapping[str, str], item: Item) -> dict[str, str]:
     """Column -> `read, expected`, for the cells of this row that are tested and differ."""
-    dose = item.dose or Dose(None, None, None, None, None)
+    dose = item.dose or Dose()
     read: dict[str, Any] = {
         "match": item.match,
         "substance": item.substance,

@@ -262,7 +262,7 @@ def convert(value: float, source: str, target: str, *, molar_mass: float | None 
     base = value * a.factor + a.offset
     if a.dimension != b.dimension:
         base = _across_molar_mass(base, a, b, molar_mass, at)
-    return (base - b.offset) / b.factor
+    return float(f"{(base - b.offset) / b.factor:.12g}")  # a limit must be met by what equals it in another unit
 
 
 def _across_molar_mass(base: float, a: Unit, b: Unit, molar_mass: float | None, at: str) -> float:

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from adjunct.assessment.lines import contacts, law
 from adjunct.assessment.result import ACTIONS, SEVERITIES, URGENCIES, Assessment, Cited, Finding, Gap, Reason
-from adjunct.base import UNKNOWN, YES, Verdict, duration_ms, worst
+from adjunct.base import NO, UNKNOWN, YES, Verdict, duration_ms, worst
 from adjunct.knowledge import Knowledge
 from adjunct.knowledge.columns import Outcome
 from adjunct.knowledge.language import EFFECT, Atom
 from adjunct.knowledge.load import ATTESTATIONS, NONE, Locator, Rule
 from adjunct.record import Record
 
+OF_ATTESTATIONS = frozenset(ATTESTATIONS.values())
 OF_SUBSTANCES = ("substance", "last_use", "allergy")
 
 
-@dataclass(frozen=True, slots=True)
-class _Weighed:
+class _Weighed(NamedTuple):
     """One rule's outcome over all readings of the record."""
 
     rule: Rule
@@ -31,7 +34,7 @@ class _Weighed:
 def assess(record: Record, knowledge: Knowledge, *, treatment: str) -> Assessment:
     """Weigh every rule in force for this treatment and phase over all that is known of one person."""
     outcome = knowledge.program(record.phase).run(record.events)
-    weighed = [w for w in _weigh(record, knowledge, outcome, treatment) if w.fired or w.is_open]
+    weighed = _weigh(knowledge.in_force(record.phase, treatment), knowledge, outcome)
     replaced = {r for w in weighed if w.fired for r in w.rule.instead_of}
     findings = [
         _finding(w, record, knowledge, outcome, treatment) for w in weighed if w.fired and w.rule.id not in replaced
@@ -59,14 +62,19 @@ def assess(record: Record, knowledge: Knowledge, *, treatment: str) -> Assessmen
     )
 
 
-def _weigh(record: Record, knowledge: Knowledge, outcome: Outcome, treatment: str) -> Iterable[_Weighed]:
-    readings = range(record.events.people)
-    for number, rule in enumerate(knowledge.rule_list):
-        if record.phase not in rule.phase or treatment not in rule.treatments:
-            continue
-        truths = outcome.truths[number].tolist()
-        fired = tuple(i for i in readings if truths[i] == YES)
-        yield _Weighed(rule, number, fired, not fired and UNKNOWN in truths)
+def _weigh(in_force: Sequence[int], knowledge: Knowledge, outcome: Outcome) -> list[_Weighed]:
+    """The rules in force that hold or are open under some reading."""
+    truths = outcome.truths[in_force]
+    speaking = np.flatnonzero(truths.max(axis=1, initial=NO) > NO)
+    rules, alone = knowledge.rule_list, truths.shape[1] == 1
+    weighed = []
+    for number, row in zip(in_force[speaking].tolist(), truths[speaking].tolist(), strict=True):
+        if alone:
+            fired: tuple[int, ...] = (0,) if row[0] == YES else ()
+        else:
+            fired = tuple(person for person, truth in enumerate(row) if truth == YES)
+        weighed.append(_Weighed(rules[number], number, fired, not fired))
+    return weighed
 
 
 def _first_things_first(finding: Finding) -> tuple[int, ...]:
@@ -87,9 +95,8 @@ def _finding(w: _Weighed, record: Record, knowledge: Knowledge, outcome: Outcome
     rows = dict.fromkeys(row for person in w.fired for row in outcome.because(w.number, person).rows)
     reasons, text_only = _reasons(rows, record)
     involves = _involved(rows, rule, record, knowledge)
+    fixed = _fixed(rule, knowledge)
     words = {"names": _and(knowledge, involves), "stop_sentence": stop_sentence(involves, knowledge)}
-    status = rule.status
-    project_default = any(s.id == "project-default" for s in rule.sources)
     return Finding(
         id=rule.id,
         title=rule.title,
@@ -99,19 +106,44 @@ def _finding(w: _Weighed, record: Record, knowledge: Knowledge, outcome: Outcome
         about=rule.about,
         urgency=rule.urgency,
         involves=involves,
-        says=knowledge.say(rule.says, **words),
-        tell="" if rule.quiet else knowledge.say(rule.tell, **words),
-        why=knowledge.say(rule.why, **words),
+        says=fixed.says.format_map(words),
+        tell=fixed.tell.format_map(words),
+        why=fixed.why.format_map(words),
         grade=rule.grade,
-        status=status,
-        certainty=certainty(rule.grade, status, knowledge, project_default=project_default),
-        sources=tuple(_cited(s, knowledge) for s in rule.sources),
-        disputed=tuple(_cited(s, knowledge) for s in rule.disputed),
+        status=rule.status,
+        certainty=fixed.certainty,
+        sources=fixed.sources,
+        disputed=fixed.disputed,
         because=reasons,
         rule=f"{rule.id}@{rule.version}",
         verdict=verdict_of(rule, record.phase, treatment, text_only=text_only).name,
         hard=rule.hard,
         only_if=_only_if(w.fired, record),
+    )
+
+
+class _Fixed(NamedTuple):
+    """What a finding says whoever it is about; only names of substances are still to be filled in."""
+
+    says: str
+    tell: str
+    why: str
+    certainty: str
+    sources: tuple[Cited, ...]
+    disputed: tuple[Cited, ...]
+
+
+@cache
+def _fixed(rule: Rule, knowledge: Knowledge) -> _Fixed:
+    words = {name: "{" + name + "}" for name in ("names", "stop_sentence")}
+    by_default = any(s.id == "project-default" for s in rule.sources)
+    return _Fixed(
+        says=knowledge.say(rule.says, **words),
+        tell="" if rule.quiet else knowledge.say(rule.tell, **words),
+        why=knowledge.say(rule.why, **words),
+        certainty=certainty(rule.grade, rule.status, knowledge, project_default=by_default),
+        sources=tuple(_cited(s, knowledge) for s in rule.sources),
+        disputed=tuple(_cited(s, knowledge) for s in rule.disputed),
     )
 
 
@@ -210,6 +242,17 @@ def _and(knowledge: Knowledge, substances: Sequence[str]) -> str:
 # --- gaps -------------------------------------------------------------------------------------------------------------
 
 
+@dataclass(slots=True)
+class _Question:
+    """One question, the facts it would fill, and whether any rule waits for the answer."""
+
+    facts: dict[str, None]
+    why: str
+    ask: str
+    blocks: bool
+    reference: str
+
+
 def _gaps(
     weighed: Sequence[_Weighed],
     record: Record,
@@ -218,67 +261,73 @@ def _gaps(
     findings: Sequence[Finding],
     more: Sequence[Gap],
 ) -> list[Gap]:
-    """One gap a missing fact, however many rules wait for it; those that block come first."""
-    found: dict[str, Gap] = {}
+    """One gap a question, however many rules wait for it; those that block come first."""
+    found: dict[str, _Question] = {}
 
-    def add(gap: Gap) -> None:
-        """One gap a question: facts that the same question fills are asked for together."""
-        key = gap.fact if gap.fact in ATTESTATIONS.values() else gap.ask
+    def add(gap: Gap, ask: str, *, blocks: bool) -> None:
+        key = gap.fact if gap.fact in OF_ATTESTATIONS else ask
         known = found.get(key)
-        facts = dict.fromkeys([*(known.fact.split(", ") if known else ()), gap.fact])
-        first = gap if known is None or (gap.blocks and not known.blocks) else known
-        found[key] = replace(first, fact=", ".join(facts))
+        if known is None:
+            found[key] = _Question({gap.fact: None}, gap.why, ask, blocks, gap.reference)
+            return
+        known.facts[gap.fact] = None
+        if blocks and not known.blocks:
+            known.why, known.ask, known.blocks, known.reference = gap.why, ask, True, gap.reference
 
-    for problem in record.problems:
-        name = knowledge.concepts[problem.concept].title if problem.concept in knowledge.concepts else ""
-        fact = f"{problem.concept or 'record'} ({problem.reference})"
-        why = f"{name}: {problem.what}" if name and name not in problem.what else problem.what
-        add(Gap(fact=fact, why=why, ask=problem.ask, blocks=problem.blocks, reference=problem.reference))
-    for gap in more:
-        add(gap)
+    for gap in (*_problem_gaps(record, knowledge), *more):
+        add(gap, gap.ask, blocks=gap.blocks)
+    missing: dict[tuple[int, int], Gap] = {}
+    alone = record.events.people == 1
     for w in weighed:
         mode = w.rule.if_unknown[record.phase]
         if not w.is_open or mode == "ignore":
             continue
-        reading = next(i for i in range(record.events.people) if outcome.truths[w.number, i] == UNKNOWN)
-        because = outcome.because(w.number, reading)
-        open_ = [_gap(a, w.rule, reading, record, knowledge, blocks=mode == "defer") for a in because.open_atoms]
+        reading = 0 if alone else outcome.truths[w.number].tolist().index(UNKNOWN)
+        open_ = []
+        for number in outcome.program.open_atoms(outcome, w.number, reading):
+            key = number, reading
+            if key not in missing:
+                missing[key] = _gap(outcome.program.atoms[number], reading, record, knowledge)
+            open_.append(missing[key])
         # While nobody has gone through the history or the list, what hangs on it is not asked one by one.
         asked = [g for g in open_ if not _is_context(g.fact, knowledge)] or open_
-        for gap in [g for g in asked if g.fact in ATTESTATIONS.values()] or asked:
-            add(gap)
-    for finding in findings:
-        for reason in finding.because:
-            if any(e.text_only and e.reference == reason.reference for e in record.evidence):
-                text = knowledge.wording["gap"]["text_only_why"]
-                ask = f"{reason.value}: confirm it, or code it."
-                add(
-                    Gap(
-                        fact=f"text only ({reason.reference})",
-                        why=text,
-                        ask=ask,
-                        blocks=False,
-                        reference=reason.reference,
-                    )
-                )
-    return sorted(found.values(), key=lambda g: not g.blocks)
+        attestations = [g for g in asked if g.fact in OF_ATTESTATIONS]
+        for gap in attestations or asked:
+            add(gap, gap.ask if attestations else w.rule.ask or gap.ask, blocks=mode == "defer")
+    for gap in _text_gaps(record, knowledge, findings):
+        add(gap, gap.ask, blocks=False)
+    questions = sorted(found.values(), key=lambda q: not q.blocks)
+    return [
+        Gap(fact=", ".join(q.facts), why=q.why, ask=q.ask, blocks=q.blocks, reference=q.reference) for q in questions
+    ]
 
 
-def _gap(atom: Atom, rule: Rule, person: int, record: Record, knowledge: Knowledge, *, blocks: bool) -> Gap:
+def _problem_gaps(record: Record, knowledge: Knowledge) -> Iterator[Gap]:
+    """What could not be read."""
+    for problem in record.problems:
+        name = knowledge.concepts[problem.concept].title if problem.concept in knowledge.concepts else ""
+        fact = f"{problem.concept or 'record'} ({problem.reference})"
+        why = f"{name}: {problem.what}" if name and name not in problem.what else problem.what
+        yield Gap(fact=fact, why=why, ask=problem.ask, blocks=problem.blocks, reference=problem.reference)
+
+
+def _text_gaps(record: Record, knowledge: Knowledge, findings: Sequence[Finding]) -> Iterator[Gap]:
+    """Findings that rest on words alone ask for confirmation."""
+    text_only = frozenset(e.reference for e in record.evidence if e.text_only)
+    for reason in (r for f in findings for r in f.because if r.reference in text_only):
+        why = knowledge.wording["gap"]["text_only_why"]
+        ask = f"{reason.value}: confirm it, or code it."
+        yield Gap(fact=f"text only ({reason.reference})", why=why, ask=ask, blocks=False, reference=reason.reference)
+
+
+def _gap(atom: Atom, person: int, record: Record, knowledge: Knowledge) -> Gap:
+    """Why an atom could not be answered, and the question that would answer it."""
+    rows = _rows_of(atom, person, record, knowledge)
+    if not rows:
+        return _silent_gap(atom.concept, record.attested, knowledge)
     concept_id = "substance" if atom.concept.startswith(EFFECT) else atom.concept
     concept = knowledge.concepts[concept_id]
     texts = knowledge.wording["gap"]
-    rows = _rows_of(atom, person, record, knowledge)
-    attestation = ATTESTATIONS.get(concept.absent)
-    if attestation and concept.absent not in record.attested and not rows:
-        asked = knowledge.concepts[attestation]
-        key = {"history": "history_not_reviewed", "reconciled": "list_not_reconciled"}.get(
-            concept.absent, "allergies_not_asked"
-        )
-        return Gap(fact=attestation, why=texts[key], ask=asked.ask, blocks=blocks)
-    ask = rule.ask or concept.ask
-    if not rows:
-        return Gap(fact=concept_id, why=texts["missing"].replace("{fact}", concept.title), ask=ask, blocks=blocks)
     newest = max(rows, key=lambda r: int(record.events.t1[r]))
     evidence = record.evidence[int(record.events.source[newest])]
     window = knowledge.vocabulary.window(atom, record.phase)
@@ -301,7 +350,22 @@ def _gap(atom: Atom, rule: Rule, person: int, record: Record, knowledge: Knowled
         .replace("{limit}", _length(window))
         .replace("{text}", evidence.value)
     )
-    return Gap(fact=concept_id, why=why, ask=ask, blocks=blocks, reference=evidence.reference)
+    return Gap(fact=concept_id, why=why, ask=concept.ask, blocks=False, reference=evidence.reference)
+
+
+@cache
+def _silent_gap(concept_id: str, attested: frozenset[str], knowledge: Knowledge) -> Gap:
+    """What to ask about a concept of which the record says nothing."""
+    concept_id = "substance" if concept_id.startswith(EFFECT) else concept_id
+    concept = knowledge.concepts[concept_id]
+    texts = knowledge.wording["gap"]
+    attestation = ATTESTATIONS.get(concept.absent)
+    if attestation and concept.absent not in attested:
+        keys = {"history": "history_not_reviewed", "reconciled": "list_not_reconciled"}
+        key = keys.get(concept.absent, "allergies_not_asked")
+        return Gap(fact=attestation, why=texts[key], ask=knowledge.concepts[attestation].ask, blocks=False)
+    why = texts["missing"].replace("{fact}", concept.title)
+    return Gap(fact=concept_id, why=why, ask=concept.ask, blocks=False)
 
 
 def _is_context(concept: str, knowledge: Knowledge) -> bool:
@@ -313,8 +377,10 @@ def _rows_of(atom: Atom, person: int, record: Record, knowledge: Knowledge) -> l
     """What the record holds of the thing an atom asks about, however old."""
     events = record.events
     number = knowledge.vocabulary.concepts[atom.concept]
-    wanted = knowledge.vocabulary.sets[atom.in_set] if atom.in_set else None
     first, last = int(events.starts[number]), int(events.starts[number + 1])
+    if first == last:
+        return []
+    wanted = knowledge.vocabulary.sets[atom.in_set] if atom.in_set else None
     return [
         row
         for row in range(first, last)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from adjunct.items.lexicon import Term
-from adjunct.items.numbers import Interval, number_of, read_number
+from adjunct.items.numbers import Interval, in_unit, multiplied, number_of, read_number
 
 NUM = r"(?:bN[&t-]N|N[-t|]N|Nh|N)"
 PER = r"[/Rz]"
@@ -20,9 +20,8 @@ OFTEN = rf"(?:{NUM}X|O)"
 #: Named patterns over the shape, first match wins. Each name is a method of `Sentence`.
 PATTERNS = (
     ("schedule", r"i?N-N-N(?:-N)?[UC]?"),
-    ("date", r"iN/N/N|im?N?m?N?(?=[^D]|$)(?<=[mN])|mN?"),
+    ("date", r"iN/N/N|i?N?mN?(?!U)|iN(?![UCDVXzt/&-])"),
     ("concentration", rf"{NUM}U/N?U(?:/D)?"),
-    ("strength_times", rf"{NUM}X(?=_*F)"),
     ("product_named", rf"{NUM}X?_+{NUM}[UC]C?"),
     ("rate", rf"{NUM}U{PER}N?D"),
     ("mixed", r"NN/N(?=z?[CU])"),
@@ -86,7 +85,8 @@ class Sentence:
     slot_count: int = 0
     weekday_count: int = 0
     parts: Interval | None = None
-    at_most: bool = False
+    since: bool = False
+    since_weekday: bool = False
     limit_next: str = ""
     ago_hours: list[Interval] = field(default_factory=list)
     lasting_hours: list[Interval] = field(default_factory=list)
@@ -138,6 +138,11 @@ class Sentence:
             case "~":
                 self.notes["about"] = None
 
+    def form(self) -> str | None:
+        """The form as stated; a countable one only if it was named."""
+        named = [t.key for t in self.terms if t.letter in "CF"]
+        return named[0] if named else self.release
+
     # --- amounts ------------------------------------------------------------------------------------------------------
 
     def _number(self, terms: Sequence[Term]) -> Interval:
@@ -153,10 +158,9 @@ class Sentence:
         low, high = self._number(terms[: cut - 1])
         unit = terms[cut - 1].value["code"]
         if terms[cut:]:
-            further = number_of(terms[cut + 1 : -1], self.notes)
-            self._add(low, low, unit, terms[0].start)
-            self._add(*further, terms[-1].value["code"], terms[0].start)
-            self.notes["range"] = None
+            high = number_of(terms[cut + 1 : -1], self.notes)[1]
+            last = terms[-1].value["code"]
+            self._add(in_unit(low, unit, last), high, last, terms[0].start)
         else:
             self._add(low, high, self._liquid(terms[cut - 1]), terms[0].start)
 
@@ -168,7 +172,9 @@ class Sentence:
     def _forms_named(self) -> list[Term]:
         return [t for t in self.terms if t.letter in "CF"]
 
-    def _add(self, low: float | None, high: float | None, unit: str | None, at: int, per_day: float | None = None) -> None:
+    def _add(
+        self, low: float | None, high: float | None, unit: str | None, at: int, per_day: float | None = None
+    ) -> None:
         self.amounts.append(Amount(low, high, unit, at, per_day))
 
     def _rate(self, terms: list[Term]) -> None:
@@ -189,7 +195,7 @@ class Sentence:
         if bottom == "kg":
             tail = "/h" if terms[-1].key == "hour" else "/min" if terms[-1].key == "minute" else ""
             self._add(low, high, f"{top}/kg{tail}", terms[0].start)
-        elif _is_volume(bottom) and not _is_volume(top) and low is not None and amount is not None:
+        elif is_volume(bottom) and not is_volume(top) and low is not None and amount is not None:
             self.per_volume = (low, top, amount, bottom)
         else:
             self._strengths(terms)
@@ -230,14 +236,14 @@ class Sentence:
             unit = terms[-1].value["code"]
             self.strengths += [Amount(v, v, unit, terms[0].start) for v in values]
         else:
-            self._amounts([t for t in terms if t.letter != "U"] + terms[-1:] if _one_unit(terms) else terms)
+            self._amounts(terms)
 
     def _product(self, terms: list[Term]) -> None:
         cut = next(i for i, t in enumerate(terms) if t.letter == "X")
         unit = next(t.value["code"] for t in terms if t.letter == "U")
         one = number_of([t for t in terms[:cut] if t.letter != "U"], self.notes)
         two = number_of([t for t in terms[cut + 1 :] if t.letter != "U"], self.notes)
-        self._add(*_times(one, two), unit, terms[0].start)
+        self._add(*multiplied(one, two), unit, terms[0].start)
 
     def _product_named(self, terms: list[Term]) -> None:
         """ "2 x Xanax 0.5 mg", "5 Valium 10 mg", "2 Xanax bars"."""
@@ -247,11 +253,11 @@ class Sentence:
         if rest[-1].letter == "C" and len(rest) > 1 and rest[-2].letter == "N":
             return self._counted(rest)
         last = next(i for i, t in enumerate(rest) if t.letter == "U")
-        self._add(*_times(count, number_of(rest[:last], self.notes)), rest[last].value["code"], terms[0].start)
+        if any(t.letter == "X" for t in terms) and any(t.key == "extract" for t in self.terms):
+            self.notes["extract_times"] = None
+            return self._amounts(rest[: last + 1])
+        self._add(*multiplied(count, number_of(rest[:last], self.notes)), rest[last].value["code"], terms[0].start)
         return None
-
-    def _strength_times(self, _terms: list[Term]) -> None:
-        self.notes["extract_times"] = None
 
     def _percent(self, _terms: list[Term]) -> None:
         self.notes["percent"] = None
@@ -340,7 +346,9 @@ class Sentence:
         if len(terms) > len(named) and any(t.letter == "-" for t in terms):
             week = int(self.settings["period"]["week"]["days"])
             self.weekday_count += (named[-1].value["day"] - named[0].value["day"]) % week + 1
-        elif terms[0].letter != "i":
+        elif terms[0].letter == "i":
+            self.since_weekday = True
+        else:
             self.weekday_count += len(named)
 
     def _each_day(self, terms: list[Term]) -> None:
@@ -377,6 +385,7 @@ class Sentence:
         self.lasting_hours.append(self._hours(terms))
 
     def _when(self, terms: list[Term]) -> None:
+        self.since = self.since or terms[0].letter == "i"
         low, high = terms[-1].value["hours"]
         self.ago_hours.append((float(low), float(high)))
 
@@ -389,7 +398,6 @@ class Sentence:
         """Why it is taken says nothing about what it is."""
 
     def _most(self, _terms: list[Term]) -> None:
-        self.at_most = True
         self.limit_next = "most"
 
     def _least(self, _terms: list[Term]) -> None:
@@ -400,13 +408,6 @@ class Sentence:
             self.alternatives = True
         if terms[0].letter == "C":
             self.forms.append(terms[0])
-
-
-def _times(one: Interval, two: Interval) -> Interval:
-    if None in one or None in two:
-        return (None, None)
-    assert one[0] is not None and one[1] is not None and two[0] is not None and two[1] is not None  # noqa: PT018
-    return (one[0] * two[0], one[1] * two[1])
 
 
 def _over(value: float | None, days: float) -> float | None:
@@ -426,9 +427,5 @@ def _word(term: Term) -> float:
     return float(days) / float(times)
 
 
-def _is_volume(unit: str) -> bool:
+def is_volume(unit: str) -> bool:
     return unit in ("mL", "cL", "L") or unit.startswith(("[tsp", "[tbs", "[foz", "[cup", "[pt"))
-
-
-def _one_unit(terms: Sequence[Term]) -> bool:
-    return sum(t.letter == "U" for t in terms) == 1

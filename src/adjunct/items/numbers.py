@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 
+from adjunct.base import BadInput, convert
 from adjunct.items.lexicon import Term
 
 Interval = tuple[float | None, float | None]
@@ -75,3 +76,24 @@ def _term_value(term: Term) -> Interval:
         return read_number(term.text)
     low = float(term.value["value"])
     return (low, float(term.value.get("high", low)))
+
+
+def multiplied(one: Interval, two: Interval) -> Interval:
+    """The product of two amounts that are not negative.
+
+    >>> multiplied((1.0, 2.0), (50.0, 50.0)), multiplied((None, None), (1.0, 1.0))
+    ((50.0, 100.0), (None, None))
+    """
+    if one[0] is None or one[1] is None or two[0] is None or two[1] is None:
+        return (None, None)
+    return (one[0] * two[0], one[1] * two[1])
+
+
+def in_unit(value: float | None, unit: str, other: str) -> float | None:
+    """`value` in another unit of the same kind; None if it cannot be said."""
+    if value is None or unit == other:
+        return value
+    try:
+        return convert(value, unit, other)
+    except BadInput:
+        return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,9 @@ from adjunct.knowledge.language import And, Atom, Expression, Not, Or, Vocabular
 
 Ints = npt.NDArray[np.intp]
 Literal = tuple[int, bool]  # an atom's number, and whether it is negated
+
+
+_FIRST = np.zeros(1, dtype=np.intp)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +66,14 @@ class Program:
         self.atoms: list[Atom] = []
         self._number: dict[Atom, int] = {}
         self._circuit = _Circuit()
-        self._outputs = np.array([self._circuit.add(self._normal(e, False)) for e in expressions], dtype=np.intp)
+        self._trees = [self._normal(e, False) for e in expressions]
+        self._outputs = np.array([self._circuit.add(tree) for tree in self._trees], dtype=np.intp)
         self._circuit.seal(len(self.atoms))
         self._sets = self._members()
         self._plan: dict[int, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
         for number, atom in enumerate(self.atoms):
             self._plan[vocabulary.concepts[atom.concept]][vocabulary.window(atom, phase)].append(number)
-        self._silent = np.array([vocabulary.concepts[a.concept] for a in self.atoms], dtype=np.intp)
+        self._seal_silence()
         self._groups = {
             (concept, window): _Group(self, numbers)
             for concept, windows in self._plan.items()
@@ -86,17 +91,22 @@ class Program:
             part = _slice(events, first, last)
             for window in windows:
                 self._groups[concept, window].answer(events, part, _window(events, part.rows, window), answers)
-        return Outcome(self, events, answers, self._circuit.reduce(answers)[self._outputs])
+        return Outcome(self, events, answers, self._circuit.reduce(answers)[self._outputs], {})
 
     def _when_silent(self, absent: Int8s) -> Int8s:
         """Each atom's answer for people of whom nothing is recorded."""
         answers = absent[self._silent]
-        for number, atom in enumerate(self.atoms):
-            if atom.op in ("count", "load", "days_since"):
-                nothing = np.inf if atom.op == "days_since" else 0.0
-                known = _compare(np.array([nothing]), np.array([nothing]), atom)[0]
-                answers[number] = np.where(absent[self._silent[number]] == NO, known, UNKNOWN)
+        answers[self._counted] = np.where(answers[self._counted] == NO, self._nothing, UNKNOWN)
         return answers
+
+    def _seal_silence(self) -> None:
+        """What a count, a load or a number of days comes to when there certainly is nothing."""
+        counted = [n for n, a in enumerate(self.atoms) if a.op in ("count", "load", "days_since")]
+        nothing = [np.array([np.inf if self.atoms[n].op == "days_since" else 0.0]) for n in counted]
+        known = [_compare(none, none, self.atoms[n]) for n, none in zip(counted, nothing, strict=True)]
+        self._silent = np.array([self.vocabulary.concepts[a.concept] for a in self.atoms], dtype=np.intp)
+        self._counted = np.array(counted, dtype=np.intp)
+        self._nothing = np.array(known, dtype=np.int8).reshape(len(counted), 1)
 
     def _normal(self, expression: Expression, negated: bool) -> _Tree:
         """Push negation down to the atoms and number them."""
@@ -128,49 +138,20 @@ class Program:
         return self._sets[atom.in_set]
 
     def because(self, outcome: Outcome, rule: int, person: int) -> Because:
-        rows: dict[int, None] = {}
-        open_atoms: dict[Atom, None] = {}
-        self._explain(self.expressions[rule], outcome, person, int(outcome.truths[rule, person]), rows, open_atoms)
-        return Because(tuple(rows), tuple(open_atoms))
+        """Follow the parts that came out as the rule did; an open conjunction also shows what already holds."""
+        truths = outcome.atoms_of(person)
+        supports = _supports(self._trees[rule], truths)[1]
+        rows = {row: None for number in supports for row in self._carrying(number, outcome, person, truths[number])}
+        return Because(tuple(rows), tuple(self.atoms[n] for n in supports if truths[n] == UNKNOWN))
 
-    def _explain(
-        self,
-        expression: Expression,
-        outcome: Outcome,
-        person: int,
-        wanted: int,
-        rows: dict[int, None],
-        open_atoms: dict[Atom, None],
-    ) -> None:
-        """Follow the parts that came out as `wanted`; a conjunction that is open also shows what already holds."""
-        match expression:
-            case Atom():
-                for row in self._carrying(expression, outcome.events, person, wanted):
-                    rows[row] = None
-                if wanted == UNKNOWN:
-                    open_atoms[expression] = None
-            case Not(part):
-                self._explain(part, outcome, person, YES - wanted, rows, open_atoms)
-            case And(parts) | Or(parts):
-                for part in parts:
-                    truth = self._truth(part, outcome, person)
-                    holds = isinstance(expression, And) and wanted == UNKNOWN and truth == YES
-                    if truth == wanted or holds:
-                        self._explain(part, outcome, person, truth, rows, open_atoms)
+    def open_atoms(self, outcome: Outcome, rule: int, person: int) -> list[int]:
+        """The atoms (by number) whose answers a rule that came out unknown still waits for."""
+        truths = outcome.atoms_of(person)
+        return [n for n in _supports(self._trees[rule], truths)[1] if truths[n] == UNKNOWN]
 
-    def _truth(self, expression: Expression, outcome: Outcome, person: int) -> int:
-        match expression:
-            case Atom():
-                return int(outcome.answers[self._number[expression], person])
-            case Not(part):
-                return YES - self._truth(part, outcome, person)
-            case And(parts):
-                return min(self._truth(p, outcome, person) for p in parts)
-            case Or(parts):
-                return max(self._truth(p, outcome, person) for p in parts)
-
-    def _carrying(self, atom: Atom, events: Events, person: int, truth: int) -> list[int]:
+    def _carrying(self, number: int, outcome: Outcome, person: int, truth: int) -> list[int]:
         """The rows of `person` on which an atom's answer rests."""
+        atom, events = self.atoms[number], outcome.events
         concept = self.vocabulary.concepts[atom.concept]
         first, last = int(events.starts[concept]), int(events.starts[concept + 1])
         offsets = np.flatnonzero(events.person[first:last] == person)
@@ -197,6 +178,13 @@ class Outcome:
     events: Events
     answers: Int8s
     truths: Int8s
+    _by_person: dict[int, list[int]]
+
+    def atoms_of(self, person: int) -> list[int]:
+        """The answers of all atoms for one person, as plain numbers."""
+        if person not in self._by_person:
+            self._by_person[person] = self.answers[:, person].tolist()
+        return self._by_person[person]
 
     def because(self, rule: int, person: int) -> Because:
         return self.program.because(self, rule, person)
@@ -216,7 +204,21 @@ class _Group:
         self.deniable = np.array([program.atoms[n].in_set is None for n in by_op["any"]], dtype=np.bool_)
         self.any_sets = _stack([program.members(program.atoms[n]) for n in by_op["any"]])
         self.all_sets = _stack([program.members(program.atoms[n]) for n in by_op["all"]])
-        self.latest, self.counts = by_op["latest"], by_op["count"] + by_op["load"] + by_op["days_since"]
+        self.counts = by_op["count"] + by_op["load"] + by_op["days_since"]
+        self._seal_latest(by_op["latest"])
+
+    def _seal_latest(self, numbers: Sequence[int]) -> None:
+        """`<` is the contrary of `>=`, `<=` of `>`, `!=` of `==`: three comparisons and a negation do for all."""
+        asked = [self.atoms[n] for n in numbers]
+        self.latest = np.array(numbers, dtype=np.intp)
+        self.coded = np.array([isinstance(a.against, str) for a in asked], dtype=np.bool_)
+        self.wanted = np.array(
+            [self.codes[a.against] if isinstance(a.against, str) else -1 for a in asked], dtype=np.int32
+        )
+        self.against = np.array([0.0 if isinstance(a.against, str) else a.against for a in asked], dtype=np.float64)
+        self.strict = np.array([a.compare in (">", "<=") for a in asked], dtype=np.bool_)
+        self.same = np.array([a.compare in ("==", "!=") for a in asked], dtype=np.bool_)
+        self.negated = np.array([a.compare in ("<", "<=", "!=") for a in asked], dtype=np.bool_)
 
     def answer(self, events: Events, part: _Slice, window: _Window, answers: Int8s) -> None:
         """Fill this group's lines of `answers` for the people who have rows."""
@@ -229,10 +231,10 @@ class _Group:
                 found = np.maximum.reduceat(np.minimum(score, self.any_sets[code]), part.bounds, axis=0)
                 denied = np.maximum.reduceat(window.inside & (status == NO), part.bounds)
                 silent = np.where(denied[:, None] & self.deniable, NO, absent[:, None])
-                answers[np.ix_(self.any, part.people)] = np.where(found == NO, silent, found).T
+                _put(answers, self.any, part.people, np.where(found == NO, silent, found))
             if len(self.all):
                 self._answer_all(score, self.all_sets[code], part, absent, answers)
-        if self.latest:
+        if len(self.latest):
             self._answer_latest(events, part, window, absent, answers)
         for number in self.counts:
             low, high = _interval(self.atoms[number].op, events, part, window, status, absent)
@@ -244,25 +246,44 @@ class _Group:
         silent = np.broadcast_to(absent[:, None], kept.shape)
         only_broken = (broken == UNKNOWN) & (kept == NO)
         answer = np.where(broken == NO, kept, np.where(broken == YES, NO, np.where(only_broken, silent, UNKNOWN)))
-        answers[np.ix_(self.all, part.people)] = np.where((broken == NO) & (kept == NO), silent, answer).T
+        _put(answers, self.all, part.people, np.where((broken == NO) & (kept == NO), silent, answer))
 
     def _answer_latest(self, events: Events, part: _Slice, window: _Window, absent: Int8s, answers: Int8s) -> None:
         candidate, sure = _candidates(events, part.rows, part.bounds, window)
-        value, code = events.value[part.rows], events.code[part.rows]
-        joins = np.maximum.reduceat(candidate & sure, part.bounds) == 0
-        for number in self.latest:
-            atom = self.atoms[number]
-            row = (
-                _compare_code(code, self.codes, atom) if isinstance(atom.against, str) else _compare(value, value, atom)
-            )
-            most = np.maximum.reduceat(np.where(candidate, row, -1), part.bounds)
-            least = np.minimum.reduceat(np.where(candidate, row, YES + 1), part.bounds)
-            most = np.where(joins, np.maximum(most, absent), most)
-            least = np.where(joins, np.minimum(least, absent), least)
-            answers[number, part.people] = np.where(most == least, most, UNKNOWN)
+        row = self._rows(events, part.rows)
+        picked = candidate[:, None]
+        most = np.maximum.reduceat(np.where(picked, row, NO), part.bounds, axis=0)
+        least = np.minimum.reduceat(np.where(picked, row, YES), part.bounds, axis=0)
+        none = ~np.logical_or.reduceat(candidate, part.bounds)[:, None]
+        joins = ~np.logical_or.reduceat(candidate & sure, part.bounds)[:, None]
+        silent = absent[:, None]
+        most = np.where(none, silent, np.where(joins, np.maximum(most, silent), most))
+        least = np.where(none, silent, np.where(joins, np.minimum(least, silent), least))
+        _put(answers, self.latest, part.people, np.where(most == least, most, UNKNOWN))
+
+    def _rows(self, events: Events, rows: slice) -> Int8s:
+        """Each row's own answer to every `latest` atom of the group."""
+        value, code = events.value[rows][:, None], events.code[rows][:, None]
+        by_value = np.where(
+            self.strict, value > self.against, np.where(self.same, value == self.against, value >= self.against)
+        )
+        truth = np.where(self.coded, code == self.wanted, by_value) * np.int8(YES)
+        unknown = np.where(self.coded, code < 0, np.isnan(value))
+        answer = np.where(unknown, UNKNOWN, truth)
+        return np.where(self.negated, YES - answer, answer).astype(np.int8)
+
+
+def _put(answers: Int8s, lines: Ints, people: Ints, values: npt.NDArray[Any]) -> None:
+    """Write one column a person into lines of `answers`; when everybody has rows, without the price of picking."""
+    if len(people) == answers.shape[1]:
+        answers[lines] = values.T
+    else:
+        answers[np.ix_(lines, people)] = values.T
 
 
 def _slice(events: Events, first: int, last: int) -> _Slice:
+    if events.people == 1:
+        return _Slice(slice(first, last), _FIRST, _FIRST)
     person = events.person[first:last]
     bounds = np.concatenate(([0], np.flatnonzero(person[1:] != person[:-1]) + 1)).astype(np.intp)
     return _Slice(slice(first, last), bounds, person[bounds].astype(np.intp))
@@ -326,12 +347,6 @@ def _compare(low: Floats, high: Floats, atom: Atom) -> Int8s:
     return np.where(np.isnan(low) | np.isnan(high), UNKNOWN, truth).astype(np.int8)
 
 
-def _compare_code(code: npt.NDArray[np.int32], codes: object, atom: Atom) -> Int8s:
-    wanted = codes[atom.against]  # type: ignore[index]
-    same = np.where(code == wanted, YES, NO)
-    return np.where(code < 0, UNKNOWN, same if atom.compare == "==" else YES - same).astype(np.int8)
-
-
 def _stack(columns: Sequence[Int8s]) -> Int8s:
     return np.stack(columns, axis=1) if columns else np.zeros((0, 0), dtype=np.int8)
 
@@ -345,6 +360,17 @@ class _Joined:
 
 
 _Tree = _Joined | Literal
+
+
+def _supports(tree: _Tree, truths: Sequence[int]) -> tuple[int, list[int]]:
+    """A tree's outcome, and the atoms on which it rests."""
+    if isinstance(tree, tuple):
+        number, negated = tree
+        return (YES - truths[number] if negated else truths[number]), [number]
+    parts = [_supports(part, truths) for part in tree.parts]
+    wanted = (min if tree.is_and else max)(truth for truth, _ in parts)
+    also = YES if tree.is_and and wanted == UNKNOWN else wanted
+    return wanted, [n for truth, numbers in parts if truth in (wanted, also) for n in numbers]
 
 
 class _Circuit:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import orjson
 
 from adjunct.base import NO, UNKNOWN, YES, AdjunctError, Grade, Int8s, Refused, Verdict, convert, duration_ms
@@ -87,7 +88,7 @@ class Locator:
     says: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Rule:
     """One cited conclusion. `when` says when it holds, `cases` show it."""
 
@@ -170,6 +171,8 @@ class Knowledge:
         self.vocabulary = self._vocabulary()
         self.rules = _unique(content["rules"], self._rule)
         self._programs: dict[str, Program] = {}
+        self._in_force: dict[tuple[str, str], npt.NDArray[np.intp]] = {}
+        self._said: dict[str, str] = {}
 
     @classmethod
     def load(cls, data: Path = HERE / "data", compiled: Path = HERE / "knowledge.json") -> Knowledge:
@@ -220,6 +223,15 @@ class Knowledge:
         if phase not in self._programs:
             self._programs[phase] = Program([r.when for r in self.rule_list], self.vocabulary, phase)
         return self._programs[phase]
+
+    def in_force(self, phase: str, treatment: str) -> npt.NDArray[np.intp]:
+        """The numbers of the rules that speak in this phase about this treatment."""
+        key = (phase, treatment)
+        if key not in self._in_force:
+            rules = enumerate(self.rule_list)
+            numbers = [n for n, r in rules if phase in r.phase and treatment in r.treatments]
+            self._in_force[key] = np.array(numbers, dtype=np.intp)
+        return self._in_force[key]
 
     @cached_property
     def rule_list(self) -> tuple[Rule, ...]:

@@ -50,7 +50,9 @@ def from_bundle(bundle: Bundle, knowledge: Knowledge, *, now: Instant, phase: st
             draft.problem(where, problem.message, "Ask the sender for a corrected record.", blocks=True)
     questionnaires = reading.item_codes(e.resource for e in bundle.resources if _kind(e) == "Questionnaire")
     readable = [e for e in bundle.resources if not e.uninterpretable]
-    for entry in sorted(readable, key=lambda e: _kind(e) in MEDICATIONS):  # medicines last: they ask for stated last uses
+    for entry in sorted(
+        readable, key=lambda e: _kind(e) in MEDICATIONS
+    ):  # medicines last: they ask for stated last uses
         _read(draft, entry, bundle, questionnaires)
     derive(draft)
     return draft.finish(_attested(draft), country=country, patient=bundle.patient_reference)

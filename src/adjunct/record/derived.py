@@ -13,7 +13,6 @@ from adjunct.record.draft import Draft, Evidence, Intake
 
 Spec = Mapping[str, Any]
 PERCENT = 100.0  # layout: shares are shown in per cent
-RECENT = 4  # layout: how many earlier scores a rise is measured against
 
 
 def derive(draft: Draft) -> None:
@@ -87,14 +86,29 @@ def _difference(draft: Draft, spec: Spec) -> None:
 
 def _above_recent_least(draft: Draft, spec: Spec) -> None:
     rows = _known(draft, spec["of"][0])
+    earlier = round(draft.knowledge.number("rise.earlier_scores"))
     if len(rows) > 1:
-        _add(draft, spec, rows[-1].value - min(r.value for r in rows[-1 - RECENT : -1]), rows[-1:])
+        _add(draft, spec, rows[-1].value - min(r.value for r in rows[-1 - earlier : -1]), rows[-1:])
 
 
 def _above_first(draft: Draft, spec: Spec) -> None:
     rows = _known(draft, spec["of"][0])
     if len(rows) > 1:
         _add(draft, spec, rows[-1].value - rows[0].value, rows[-1:])
+
+
+def _unanswered(draft: Draft, spec: Spec) -> None:
+    """A high-risk answer that no evaluation followed never expires."""
+    risks = [r for c in spec["of"] for r in draft.seen.get(c, ()) if r.status == YES]
+    if not risks:
+        return
+    newest = max(risks, key=lambda r: r.t1)
+    answered = [r for c in spec["answered_by"] for r in draft.seen.get(c, ()) if r.status == YES and r.t1 >= newest.t0]
+    if answered:
+        return
+    source = draft.evidence[newest.source]
+    evidence = Evidence(reference=source.reference, concept=spec["concept"], value=source.value, at=source.at)
+    draft.add(spec["concept"], (newest.t0, newest.t1), evidence, code="yes")
 
 
 # --- from what is taken -----------------------------------------------------------------------------------------------
@@ -225,4 +239,5 @@ HOW: Mapping[str, Callable[[Draft, Spec], None]] = {
     "product_known": _product_known,
     "since_baseline": _since_baseline,
     "taken_daily": _taken_daily,
+    "unanswered": _unanswered,
 }

@@ -165,7 +165,9 @@ class Draft:
             for effect, weight, truth in self.knowledge.effects(substance, intake.per_day_mg):
                 status = min(truth, intake.status)
                 rows.append(Row(concepts[effect], span[0], span[1], weight, code, status, source))
-            stated = intake.last_use is None and any(r.code == code and r.t0 > -FAR for r in self.seen.get("last_use", ()))
+            stated = intake.last_use is None and any(
+                r.code == code and r.t0 > -FAR for r in self.seen.get("last_use", ())
+            )
             if not stated:  # a stated last use stands; without one it may have been at any time until now
                 used = intake.last_use or (-FAR, intake.t1)
                 rows.append(Row(concepts["last_use"], used[0], used[1], float("nan"), code, intake.status, source))

@@ -170,6 +170,9 @@ def in_unit(value: Value, concept: Concept) -> tuple[float, float]:
         raise AdjunctError(f"{concept.title} has no unit: send the UCUM code, for example {target!r}")
     if units_are_annotations(unit, target):
         return value.low, value.high
+    if unit in concept.raw.get("accepts", {}):
+        factor = float(concept.raw["accepts"][unit])
+        return value.low * factor, value.high * factor
     low, high = (convert(v, unit, target, molar_mass=concept.molar_mass) for v in (value.low, value.high))
     return low, high
 
@@ -286,8 +289,9 @@ def _measure(
     draft: Draft, concept: Concept, value: Value, span: Span, evidence: Evidence, status: int, ranges: Sequence[Any]
 ) -> None:
     low, high = value.low, value.high
-    if value.ordinal is not None:
-        low = high = value.ordinal
+    ordinal = value.ordinal if value.ordinal is not None else _listed_ordinal(draft, value)
+    if ordinal is not None:
+        low = high = ordinal
     elif low == low:
         try:
             low, high = in_unit(value, concept)
@@ -311,6 +315,13 @@ def _measure(
         limit = _upper_limit(concept, ranges)
         for bound in dict.fromkeys((low, high)) if low == low else (low,):
             draft.add(multiple, span, evidence, value=bound / limit, status=status)
+
+
+def _listed_ordinal(draft: Draft, value: Value) -> float | None:
+    """The number that an answer code of a known list stands for."""
+    table = draft.knowledge.content["knowledge"]["ordinals"]
+    pairs = value.codes.pairs if value.codes else ()
+    return next((float(table[f"{s}|{c}"]) for s, c in pairs if f"{s}|{c}" in table), None)
 
 
 def _upper_limit(concept: Concept, ranges: Sequence[Any]) -> float:
