@@ -8,11 +8,11 @@ from typing import Any
 
 from adjunct.assessment.lines import emergency_text, lines_for
 from adjunct.assessment.result import Assessment, Finding, Gap
-from adjunct.assessment.weigh import assess, checked
+from adjunct.assessment.weigh import assess
 from adjunct.base import AdjunctError, BadInput, Instant, Verdict, convert
 from adjunct.items import Item
 from adjunct.knowledge import Knowledge
-from adjunct.knowledge.load import NONE
+from adjunct.knowledge.load import ATTESTATIONS, NONE
 from adjunct.record import Record, from_items
 
 WORDS = ("nothing-found", "caution", "incomplete", "avoid", "contraindicated", "emergency")
@@ -69,8 +69,11 @@ def _word(finding: Finding) -> str:
 
 def _about_items_only(gap: Gap, knowledge: Knowledge) -> Gap:
     """The list is what was asked about: a history nobody was asked for stays a question and holds nothing up."""
-    concept = knowledge.concepts.get(gap.fact)
-    of_items = concept is None or concept.kind == "substance" or concept.raw.get("of_items", False)
+    if gap.fact == ATTESTATIONS["history"]:
+        texts = knowledge.wording["gap"]
+        return replace(gap, why=texts["conditions_not_asked"], ask=texts["conditions_ask"], blocks=False)
+    facts = gap.fact.split(", ")
+    of_items = all(f not in knowledge.concepts or knowledge.concepts[f].kind == "substance" for f in facts)
     return gap if of_items else replace(gap, blocks=False)
 
 
@@ -89,7 +92,18 @@ def _item_gaps(items: Sequence[Item], knowledge: Knowledge) -> list[Gap]:
             kratom = set(item.candidates) & knowledge.sets.get("kratom", frozenset())
             ask = f"Which product is it: {names}?" if kratom else f"Which is meant: {names}?"
             found.append(Gap(fact=reference, why=why, ask=ask, blocks=True, reference=reference))
+        timed = {p for name in _readings(item) for p in name.split("+")} & knowledge.sets["ask-last-use"]
+        if timed and item.status == "current" and item.last_use_h is None:
+            name = " or ".join(knowledge.substances[s].name for s in sorted(timed))
+            why, ask = (texts["gap"][k].replace("{name}", name) for k in ("last_use_unknown", "last_use_ask"))
+            found.append(Gap(fact=f"last_use ({reference})", why=why, ask=ask, blocks=True, reference=reference))
     return found
+
+
+def _readings(item: Item) -> tuple[str, ...]:
+    """What an item may be: one thing, any of several, or nothing known."""
+    known = (item.substance,) if item.match == "known" and item.substance else ()
+    return known or (item.candidates if item.match == "ambiguous" else ())
 
 
 def _name(candidate: str, knowledge: Knowledge) -> str:
@@ -105,8 +119,7 @@ def _ask_about_amount(item: Item, reference: str, country: str, knowledge: Knowl
         grams = convert(dose.high, dose.unit, "g")
     except AdjunctError:
         return
-    named = [item.substance] if item.substance else list(item.candidates)
-    substances = [s for name in named for s in name.split("+")]
+    substances = [s for name in _readings(item) for s in name.split("+")]
     plant = all(
         "herbal" in knowledge.substances[s].classes or "alcohol" in knowledge.substances[s].classes for s in substances
     )
@@ -149,6 +162,14 @@ def _shown(item: Item) -> dict[str, Any]:
     }
 
 
+def _checked(record: Record, knowledge: Knowledge) -> str:
+    """What was looked at, by name: only this list was checked, and nobody should think otherwise."""
+    taken = [i for i in record.intakes if not i.denied]
+    names = [" or ".join(_name(option, knowledge) for option in intake.options) for intake in taken]
+    stated = [e.value for e in record.evidence if e.reference.startswith("conditions[")]
+    return ", ".join(dict.fromkeys([*names, *stated])) or "nothing that could be read"
+
+
 def _headline(
     word: str,
     findings: Sequence[Finding],
@@ -157,9 +178,11 @@ def _headline(
     knowledge: Knowledge,
 ) -> dict[str, str]:
     texts = knowledge.wording["headline"]
-    lead = [f for f in findings if _word(f) == word]
-    names = "; ".join(dict.fromkeys(f.title for f in lead))
+    lead = dict.fromkeys(s for f in findings if _word(f) == word for s in f.involves)
+    names = ", ".join(knowledge.substances[s].name for s in lead) or "; ".join(
+        f.title for f in findings if _word(f) == word
+    )
     missing = "; ".join(g.ask for g in gaps if g.blocks)
-    words = {"checked": checked(record, knowledge), "names": names, "missing": missing}
+    words = {"checked": _checked(record, knowledge), "names": names, "missing": missing}
     prefix = texts["incomplete_prefix"] if missing and word != "incomplete" else ""
     return {side: prefix + knowledge.say(texts["check"][word][side], **words) for side in ("says", "tell")}

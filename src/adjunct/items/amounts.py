@@ -16,6 +16,8 @@ NOTHING = (None, None)
 def dose_of(said: Sentence, *, names: int, label: bool, stopped: bool) -> Dose | None:
     """The dose of an item with `names` different names; `label`: the amount is that of an ingredient on the label."""
     low, high, unit, total_per_day = _amount(said, names, label)
+    if said.point_groups and said.notes.pop("thousands", 0) is None:
+        low = high
     per_day = _per_day(said, stopped, total_per_day)
     if said.parts and said.parts[0] and said.parts[1] and per_day in ((1.0, 1.0), NOTHING):
         said.notes["divided"] = None

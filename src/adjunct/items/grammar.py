@@ -22,7 +22,7 @@ PATTERNS = (
     ("schedule", r"i?N-N-N(?:-N)?[UC]?"),
     ("date", r"iN/N/N|i?N?mN?(?!U)|iN(?![UCDVXzt/&-])"),
     ("concentration", rf"{NUM}U/N?U(?:/D)?"),
-    ("product_named", rf"{NUM}X?_+{NUM}[UC]C?"),
+    ("product_named", rf"{NUM}X?[_z]+{NUM}[UC]C?"),
     ("rate", rf"{NUM}U{PER}N?D"),
     ("mixed", r"NN/N(?=z?[CU])"),
     ("strengths", r"NU?(?:/NU?)+"),
@@ -42,6 +42,7 @@ PATTERNS = (
     ("counted", rf"(?:{NUM}z?|z)C(?:{PER}N?D)?"),
     ("each_day", rf"{NUM}{PER}N?D"),
     ("duration", rf"{NUM}D"),
+    ("a_day", rf"{PER}N?D"),
     ("when", r"i?W"),
     ("slots", r"S(?:[&/]*S)*"),
     ("weekdays", r"i?w(?:[&/-]*w)*"),
@@ -86,6 +87,7 @@ class Sentence:
     weekday_count: int = 0
     parts: Interval | None = None
     since: bool = False
+    point_groups: bool = False  # written by somebody for whom 1.000 is a thousand
     since_weekday: bool = False
     limit_next: str = ""
     ago_hours: list[Interval] = field(default_factory=list)
@@ -247,9 +249,9 @@ class Sentence:
 
     def _product_named(self, terms: list[Term]) -> None:
         """ "2 x Xanax 0.5 mg", "5 Valium 10 mg", "2 Xanax bars"."""
-        name = next(i for i, t in enumerate(terms) if t.letter == "_")
+        name = next(i for i, t in enumerate(terms) if t.letter in "_z")
         count = number_of([t for t in terms[:name] if t.letter != "X"], self.notes)
-        rest = [t for t in terms[name:] if t.letter != "_"]
+        rest = [t for t in terms[name:] if t.letter not in "_z"]
         if rest[-1].letter == "C" and len(rest) > 1 and rest[-2].letter == "N":
             return self._counted(rest)
         last = next(i for i, t in enumerate(rest) if t.letter == "U")
@@ -282,6 +284,7 @@ class Sentence:
         else:
             self.counts.append(Amount(min(taken), max(taken), unit, terms[0].start))
         self.frequencies.append((float(len(taken)), float(len(taken))))
+        self.point_groups = True
 
     # --- how often ----------------------------------------------------------------------------------------------------
 
@@ -355,6 +358,10 @@ class Sentence:
         cut = next(i for i, t in enumerate(terms) if t.letter in "/Rz")
         value = self._number(terms[:cut])
         self.counts.append(Amount(*value, None, terms[0].start, 1 / _days(terms[cut + 1 :])))
+
+    def _a_day(self, terms: list[Term]) -> None:
+        """What is left of "2 mg lorazepam a day"."""
+        self._frequency(*(1 / _days(terms),) * 2)
 
     def _divided(self, terms: list[Term]) -> None:
         self.parts = number_of(terms[:-1], self.notes)

@@ -53,12 +53,14 @@ class Names:
                 table[key] = [named]
 
     def find(self, key: str) -> list[Named]:
-        """The rows of a whole name; a digit 0 may stand for the letter O ("7-0H")."""
+        """The rows of a whole name; a digit 0 may stand for the letter O ("7-0H"), and a plural for one."""
         if key.isdigit():
             return []
         found = self._rows.get(key)
         if not found and "0" in key:
             found = self._rows.get(key.replace("0", "o"))
+        if not found and key.endswith("s") and len(key) > int(self._limits["shortest"]) + 1:
+            found = self._rows.get(key[:-1])
         return found or []
 
     def too_short(self, key: str) -> bool:

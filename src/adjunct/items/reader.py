@@ -32,11 +32,13 @@ class Reader:
         self._finder = Finder(self._names, self._lexicon, phrases)
 
     def read(self, text: str) -> Item:
-        """Read one item. A text that holds control characters, or is too long, is BadInput.
+        """Read one item. A text that holds control characters is BadInput.
 
         A text is only understood if all of it is: one name (or several joined), amounts, times, form, route, status.
         """
-        found = self._tokens(clean(text, self._most))
+        if len(text) > self._most:
+            return Item(text=text, match="unknown", notes=(self._phrases["notes"]["too_long"],))
+        found = self._tokens(clean(text))
         windows = self._finder.windows(found)
         for window in windows:
             if window.options and not self._names.too_short(window.key):
@@ -146,7 +148,8 @@ class Reader:
         """Names that follow one another without a joining word must both be proper names."""
         ordered = sorted(windows, key=lambda w: w.start)
         return all(
-            (one.joins and two.joins) or any(t.letter in JOINING for t in sentence.terms if one.end <= t.start < two.start)
+            (one.joins and two.joins)
+            or any(t.letter in JOINING for t in sentence.terms if one.end <= t.start < two.start)
             for one, two in pairwise(ordered)
         )
 

@@ -15,7 +15,7 @@ def status_of(said: Sentence) -> Status:
     keys = [t.key for t in said.statuses]
     if "no-allergy" in keys:
         said.notes["denied_allergy"] = None
-        return "not-taken"
+        return "current" if said.amounts or said.counts or said.frequencies or "current" in keys else "not-taken"
     if "allergy" in keys:
         return "allergy"
     if said.other and not said.own:
@@ -32,9 +32,6 @@ def _own_status(said: Sentence, keys: list[str]) -> Status:
             undone = _last(keys, "current") > _last(keys, "stopped")
             said.notes["several_status"] = None
             return "current" if undone else "stopped"
-        if "not-taken" in keys and _last(keys, "not-taken") < _last(keys, "stopped") and not _says_time(said):
-            said.notes["several_status"] = None
-            return "current"
         return "stopped"
     if "current" in keys and {"not-taken", "planned"} & set(keys):
         said.notes["several_status"] = None

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from adjunct.items.lexicon import Lexicon, Term
 from adjunct.items.names import CLASS, WRONG, Names
 from adjunct.items.text import Token, compact, fold, tokens
+
+
+SPELLED = 2**2  # letters; up to here spaced letters may be an abbreviation, "T H C"
 
 
 class Window(NamedTuple):
@@ -67,6 +71,7 @@ class Finder:
         windows = [w for w in windows if w.family or not self._only_describes(w, generic, found)]
         blocked = [span for phrase in self._blocked for span in _spans(found, phrase)]
         windows = [w for w in windows if not any(_cuts(w, span) for span in blocked)]
+        windows = [w for w in windows if not _spelled_out(w, found) and not self._swallows_amount(w, windows, found)]
         return sorted(windows, key=lambda w: (-len(w.key), w.start))
 
     def _exact(self, found: Sequence[Token]) -> Iterator[Window]:
@@ -91,11 +96,20 @@ class Finder:
                 read_as = None if key in family.correct else family.name
                 return Window(start, end, key, options, len(options) == 1, True, read_as, name)
         rows = self._names.find(key)
-        options = tuple(sorted({r.substance for r in rows}))
+        options = _without_twins({r.substance for r in rows})
         kinds = {r.kind for r in rows}
         certain = len(options) == 1 and kinds != {CLASS} and not self._names.too_short(key)
         read_as = self._names.spelt(key, options[0]) if certain and kinds == {WRONG} else None
         return Window(start, end, key, options, certain, not kinds <= self._alone, read_as)
+
+    def _swallows_amount(self, window: Window, windows: Sequence[Window], found: Sequence[Token]) -> bool:
+        """A name that ends in a strength, where the same thing is a name without it: the strength is the amount."""
+        for inner in windows:
+            if inner.start == window.start and inner.end < window.end and inner.options == window.options:
+                rest = self._lexicon.terms(found, inner.end, window.end)
+                if all(t.letter in "NUCFr.-/" for t in rest) and any(t.letter == "N" for t in rest):
+                    return True
+        return False
 
     def _only_describes(self, window: Window, generic: Sequence[Window], found: Sequence[Token]) -> bool:
         """ "kratom powder": the generic word and words that stand in the lexicon anyway; the form is read there."""
@@ -138,6 +152,12 @@ class Finder:
         return Term("_", "name", {}, window.start, window.end, window.key)
 
 
+def _without_twins(substances: set[str]) -> tuple[str, ...]:
+    """A fixed combination that has an id of its own is the same as its parts joined by a plus."""
+    joined = {s.replace("+", "-") for s in substances if "+" in s}
+    return tuple(sorted(s for s in substances if s not in joined))
+
+
 def _contains(text: Sequence[str], phrase: tuple[str, ...]) -> bool:
     size = len(phrase)
     return any(tuple(text[i : i + size]) == phrase for i in range(len(text) - size + 1))
@@ -148,6 +168,16 @@ def _spans(found: Sequence[Token], phrase: tuple[str, ...]) -> Iterator[tuple[in
     for start in range(len(found) - size + 1):
         if all(found[start + i].text == word for i, word in enumerate(phrase)):
             yield start, start + size
+
+
+def _spelled_out(window: Window, found: Sequence[Token]) -> bool:
+    """Single letters with blanks between them are no name."""
+    inside = found[window.start : window.end]
+    return (
+        len(inside) == len(window.key)
+        and len(inside) > SPELLED
+        and all(one.end < two.start for one, two in pairwise(inside))
+    )
 
 
 def _cuts(window: Window, span: tuple[int, int]) -> bool:

@@ -36,6 +36,7 @@ PRESENCE = frozenset({"present", "absent", "unknown"})
 FILLED_BY_CODE = frozenset({"names", "stop_sentence"})
 _WORD = re.compile(r"[\w'-]+")
 _PLACE = re.compile(r"\{[a-z0-9_.-]+\}")
+_FILE = re.compile(r"\b[a-z_]+/[a-z_]+\.(?:toml|csv)\b")
 _FIGURE = re.compile(r"\S*\d\S*")
 _BROKEN = (AdjunctError, AttributeError, KeyError, TypeError, ValueError)
 
@@ -57,21 +58,10 @@ def check(content: Mapping[str, Any], *, as_of: str | None = None, progress: Pro
         return [*found, f"the knowledge cannot be loaded, so its rules were not run: {_said(error)}"]
     found.extend(unreadable)
     found.extend(_rules(knowledge, progress or _silent))
-    for part in (_sources, _facts, _concepts, _valuesets, _substances, _names, _tables, _wording):
+    for part in (_sources, _facts, _concepts, _valuesets, _derived, _substances, _names, _tables, _wording):
         found.extend(part(knowledge))
     found.extend(_expired(knowledge, as_of or knowledge.as_of))
     return found
-
-
-def warnings(content: Mapping[str, Any]) -> list[str]:
-    """What a reviewer should look at, though it does not stop an edition: numbers in prose that no fact fills."""
-    reviewed = [re.compile(entry["pattern"]) for entry in content["knowledge"].get("lint_numbers", {}).get("allow", ())]
-    return [
-        f"{rule['file']}, rule {rule['id']}: {name} has the number {figure!r} that no {{fact}} fills"
-        for rule in content["rules"]
-        for name in ("says", "tell", "why")
-        for figure in unfilled(str(rule.get(name, "")), reviewed)
-    ]
 
 
 def unfilled(text: str, reviewed: Iterable[re.Pattern[str]]) -> list[str]:
@@ -195,8 +185,19 @@ def _texts(rule: Rule, knowledge: Knowledge) -> Iterator[str]:
             if place not in FILLED_BY_CODE and place not in knowledge.facts:
                 yield f"{name} has the place {{{place}}}, which no fact fills"
         yield from (f"{name}: {fault}" for fault in overstated(text, rule.grade, knowledge, hedge=False))
+    for name in ("says", "tell", "why"):
+        for figure in unfilled(texts[name], _reviewed(knowledge)):
+            yield f"{name} has the number {figure!r}, which no fact fills"
     if not rule.says or not (rule.tell or rule.quiet):
         yield "needs says (clinician) and tell (person), or quiet = true"
+
+
+def _reviewed(knowledge: Knowledge) -> list[re.Pattern[str]]:
+    """What looks like a number in a text and is a name."""
+    return [
+        re.compile(entry["pattern"])
+        for entry in knowledge.content["knowledge"].get("lint_numbers", {}).get("allow", ())
+    ]
 
 
 # --- words ------------------------------------------------------------------------------------------------------------
@@ -301,6 +302,24 @@ def _valuesets(knowledge: Knowledge) -> Iterator[str]:
             yield f"{row['file']}, {row['set']}: {row['system']!r} is no code system address"
 
 
+def _derived(knowledge: Knowledge) -> Iterator[str]:
+    """What is worked out has a concept, its inputs exist, and every derived concept is worked out from something."""
+    made = {"age"} | {f"{c}_xuln" for c in knowledge.concepts}
+    for spec in knowledge.content["derive"]["derive"]:
+        where = f"derive.toml, {spec['concept']}"
+        made.add(spec["concept"])
+        if spec["concept"] not in knowledge.concepts:
+            yield f"{where}: no such concept"
+        for name in (*spec["of"], *spec.get("answered_by", ())):
+            if name not in knowledge.concepts and name not in knowledge.sets:
+                yield f"{where}: {name!r} is neither a concept nor a set"
+        if "facts" in spec and not any(f.startswith(f"{spec['facts']}.") for f in knowledge.facts):
+            yield f"{where}: no fact begins with {spec['facts']!r}"
+    for concept in knowledge.concepts.values():
+        if concept.kind == "derived" and concept.id not in made:
+            yield f"{_file(knowledge, 'concepts', concept.id)}, concept {concept.id}: derived, but nothing works it out"
+
+
 def _substances(knowledge: Knowledge) -> Iterator[str]:
     codes: dict[str, str] = {}
     for substance in knowledge.substances.values():
@@ -342,6 +361,9 @@ def _tables(knowledge: Knowledge) -> Iterator[str]:
         yield from _known_sources(where, row["sources"], knowledge)
         if not row["acts_on"]:
             yield f"{where}: says nowhere what the software does about it"
+        for file in _FILE.findall(row["acts_on"]):
+            if file not in knowledge.content["manifest"]:
+                yield f"{where}: acts_on names the file {file}, which does not exist"
     for name, key in (("jurisdictions", "code"), ("crisis_lines", "country_code")):
         for row in knowledge.content[name]:
             yield from _known_sources(f"{name}.csv, {row[key]}", row["source"], knowledge)

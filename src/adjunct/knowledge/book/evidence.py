@@ -299,7 +299,8 @@ def crisis_lines(knowledge: Knowledge) -> str:
     return page(
         "Crisis lines",
         "A row past its *review by* date is still shown, with its date and the emergency number beside it: an old "
-        "number is better than none. **DO NOT SHOW** marks lines that closed; they stay here so that nobody adds them again.",
+        "number is better than none. **DO NOT SHOW** marks lines that closed; they stay here so that nobody adds them "
+        "again.",
         *blocks,
     )
 

@@ -1,8 +1,8 @@
 """How a record is read, fact by fact, so that anyone can write a bundle.
 
-The tables come from the concepts, value sets and derivations that the reader itself uses. The prose of `reading.md`
-describes `adjunct.record`, a floor above: `tests/test_book.py` reads every example with that code, and compares the
-resources and the arithmetic named here with what it has.
+The tables come from the concepts, value sets and derivations that the reader itself uses. The prose and the examples of
+`reading.md` describe `adjunct.record`, a floor above: `tests/test_book.py` reads every example with that code, and
+compares the resources and the arithmetic named here with what it has.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from string import Template
 from typing import Any
 
 from adjunct.base import FAR
-from adjunct.knowledge.book.examples import examples
 from adjunct.knowledge.book.markdown import anchor, code, link, page, plain, source, table
 from adjunct.knowledge.language import PHASES
 from adjunct.knowledge.load import ATTESTATIONS, LOCAL, Concept, Knowledge
@@ -54,6 +53,7 @@ HOW = {
     "product_known": "no while an entry may be any of several products",
     "since_baseline": "newest value after the newest dose less the last one before it",
     "taken_daily": "yes from one intake a day; open where the frequency is not stated",
+    "unanswered": "yes while no evaluation follows the newest yes; it never expires",
 }
 SILENCE = {
     "unknown": "stays unknown",
@@ -69,12 +69,12 @@ def record(knowledge: Knowledge) -> str:
         own=LOCAL,
         prefixes=", ".join(code(s) for s in edition["prefix_systems"]),
         answers=_shared_answers(edition["answers"]),
+        ordinals=", ".join(f"{code(_short(c))} is {number:g}" for c, number in edition["ordinals"].items()),
         attestations=_attestations(knowledge),
         cssrs=", ".join(link(code(c), "", "concept", c) for c in knowledge.concepts if c.startswith("cssrs_q")),
         medicines=", ".join(f"{name} {code(uri)}" for name, uri in edition["code_systems"].items()),
         timing=", ".join(code(t) for t in edition["timing_codes"]),
         depots=_depots(knowledge),
-        examples=_examples(knowledge),
     )
     kinds = [_kind(kind, knowledge) for kind in KINDS]
     return page("What is read from a record", prose.strip(), *kinds, _derived(knowledge), _codes(knowledge))
@@ -113,13 +113,6 @@ def _depots(knowledge: Knowledge) -> str:
         for d in s.depots
     ]
     return table(("substance", "form", "products", "words of the route", "interval", "tail", "source"), rows)
-
-
-def _examples(knowledge: Knowledge) -> str:
-    return "\n\n".join(
-        f"### {plain(e.title)}\n\n{e.says} Read as {code(e.concept)}:\n\n```json\n{e.json}\n```"
-        for e in examples(knowledge)
-    )
 
 
 # --- fact by fact -----------------------------------------------------------------------------------------------------
@@ -167,7 +160,8 @@ def _unit(concept: Concept) -> str:
         return "yes or no"
     bounds = f", {concept.plausible[0]:g} to {concept.plausible[1]:g}" if concept.plausible else ""
     molar = f", {concept.molar_mass:g} g/mol" if concept.molar_mass else ""
-    return code(concept.unit) + bounds + molar
+    also = "".join(f", or {code(unit)} times {factor:g}" for unit, factor in concept.raw.get("accepts", {}).items())
+    return code(concept.unit) + also + bounds + molar
 
 
 def _answers(concept: Concept) -> str:
@@ -190,7 +184,7 @@ def _derived(knowledge: Knowledge) -> str:
         (
             link(code(spec["concept"]), "", "concept", spec["concept"]),
             plain(HOW.get(spec["how"], spec["how"])),
-            ", ".join(_used(name, knowledge) for name in spec["of"]),
+            ", ".join(_used(name, knowledge) for name in (*spec["of"], *spec.get("answered_by", ()))),
             code(f"{spec['facts']}.*") if "facts" in spec else "",
         )
         for spec in knowledge.content["derive"]["derive"]
