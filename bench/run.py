@@ -66,7 +66,10 @@ def main() -> None:
 
 
 def _line(what: str, value: float, unit: str, limit: float | None, kept: bool) -> None:
-    print(f"{what:34} {value:10.3g} {unit}" + ("" if limit is None else f"   limit {limit:g}: {'kept' if kept else 'MISSED'}"))
+    print(
+        f"{what:34} {value:10.3g} {unit}"
+        + ("" if limit is None else f"   limit {limit:g}: {'kept' if kept else 'MISSED'}")
+    )
 
 
 def _milliseconds(work: Callable[[], object], times: int) -> list[float]:
@@ -88,7 +91,9 @@ def _about_pairs(expression: Expression) -> bool:
     return False
 
 
-def _columns(knowledge: Knowledge, rules: Sequence[Expression], people: Sequence[Sequence[str]]) -> tuple[float, list[int]]:
+def _columns(
+    knowledge: Knowledge, rules: Sequence[Expression], people: Sequence[Sequence[str]]
+) -> tuple[float, list[int]]:
     program = Program(rules, knowledge.vocabulary, "intake")
     codes = knowledge.vocabulary.codes
     listed = np.array([[codes[s] for s in person] for person in people], dtype=np.int32)
@@ -173,10 +178,25 @@ def _production(expression: Expression) -> str:
 def person(knowledge: Knowledge) -> dict[str, object]:
     """An invented person with eight medicines, five conditions and thirty observations."""
     subject = {"reference": "Patient/p"}
-    medicines = ["sertraline", "mirtazapine", "lisinopril", "omeprazole", "clonazepam", "lamotrigine", "ibuprofen", "metformin"]
-    rxnorm = {s.id: next(c for c in s.codes if c.startswith(("rxnorm", "atc"))) for s in knowledge.substances.values() if s.codes}
+    medicines = [
+        "sertraline",
+        "mirtazapine",
+        "lisinopril",
+        "omeprazole",
+        "clonazepam",
+        "lamotrigine",
+        "ibuprofen",
+        "metformin",
+    ]
+    rxnorm = {
+        s.id: next(c for c in s.codes if c.startswith(("rxnorm", "atc")))
+        for s in knowledge.substances.values()
+        if s.codes
+    }
     systems = knowledge.content["knowledge"]["code_systems"]
-    entries: list[dict[str, object]] = [{"resourceType": "Patient", "id": "p", "birthDate": "1980-02-03", "gender": "female"}]
+    entries: list[dict[str, object]] = [
+        {"resourceType": "Patient", "id": "p", "birthDate": "1980-02-03", "gender": "female"}
+    ]
     for number, name in enumerate(medicines):
         system, _, code = rxnorm[name].partition("|")
         coding = {"coding": [{"system": systems[system], "code": code}], "text": name}
@@ -196,12 +216,16 @@ def person(knowledge: Knowledge) -> dict[str, object]:
                 "resourceType": "Condition",
                 "id": f"c{number}",
                 "subject": subject,
-                "clinicalStatus": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/condition-clinical", "code": "active"}]},
+                "clinicalStatus": {
+                    "coding": [{"system": "http://terminology.hl7.org/CodeSystem/condition-clinical", "code": "active"}]
+                },
                 "code": {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": code}]},
             }
         )
     for number in range(30):
-        code, unit, value = (("8480-6", "mm[Hg]", 120 + number), ("8867-4", "/min", 70 + number), ("59408-5", "%", 97))[number % 3]
+        code, unit, value = (("8480-6", "mm[Hg]", 120 + number), ("8867-4", "/min", 70 + number), ("59408-5", "%", 97))[
+            number % 3
+        ]
         entries.append(
             {
                 "resourceType": "Observation",

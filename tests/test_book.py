@@ -92,7 +92,7 @@ def test_every_row_of_a_table_has_as_many_cells_as_its_head(page: str) -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_no_page_shows_an_unfilled_place_or_a_python_value(page: str) -> None:
     text = re.sub(r"```.*?```|`[^`]*`", "", book()[page], flags=re.DOTALL)
-    assert re.findall(r"\{[a-z0-9_.]+\}|\$\w+|\bNone\b(?!\.)|<class|\bnan\b", text) == []
+    assert re.findall(r"\{[a-z0-9_.]+\}|\$\w+|\| None \||<class|\bnan\b", text) == []
 
 
 def test_text_means_itself() -> None:
@@ -178,6 +178,22 @@ def test_every_example_is_read_as_it_says(title: str, concept: str, text: str) -
     record = read(json.loads(text))
     assert concept in {knowledge().concept_ids[c] for c in record.events.concept}
     assert [p.what for p in record.problems if p.blocks] == []
+
+
+def example(title: str) -> Record:
+    return next(read(json.loads(text)) for name, _, text in examples() if name == title)
+
+
+def test_the_examples_of_medicines_say_what_the_page_says() -> None:
+    now = instant(NOW).ms
+    used, stopped, depot = (
+        example(t).intakes[0] for t in ("A medicine in use", "A medicine that was stopped", "A depot")
+    )
+    assert used.t1 >= now
+    assert used.per_day_mg == (100.0, 100.0)
+    assert stopped.t1 < now
+    assert depot.t1 >= now
+    assert example("An attestation").attested == {"history"}
 
 
 def test_the_page_names_every_resource_that_is_read_and_no_other() -> None:

@@ -35,7 +35,9 @@ LOUD = [
 ]
 
 
-@pytest.mark.parametrize(("items", "verdict", "named"), LOUD, ids=lambda v: "+".join(v) if isinstance(v, list) else None)
+@pytest.mark.parametrize(
+    ("items", "verdict", "named"), LOUD, ids=lambda v: "+".join(v) if isinstance(v, list) else None
+)
 def test_a_dangerous_pair_leads_the_answer(items: list[str], verdict: str, named: str) -> None:
     result = check(*items)
     assert result.verdict == verdict
@@ -109,7 +111,14 @@ def test_suboxone_is_no_antagonist_load() -> None:
     assert all(f.action != "contraindicated" for f in check("Suboxone 8/2 mg daily").findings)
 
 
-PROTECTED = ["buprenorphine 8 mg", "methadone 60 mg", "alprazolam 2 mg", "lamotrigine 200 mg", "clonidine 0.1 mg", "propranolol 40 mg"]
+PROTECTED = [
+    "buprenorphine 8 mg",
+    "methadone 60 mg",
+    "alprazolam 2 mg",
+    "lamotrigine 200 mg",
+    "clonidine 0.1 mg",
+    "propranolol 40 mg",
+]
 
 
 @pytest.mark.parametrize("item", PROTECTED)

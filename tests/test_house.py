@@ -132,7 +132,9 @@ def test_every_import_is_a_declared_dependency() -> None:
         {re.split(r"[^A-Za-z0-9_-]", need)[0] for need in needs}
         for needs in (project["dependencies"], [*project["dependencies"], *extras])
     )
-    homes = importlib.metadata.packages_distributions()
+    homes = {
+        top: [name.lower() for name in names] for top, names in importlib.metadata.packages_distributions().items()
+    }
     strangers = set()
     for path in MODULES:
         tree = ast.parse(path.read_text(encoding="utf-8"))

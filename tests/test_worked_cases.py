@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
-from bundles import NOW, knowledge
-from cases.worked_cases import CASES, NEVER, Case, Must
 
 import adjunct
 from adjunct.assessment import Assessment
+from adjunct.demo import PEOPLE, bundle_path
+from bundles import LOCAL, NOW, RXNORM, SUBJECT, coding, knowledge
+from cases.worked_cases import CASES, D01, D20, NEIGHBOURS, NEVER, UNATTESTED, Case, Must
 
 LATER = {"D20": "2026-11-21T13:00:00-06:00"}  # the dose was this morning; the question comes at midday
-DENIAL = re.compile(r"\b(not?|never|none|nothing|without|neither|nor|cannot|least of all)\b[^.;:]{0,60}$", re.IGNORECASE)
+DENIAL = re.compile(
+    r"\b(not?|never|none|nothing|without|neither|nor|cannot|least of all)\b[^.;:]{0,60}$", re.IGNORECASE
+)
 
 
 def answer_to(case: Case) -> Assessment:
@@ -34,7 +38,7 @@ def texts(result: Assessment) -> dict[str, list[str]]:
         found.setdefault(finding.id, []).append(f"{finding.title}. {finding.says} {finding.tell}")
         found.setdefault("because", []).extend(f"{r.concept} {r.value} {r.unit}" for r in finding.because)
     for gap in result.gaps:
-        for fact in gap.fact.split(", "):
+        for fact in re.split(r", | \(", gap.fact):
             found.setdefault(fact, []).append(f"{gap.why} {gap.ask}")
     for contact in result.contacts:
         found.setdefault(f"contact:{contact.purpose}", []).append(contact.text)
@@ -71,7 +75,7 @@ def _affirmed(patterns: Iterable[str], spoken: Iterable[str]) -> Iterable[str]:
                     yield f"{hit.group(0)!r} in {text!r}"
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda c: c.id)
+@pytest.mark.parametrize("case", [*CASES, *NEIGHBOURS], ids=lambda c: c.id)
 def test_worked_case(case: Case) -> None:
     result = answer_to(case)
     assert result.verdict == case.decision, [(f.id, f.verdict) for f in result.findings] + [g.ask for g in result.gaps]
@@ -81,9 +85,67 @@ def test_worked_case(case: Case) -> None:
         assert result.complete is case.complete, [g.ask for g in result.gaps if g.blocks]
 
 
+@pytest.mark.parametrize("case", UNATTESTED, ids=lambda c: c.id)
+def test_without_an_attestation_nobody_is_eligible(case: Case) -> None:
+    result = answer_to(case)
+    assert result.verdict == "DEFER"
+    assert not result.complete
+    open_ = {fact for gap in result.gaps if gap.blocks for fact in gap.fact.split(", ")}
+    assert open_ & {"history_reviewed", "reconciled", "allergies_asked"}
+
+
 def test_every_named_finding_exists() -> None:
     """An id that no rule carries would make a `must_not` pass for ever."""
     known = set(knowledge().rules) | set(knowledge().concepts) | {"because"}
-    named = {name for case in CASES for must in case.must_have for name in must.ids.split()}
-    named |= {name for case in CASES for name in case.must_not.split()}
+    named = {name for case in (*CASES, *NEIGHBOURS) for must in case.must_have for name in must.ids.split()}
+    named |= {name for case in (*CASES, *NEIGHBOURS) for name in case.must_not.split()}
     assert {name for name in named - known if not name.startswith("contact:")} == set()
+
+
+def test_a_prescription_dated_by_the_day_is_in_use() -> None:
+    """`authoredOn` without a time is when it was written, not a period that is over."""
+    phenelzine = {
+        "resourceType": "MedicationRequest",
+        "id": "rx",
+        "status": "active",
+        "intent": "order",
+        "subject": SUBJECT,
+        "authoredOn": "2026-11-03",
+        "medicationCodeableConcept": coding(RXNORM, "8123", "phenelzine"),
+    }
+    facts = [*(fact for fact in D20.facts if fact["id"] != "med-phenelzine"), phenelzine]
+    assert "phenelzine-heart-failure" in {f.id for f in answer_to(replace(D20, facts=facts)).findings}
+
+
+def test_a_dose_that_was_not_given_is_no_use() -> None:
+    skipped = {
+        "resourceType": "MedicationAdministration",
+        "id": "given",
+        "status": "not-done",
+        "subject": SUBJECT,
+        "effectiveDateTime": "2026-11-21T07:00:00-06:00",
+        "medicationCodeableConcept": coding(LOCAL, "kratom-leaf", "kratom"),
+    }
+    result = answer_to(replace(D01, facts=[*D01.facts, skipped]))
+    assert [f.id for f in result.findings if "kratom" in f.id] == []
+
+
+@pytest.mark.parametrize(
+    ("person", "verdict", "leading"),
+    [
+        ("ana-first-visit.json", "ELIGIBLE", "suicide-low"),
+        ("ben-kratom-this-morning.json", "DEFER", "kratom-same-day"),
+        ("carla-two-antidepressants.json", "DEFER", "maoi-with-serotonergic-antidepressant"),
+    ],
+)
+def test_the_people_that_come_with_adjunct(person: str, verdict: str, leading: str) -> None:
+    who = next(p for p in PEOPLE if p.file == person)
+    result = adjunct.assess(
+        bundle_path(who.file),
+        treatment=who.treatment,
+        phase=who.phase,
+        at=who.at,
+        country=who.country,
+        knowledge=knowledge(),
+    )
+    assert (result.verdict, result.findings[0].id) == (verdict, leading)

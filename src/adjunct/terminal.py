@@ -20,7 +20,8 @@ STYLES = {
     "caution": "bold cyan",
     "CAUTION": "bold cyan",
 }
-INDENT = (0, 0, 0, 2)
+INDENT = (0, 0, 0, 2)  # layout
+DEEPER = (0, 0, 0, 4)  # layout
 WIDEST = 100  # layout: longer lines are hard to read
 
 
@@ -46,7 +47,10 @@ def show(result: Assessment, *, sources: bool) -> None:
     if knowing:
         console.print(Line("good to know", align="left", characters="-"))
         for finding in knowing:
-            _finding(console, finding, sources=sources)
+            if sources:
+                _finding(console, finding, sources=True)
+            else:
+                _note(console, finding)
     later = [g for g in result.gaps if not g.blocks]
     if later:
         console.print(Line("also ask", align="left", characters="-"))
@@ -64,6 +68,11 @@ def _gap(console: Console, gap: Gap) -> None:
     console.print(Padding(Text.assemble("- ", gap.why, " ", (gap.ask, "bold")), INDENT))
 
 
+def _note(console: Console, finding: Finding) -> None:
+    """What needs no action, in one paragraph; `--sources` shows the rest."""
+    console.print(Padding(Text.assemble((f"{finding.title}. ", "bold"), finding.tell or finding.says), INDENT))
+
+
 def _finding(console: Console, finding: Finding, *, sources: bool) -> None:
     head = Text(f"{finding.title}", style="bold")
     head.append(f"  [{finding.severity}, {finding.action}, {finding.urgency}]", style=STYLES.get(finding.verdict, ""))
@@ -71,18 +80,18 @@ def _finding(console: Console, finding: Finding, *, sources: bool) -> None:
     for dependence in finding.only_if:
         kinds = " or ".join(dependence["is"])
         console.print(Padding(Text(f"if {dependence['reference']} is {kinds}:", style="italic"), INDENT))
-    console.print(Padding(Text(finding.says), (0, 0, 0, 4)))
+    console.print(Padding(Text(finding.says), DEEPER))
     if finding.tell and finding.tell != finding.says:
-        console.print(Padding(Text.assemble(("For the person: ", "italic"), finding.tell), (0, 0, 0, 4)))
+        console.print(Padding(Text.assemble(("For the person: ", "italic"), finding.tell), DEEPER))
     if finding.why:
-        console.print(Padding(Text(f"Why: {finding.why}"), (0, 0, 0, 4)))
-    console.print(Padding(Text(f"How sure: grade {finding.grade}, {finding.certainty}.", style="dim"), (0, 0, 0, 4)))
+        console.print(Padding(Text(f"Why: {finding.why}"), DEEPER))
+    console.print(Padding(Text(f"How sure: grade {finding.grade}, {finding.certainty}.", style="dim"), DEEPER))
     for source in finding.disputed:
-        console.print(Padding(Text(f"Disputed: {source.says} ({source.citation})"), (0, 0, 0, 4)))
+        console.print(Padding(Text(f"Disputed: {source.says} ({source.citation})"), DEEPER))
     if sources:
         for source in finding.sources:
             where = f", {source.locator}" if source.locator else ""
-            console.print(Padding(Text(f"Source: {source.citation}{where} ({source.read_as})"), (0, 0, 0, 4)))
+            console.print(Padding(Text(f"Source: {source.citation}{where} ({source.read_as})"), DEEPER))
         for reason in finding.because:
             value = " ".join(p for p in (reason.value, reason.unit) if p)
             console.print(

@@ -217,7 +217,9 @@ D04 = Case(
     ],
     "NOT_ELIGIBLE",
     [
-        Must("fetal neurotoxicity concern, advise not to use", "pregnancy-test-positive", r"fetal brain.*advises against"),
+        Must(
+            "fetal neurotoxicity concern, advise not to use", "pregnancy-test-positive", r"fetal brain.*advises against"
+        ),
         Must("tell the person privately", "pregnancy-test-positive", r"private"),
         Must("confirm", "pregnancy-test-positive", r"Confirm the pregnancy"),
         Must("obstetric + perinatal psychiatry referral", "pregnancy-test-positive", r"obstetrics and perinatal"),
@@ -312,7 +314,9 @@ D07 = Case(
     [
         Must("same-day kratom use (hard)", "kratom-same-day"),
         Must("COWS mild withdrawal", "kratom-withdrawal-present opioid-withdrawal-score", r"COWS"),
-        Must("TAPS/DAST/KDS/DSM-5 count", "kratom-daily-unstable kratom-stable-or-occasional", r"TAPS.*DAST.*KDS.*DSM-5"),
+        Must(
+            "TAPS/DAST/KDS/DSM-5 count", "kratom-daily-unstable kratom-stable-or-occasional", r"TAPS.*DAST.*KDS.*DSM-5"
+        ),
         Must(
             "planned taper or buprenorphine with the addiction clinician",
             "kratom-daily-unstable kratom-stable-or-occasional",
@@ -322,7 +326,9 @@ D07 = Case(
         Must("specific LC-MS/MS if testing", "kratom-facts kratom-same-day kratom-daily-unstable", r"LC-MS/MS"),
         Must("serotonin sign check (Hunter)", "kratom-with-serotonergic", r"Hunter"),
         Must("keep sertraline", "keep-the-antidepressant", r"Keep taking your antidepressant"),
-        Must("do not stop suddenly for this visit", "kratom-same-day kratom-daily-unstable", r"[Dd]o not stop suddenly"),
+        Must(
+            "do not stop suddenly for this visit", "kratom-same-day kratom-daily-unstable", r"[Dd]o not stop suddenly"
+        ),
         Must("the session may be moved", "kratom-same-day", r"session|move"),
         Must("C-SSRS not on record: ask today", "cssrs_q1 cssrs_q2 cssrs_q6"),
     ],
@@ -356,7 +362,11 @@ D08 = Case(
         Must("BP rises more", "ketamine-maoi", r"Blood pressure rises more"),
         Must("senior/prescriber agreement", "ketamine-maoi", r"prescriber and a senior colleague agree"),
         Must("BP q5-10 min, treat plan ready", "ketamine-maoi", r"every 5[^.]{0,6}10 minutes, treatment plan ready"),
-        Must("small series no crisis, uncertain", "ketamine-maoi", r"small series saw no crisis and no serotonin syndrome"),
+        Must(
+            "small series no crisis, uncertain",
+            "ketamine-maoi",
+            r"small series saw no crisis and no serotonin syndrome",
+        ),
         Must("MAOI diet, tyramine-poor aftercare", "maoi-food-and-additions", r"tyramine.*Aftercare"),
         Must("no additions without the prescriber", "maoi-food-and-additions ketamine-maoi", r"without the prescriber"),
         Must("washouts", "maoi-food-and-additions", r"14 d"),
@@ -386,7 +396,9 @@ D09 = Case(
         Must("bupropion contraindicated in seizure disorder", "bupropion-with-seizure-history", r"contraindicated"),
         Must("prescriber review the same day", "bupropion-with-seizure-history", r"same day"),
         Must("EEG/neurology", "seizure-recent", r"EEG and neurology"),
-        Must("sodium, alcohol/benzo withdrawal check", "seizure-recent", r"sodium, alcohol or benzodiazepine withdrawal"),
+        Must(
+            "sodium, alcohol/benzo withdrawal check", "seizure-recent", r"sodium, alcohol or benzodiazepine withdrawal"
+        ),
     ],
     must_not="seizure-new keep-the-antidepressant",
     never=(r"\bstop (taking )?bupropion", r"ketamine (caused|causes) seizures"),
@@ -414,8 +426,16 @@ D10 = Case(
     "NOT_ELIGIBLE",
     [
         Must("not approved under 18", "age-under-18", r"not approved"),
-        Must("off-label only in expert centre/trial", "age-under-18", r"off-label use only in a trial or an expert centre"),
-        Must("child psychiatry, fluoxetine/CBT/IPT optimise", "age-under-18", r"child and adolescent.*fluoxetine, CBT, IPT"),
+        Must(
+            "off-label only in expert centre/trial",
+            "age-under-18",
+            r"off-label use only in a trial or an expert centre",
+        ),
+        Must(
+            "child psychiatry, fluoxetine/CBT/IPT optimise",
+            "age-under-18",
+            r"child and adolescent.*fluoxetine, CBT, IPT",
+        ),
         Must("boxed suicidality warning", "age-under-18", r"boxed warning"),
         Must("safety plan with guardian", "age-under-18", r"safety plan together with the guardian"),
         Must("youth line", "contact:youth"),
@@ -446,10 +466,14 @@ D11 = Case(
     [
         Must("keep buprenorphine dose", "ketamine-moud", r"kept at the usual dose"),
         Must("extra sedation/SpO2 checks", "ketamine-moud", r"sedation.*SpO2"),
-        Must("addiction clinician in loop, SUD consent", "ketamine-moud", r"addiction clinician in the loop with consent"),
+        Must(
+            "addiction clinician in loop, SUD consent", "ketamine-moud", r"addiction clinician in the loop with consent"
+        ),
         Must("misuse monitoring", "ketamine-moud", r"misuse monitoring"),
         Must("naloxone at hand", "ketamine-moud opioid-keep-naloxone", r"Keep naloxone with you"),
-        Must("naloxone in the tablet is no antagonist load", "ketamine-moud opioid-keep-naloxone", r"no antagonist load"),
+        Must(
+            "naloxone in the tablet is no antagonist load", "ketamine-moud opioid-keep-naloxone", r"no antagonist load"
+        ),
     ],
     must_not="ketamine-naltrexone antagonist-with-opioid antagonist-with-moud naltrexone-opioid-use-disorder"
     " ketamine-opioid opioid-with-sedative substance-use-disorder-without-plan",
@@ -510,7 +534,12 @@ D13 = Case(
         Must("arrange adult or accompanied transport", "no-escort", r"Arrange an adult, or transport with someone"),
         Must("re-book same week", "no-escort", r"same week"),
     ],
-    never=(r"taxi (alone )?(counts|is enough)", r"waiver opens", r"\bafter 3 h\b", r"ride (alone|on your own) is enough"),
+    never=(
+        r"taxi (alone )?(counts|is enough)",
+        r"waiver opens",
+        r"\bafter 3 h\b",
+        r"ride (alone|on your own) is enough",
+    ),
     phase="pre-dose",
 )
 
@@ -529,7 +558,11 @@ D14 = Case(
     [
         Must("HIGH risk by Q4/Q5", "suicide-high", r"HIGH by screener item 4, item 5"),
         Must("do not leave alone", "suicide-high", r"do not leave alone"),
-        Must("same-day psychiatric evaluation, means safety", "suicide-high", r"psychiatric evaluation the same day.*means"),
+        Must(
+            "same-day psychiatric evaluation, means safety",
+            "suicide-high",
+            r"psychiatric evaluation the same day.*means",
+        ),
         Must("notify prescriber in 15 min", "suicide-high", r"prescriber within 15 min"),
         Must("crisis number for the country", "contact:suicide", r"988"),
         Must("ketamine not substitute for evaluation", "suicide-high", r"no substitute for the evaluation"),
@@ -558,7 +591,9 @@ D15 = Case(
         Must("stop infusion (hard)", "session-hypertensive-emergency", r"Stop the dose \(no override\)"),
         Must("call emergency (clinic settings)", "session-hypertensive-emergency", r"emergency number of the clinic"),
         Must("BP/ECG repeat, neuro exam", "session-hypertensive-emergency", r"ECG, repeat pressure, neurological exam"),
-        Must("report event, course on hold", "session-hypertensive-emergency", r"Report the event; the course is on hold"),
+        Must(
+            "report event, course on hold", "session-hypertensive-emergency", r"Report the event; the course is on hold"
+        ),
     ],
     must_not="session-bp-severe session-bp-high",
     never=(
@@ -584,12 +619,26 @@ D16 = Case(
     ],
     "ESCALATE",
     [
-        Must("stop, airway, oxygen, ventilate first", "session-respiratory-emergency", r"Stop.*airway, oxygen, ventilate first"),
-        Must("naloxone titrated to breathing", "session-naloxone-opioid-possible", r"naloxone titrated to breathing, not to"),
+        Must(
+            "stop, airway, oxygen, ventilate first",
+            "session-respiratory-emergency",
+            r"Stop.*airway, oxygen, ventilate first",
+        ),
+        Must(
+            "naloxone titrated to breathing",
+            "session-naloxone-opioid-possible",
+            r"naloxone titrated to breathing, not to",
+        ),
         Must("repeat: extract outlasts it", "session-naloxone-opioid-possible", r"repeat, because extracts.*outlast"),
         Must("emergency call", "session-respiratory-emergency", r"emergency number of the clinic"),
-        Must("transfer after naloxone, gate closed", "session-naloxone-opioid-possible", r"Transfer after naloxone; gate closed"),
-        Must("kratom hard stop for next visits", "session-naloxone-opioid-possible", r"same-day kratom stop.*next visits"),
+        Must(
+            "transfer after naloxone, gate closed",
+            "session-naloxone-opioid-possible",
+            r"Transfer after naloxone; gate closed",
+        ),
+        Must(
+            "kratom hard stop for next visits", "session-naloxone-opioid-possible", r"same-day kratom stop.*next visits"
+        ),
     ],
     must_not="session-hypoxia session-sedation",
     never=(r"more ketamine", r"until (the person is )?awake"),
@@ -610,11 +659,19 @@ D17 = Case(
     ],
     "DEFER",
     [
-        Must("under 2 h observation is hard stop", "discharge-two-hours-nasal", r"2 h.*no score, signature, waiver or reason"),
+        Must(
+            "under 2 h observation is hard stop",
+            "discharge-two-hours-nasal",
+            r"2 h.*no score, signature, waiver or reason",
+        ),
         Must("all other criteria recorded", "discharge-two-hours-nasal", r"Record the other criteria"),
         Must("explain and re-check at 120", "discharge-two-hours-nasal", r"explain, re-check at 2 h"),
         Must("left-before-discharge if she walks out", "discharge-two-hours-nasal", r"left before discharge"),
-        Must("no-driving warning, call her and the escort", "discharge-two-hours-nasal", r"no-driving.*person and the escort"),
+        Must(
+            "no-driving warning, call her and the escort",
+            "discharge-two-hours-nasal",
+            r"no-driving.*person and the escort",
+        ),
         Must("prescriber in 15 min", "discharge-two-hours-nasal", r"prescriber told within 15 min"),
         Must("form flagged, next dose held", "discharge-two-hours-nasal", r"form flagged, next dose held"),
     ],
@@ -647,7 +704,11 @@ D18 = Case(
         Must("about 120 mg", "ketamine-benzodiazepine-high because", r"120"),
         Must("efficacy and sedation", "ketamine-benzodiazepine-high", r"weaker response.*sedation"),
         Must("slow supervised taper discussion", "ketamine-benzodiazepine-high", r"discuss a slow, supervised taper"),
-        Must("never abrupt stop; seizure history", "ketamine-benzodiazepine-high", r"[Nn]ever stopped abruptly.*past seizure"),
+        Must(
+            "never abrupt stop; seizure history",
+            "ketamine-benzodiazepine-high",
+            r"[Nn]ever stopped abruptly.*past seizure",
+        ),
         Must("seizure history counts", "seizure-history"),
         Must("SpO2 monitor", "ketamine-benzodiazepine-high", r"SpO2"),
     ],
@@ -658,10 +719,7 @@ D18 = Case(
 
 D19_FACTS: list[Resource] = [
     TRD,
-    *(
-        answer("dose", day)
-        for day in ("2026-10-10T10:00:00-06:00", "2026-10-24T10:00:00-06:00")
-    ),
+    *(answer("dose", day) for day in ("2026-10-10T10:00:00-06:00", "2026-10-24T10:00:00-06:00")),
     answer("missed_session", "2026-11-14"),
     *vitals(124, 80, hr=70, spo2=98),
     ESCORT,
@@ -682,7 +740,11 @@ D19 = Case(
     "ELIGIBLE",
     [
         Must("keep the current dosing frequency", "missed-session-no-worsening", r"keep the current dosing frequency"),
-        Must("re-score mood and suicide screen today", "missed-session-no-worsening", r"Re-score mood and the suicide screen"),
+        Must(
+            "re-score mood and suicide screen today",
+            "missed-session-no-worsening",
+            r"Re-score mood and the suicide screen",
+        ),
         Must("ask why and re-book", "missed-session-no-worsening", r"ask why the session was missed, re-book"),
         Must("same tolerated dose", "missed-session-no-worsening", r"last tolerated dose"),
     ],
@@ -730,3 +792,137 @@ D20 = Case(
 )
 
 CASES = (D01, D02, D03, D04, D05, D06, D07, D08, D09, D10, D11, D12, D13, D14, D15, D16, D17, D18, D19, D20)
+
+
+# --- neighbours of the cases: one fact differs, and so does the answer ------------------------------------------------
+
+
+def without(case: Case, *ids: str) -> list[Resource]:
+    """The facts of a case except those resources."""
+    kept = [fact for fact in case.facts if fact["id"] not in ids]
+    assert len(kept) + len(ids) <= len(case.facts), ids
+    return kept
+
+
+D02_VERY_HIGH = replace(
+    D02,
+    id="D02-180/110",
+    title="180/110 without symptoms: still DEFER, the prescriber sees the person today",
+    facts=[*without(D02, "bp-0845", "bp-0855"), pressure(180, 110)],
+    must_have=[
+        Must(
+            "prescriber sees the person today",
+            "bp-severe-no-symptoms bp-very-high-without-symptoms",
+            r"prescriber sees",
+        ),
+        Must("no rapid lowering, symptoms asked", "bp-severe-no-symptoms bp-very-high-without-symptoms", r"[Aa]sk"),
+    ],
+    must_not="hypertensive-crisis bp-very-high-with-symptoms bp-too-high-to-start",
+)
+D02_HEADACHE = replace(
+    D02_VERY_HIGH,
+    id="D02-180/110-headache",
+    title="180/110 with a severe headache: ESCALATE",
+    facts=[
+        *without(D02, "bp-0845", "bp-0855", "o-severe-headache"),
+        pressure(180, 110),
+        answer("severe_headache", "yes"),
+    ],
+    decision="ESCALATE",
+    must_have=[Must("emergency", "hypertensive-crisis bp-very-high-with-symptoms", r"[Ee]mergency")],
+    must_not="bp-severe-no-symptoms bp-very-high-without-symptoms",
+    never=(),
+)
+AVM_AS_TEXT: Resource = {
+    **{key: value for key, value in diagnosis("Q28.2", "brain AVM").items() if key != "code"},
+    "code": {"text": "brain AVM"},
+}
+D03_TEXT = replace(
+    D03,
+    id="D03-text",
+    title="AVM written as text only: DEFER and ask, never NOT_ELIGIBLE",
+    facts=[TRD, AVM_AS_TEXT, *vitals(112, 70)],
+    decision="DEFER",
+    must_have=[Must("confirm or code it", "record text arteriovenous_malformation", r"confirm")],
+    must_not="arteriovenous-malformation",
+    complete=False,
+)
+D01_TEXT_AVM = replace(
+    D01,
+    id="D01-text",
+    title="Nothing stands against it, but an AVM is written as text: DEFER although the history was reviewed",
+    facts=[*D01.facts, AVM_AS_TEXT],
+    decision="DEFER",
+    must_have=[Must("confirm or code it", "record text arteriovenous_malformation", r"confirm|text only")],
+    must_not="arteriovenous-malformation",
+    complete=False,
+)
+D07_FIRST_INFUSION = replace(
+    D07, id="D07-pre-dose", title="The same facts with the infusion due today", phase="pre-dose"
+)
+D12_UNTREATED = replace(
+    D12,
+    id="D12-untreated",
+    title="Severe sleep apnoea without treatment: DEFER",
+    facts=[
+        *without(D12, "o-sleep-apnoea-treated"),
+        answer("sleep_apnoea_treated", "untreated"),
+        answer("sleep_apnoea_severity", "severe"),
+    ],
+    decision="DEFER",
+    must_have=[Must("untreated severe sleep apnoea", "sleep-apnoea-severe-untreated")],
+    must_not="",
+    complete=True,
+)
+D17_AT_125 = replace(
+    D17,
+    id="D17-125",
+    title="125 min after the dose with every item of the gate: may leave after the sign-off",
+    facts=[
+        *without(D17, "o-dose", "bp-0900"),
+        answer("dose", "2026-11-21T06:55:00-06:00"),
+        *vitals(128, 80, hr=74, spo2=98, rr=14),
+        number("moaas", 5, "{score}"),
+        number("cadss6", 0, "{score}"),
+        answer("dissociation_resolved", "yes"),
+        answer("walks_steadily", "yes"),
+        answer("aftercare_given", "yes"),
+        answer("discharge_signed", "yes"),
+        *NO_SUICIDALITY,
+    ],
+    decision="ELIGIBLE",
+    must_have=[Must("no driving until tomorrow", "discharge-no-driving", r"tomorrow")],
+    must_not="discharge-two-hours-nasal discharge-sign-off left-before-discharge",
+    complete=True,
+)
+D19_WORSE = replace(
+    D19,
+    id="D19-worse",
+    title="The twin: missed one session and worse",
+    facts=[
+        *D19_FACTS,
+        *(number("phq9", value, "{score}", at, loinc="44261-6") for value, at in zip((6, 5, 14), SCORES, strict=True)),
+        *cssrs(q1=False, q2=False, q3=False, q4=False, q5=False, q6=False),
+    ],
+    decision="CAUTION",
+    must_have=[Must("consider the previous schedule", "missed-session-worsening", r"previous, more frequent schedule")],
+    must_not="missed-session-no-worsening",
+    never=(r"\bdouble dose", r"\brestart (the )?induction"),
+)
+NEIGHBOURS = (
+    D01_TEXT_AVM,
+    D02_VERY_HIGH,
+    D02_HEADACHE,
+    D03_TEXT,
+    D07_FIRST_INFUSION,
+    D12_UNTREATED,
+    D17_AT_125,
+    D19_WORSE,
+)
+
+# Cases that are complete as given: each without one of its attestations must not be ELIGIBLE, and says what to attest.
+ATTESTED_CASES = (D01, D06, D08, D11, D12, D18, D19)
+ATTESTATIONS = ("no-known-allergy", "o-history-reviewed", "o-reconciled")
+UNATTESTED = tuple(
+    replace(case, id=f"{case.id}-{gone}", facts=without(case, gone)) for case in ATTESTED_CASES for gone in ATTESTATIONS
+)

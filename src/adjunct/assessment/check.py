@@ -182,7 +182,7 @@ def _headline(
     names = ", ".join(knowledge.substances[s].name for s in lead) or "; ".join(
         f.title for f in findings if _word(f) == word
     )
-    missing = "; ".join(g.ask for g in gaps if g.blocks)
+    missing = " ".join(g.ask for g in gaps if g.blocks)
     words = {"checked": _checked(record, knowledge), "names": names, "missing": missing}
     prefix = texts["incomplete_prefix"] if missing and word != "incomplete" else ""
     return {side: prefix + knowledge.say(texts["check"][word][side], **words) for side in ("says", "tell")}

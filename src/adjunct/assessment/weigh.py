@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
+from adjunct.assessment.gaps import open_questions
 from adjunct.assessment.lines import contacts, law
 from adjunct.assessment.result import ACTIONS, SEVERITIES, URGENCIES, Assessment, Cited, Finding, Gap, Reason
-from adjunct.base import NO, UNKNOWN, YES, Verdict, duration_ms, worst
+from adjunct.base import NO, YES, Verdict, worst
 from adjunct.knowledge import Knowledge
 from adjunct.knowledge.columns import Outcome
-from adjunct.knowledge.language import EFFECT, Atom
-from adjunct.knowledge.load import ATTESTATIONS, NONE, Locator, Rule
+from adjunct.knowledge.language import EFFECT
+from adjunct.knowledge.load import NONE, Locator, Rule
 from adjunct.record import Record
 
-OF_ATTESTATIONS = frozenset(ATTESTATIONS.values())
 OF_SUBSTANCES = ("substance", "last_use", "allergy")
 
 
@@ -41,7 +41,8 @@ def assess(record: Record, knowledge: Knowledge, *, treatment: str) -> Assessmen
     ]
     legal, legal_gaps = law(record, knowledge)
     findings = sorted([*findings, *legal], key=_first_things_first)
-    gaps = _gaps(weighed, record, knowledge, outcome, findings, legal_gaps)
+    waiting = [(w.rule, w.number) for w in weighed if w.is_open]
+    gaps = open_questions(waiting, record, knowledge, outcome, findings, legal_gaps)
     open_ = any(g.blocks for g in gaps)
     verdict = worst(Verdict[f.verdict] for f in findings)
     if open_:
@@ -62,7 +63,7 @@ def assess(record: Record, knowledge: Knowledge, *, treatment: str) -> Assessmen
     )
 
 
-def _weigh(in_force: Sequence[int], knowledge: Knowledge, outcome: Outcome) -> list[_Weighed]:
+def _weigh(in_force: npt.NDArray[np.intp], knowledge: Knowledge, outcome: Outcome) -> list[_Weighed]:
     """The rules in force that hold or are open under some reading."""
     truths = outcome.truths[in_force]
     speaking = np.flatnonzero(truths.max(axis=1, initial=NO) > NO)
@@ -237,161 +238,6 @@ def _cited(locator: Locator, knowledge: Knowledge) -> Cited:
 def _and(knowledge: Knowledge, substances: Sequence[str]) -> str:
     names = [knowledge.substances[s].name for s in substances]
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
-
-
-# --- gaps -------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class _Question:
-    """One question, the facts it would fill, and whether any rule waits for the answer."""
-
-    facts: dict[str, None]
-    why: str
-    ask: str
-    blocks: bool
-    reference: str
-
-
-def _gaps(
-    weighed: Sequence[_Weighed],
-    record: Record,
-    knowledge: Knowledge,
-    outcome: Outcome,
-    findings: Sequence[Finding],
-    more: Sequence[Gap],
-) -> list[Gap]:
-    """One gap a question, however many rules wait for it; those that block come first."""
-    found: dict[str, _Question] = {}
-
-    def add(gap: Gap, ask: str, *, blocks: bool) -> None:
-        key = gap.fact if gap.fact in OF_ATTESTATIONS else ask
-        known = found.get(key)
-        if known is None:
-            found[key] = _Question({gap.fact: None}, gap.why, ask, blocks, gap.reference)
-            return
-        known.facts[gap.fact] = None
-        if blocks and not known.blocks:
-            known.why, known.ask, known.blocks, known.reference = gap.why, ask, True, gap.reference
-
-    for gap in (*_problem_gaps(record, knowledge), *more):
-        add(gap, gap.ask, blocks=gap.blocks)
-    missing: dict[tuple[int, int], Gap] = {}
-    alone = record.events.people == 1
-    for w in weighed:
-        mode = w.rule.if_unknown[record.phase]
-        if not w.is_open or mode == "ignore":
-            continue
-        reading = 0 if alone else outcome.truths[w.number].tolist().index(UNKNOWN)
-        open_ = []
-        for number in outcome.program.open_atoms(outcome, w.number, reading):
-            key = number, reading
-            if key not in missing:
-                missing[key] = _gap(outcome.program.atoms[number], reading, record, knowledge)
-            open_.append(missing[key])
-        # While nobody has gone through the history or the list, what hangs on it is not asked one by one.
-        asked = [g for g in open_ if not _is_context(g.fact, knowledge)] or open_
-        attestations = [g for g in asked if g.fact in OF_ATTESTATIONS]
-        for gap in attestations or asked:
-            add(gap, gap.ask if attestations else w.rule.ask or gap.ask, blocks=mode == "defer")
-    for gap in _text_gaps(record, knowledge, findings):
-        add(gap, gap.ask, blocks=False)
-    questions = sorted(found.values(), key=lambda q: not q.blocks)
-    return [
-        Gap(fact=", ".join(q.facts), why=q.why, ask=q.ask, blocks=q.blocks, reference=q.reference) for q in questions
-    ]
-
-
-def _problem_gaps(record: Record, knowledge: Knowledge) -> Iterator[Gap]:
-    """What could not be read."""
-    for problem in record.problems:
-        name = knowledge.concepts[problem.concept].title if problem.concept in knowledge.concepts else ""
-        fact = f"{problem.concept or 'record'} ({problem.reference})"
-        why = f"{name}: {problem.what}" if name and name not in problem.what else problem.what
-        yield Gap(fact=fact, why=why, ask=problem.ask, blocks=problem.blocks, reference=problem.reference)
-
-
-def _text_gaps(record: Record, knowledge: Knowledge, findings: Sequence[Finding]) -> Iterator[Gap]:
-    """Findings that rest on words alone ask for confirmation."""
-    text_only = frozenset(e.reference for e in record.evidence if e.text_only)
-    for reason in (r for f in findings for r in f.because if r.reference in text_only):
-        why = knowledge.wording["gap"]["text_only_why"]
-        ask = f"{reason.value}: confirm it, or code it."
-        yield Gap(fact=f"text only ({reason.reference})", why=why, ask=ask, blocks=False, reference=reason.reference)
-
-
-def _gap(atom: Atom, person: int, record: Record, knowledge: Knowledge) -> Gap:
-    """Why an atom could not be answered, and the question that would answer it."""
-    rows = _rows_of(atom, person, record, knowledge)
-    if not rows:
-        return _silent_gap(atom.concept, record.attested, knowledge)
-    concept_id = "substance" if atom.concept.startswith(EFFECT) else atom.concept
-    concept = knowledge.concepts[concept_id]
-    texts = knowledge.wording["gap"]
-    newest = max(rows, key=lambda r: int(record.events.t1[r]))
-    evidence = record.evidence[int(record.events.source[newest])]
-    window = knowledge.vocabulary.window(atom, record.phase)
-    too_old = int(record.events.t1[newest]) < record.now.ms - window
-    key = (
-        "too_old"
-        if too_old
-        else "text_only"
-        if evidence.text_only
-        else "uncertain_time"
-        if evidence.at
-        else "missing_time"
-    )
-    if not too_old and not evidence.text_only and record.events.status[newest] == UNKNOWN:
-        key = "missing"
-    why = (
-        texts[key]
-        .replace("{fact}", concept.title)
-        .replace("{at}", evidence.at or "an unknown date")
-        .replace("{limit}", _length(window))
-        .replace("{text}", evidence.value)
-    )
-    return Gap(fact=concept_id, why=why, ask=concept.ask, blocks=False, reference=evidence.reference)
-
-
-@cache
-def _silent_gap(concept_id: str, attested: frozenset[str], knowledge: Knowledge) -> Gap:
-    """What to ask about a concept of which the record says nothing."""
-    concept_id = "substance" if concept_id.startswith(EFFECT) else concept_id
-    concept = knowledge.concepts[concept_id]
-    texts = knowledge.wording["gap"]
-    attestation = ATTESTATIONS.get(concept.absent)
-    if attestation and concept.absent not in attested:
-        keys = {"history": "history_not_reviewed", "reconciled": "list_not_reconciled"}
-        key = keys.get(concept.absent, "allergies_not_asked")
-        return Gap(fact=attestation, why=texts[key], ask=knowledge.concepts[attestation].ask, blocks=False)
-    why = texts["missing"].replace("{fact}", concept.title)
-    return Gap(fact=concept_id, why=why, ask=concept.ask, blocks=False)
-
-
-def _is_context(concept: str, knowledge: Knowledge) -> bool:
-    """Facts that only say when a rule applies ("no dose yet") are not what is missing."""
-    return concept in knowledge.concepts and bool(knowledge.concepts[concept].raw.get("context", False))
-
-
-def _rows_of(atom: Atom, person: int, record: Record, knowledge: Knowledge) -> list[int]:
-    """What the record holds of the thing an atom asks about, however old."""
-    events = record.events
-    number = knowledge.vocabulary.concepts[atom.concept]
-    first, last = int(events.starts[number]), int(events.starts[number + 1])
-    if first == last:
-        return []
-    wanted = knowledge.vocabulary.sets[atom.in_set] if atom.in_set else None
-    return [
-        row
-        for row in range(first, last)
-        if events.person[row] == person and (wanted is None or int(events.code[row]) in (*wanted, -1))
-    ]
-
-
-def _length(ms: int) -> str:
-    """A window in the largest unit that divides it."""
-    units = ("wk", "d", "h", "min")
-    return next((f"{ms // duration_ms(f'1 {u}')} {u}" for u in units if ms and ms % duration_ms(f"1 {u}") == 0), "now")
 
 
 # --- headline ---------------------------------------------------------------------------------------------------------

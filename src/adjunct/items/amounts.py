@@ -6,11 +6,14 @@ milligrams of anything else, because nobody knows what is in them.
 
 from __future__ import annotations
 
-from adjunct.items.grammar import Amount, Sentence, is_volume
+from itertools import pairwise
+
+from adjunct.items.grammar import Sentence
 from adjunct.items.model import Dose
 from adjunct.items.numbers import Interval, in_unit, multiplied
+from adjunct.items.stated import Amount, is_volume
 
-NOTHING = (None, None)
+NOTHING: Interval = (None, None)
 
 
 def dose_of(said: Sentence, *, names: int, label: bool, stopped: bool) -> Dose | None:
@@ -19,9 +22,9 @@ def dose_of(said: Sentence, *, names: int, label: bool, stopped: bool) -> Dose |
     if said.point_groups and said.notes.pop("thousands", 0) is None:
         low = high
     per_day = _per_day(said, stopped, total_per_day)
-    if said.parts and said.parts[0] and said.parts[1] and per_day in ((1.0, 1.0), NOTHING):
+    least, most = said.parts or NOTHING
+    if least and most and per_day in ((1.0, 1.0), NOTHING):
         said.notes["divided"] = None
-        least, most = said.parts
         low = None if low is None else low / most
         high = None if high is None else high / least
         per_day = (least, most)
@@ -102,7 +105,7 @@ def _multiplied(said: Sentence, amount: Interval, count: Amount) -> Interval:
 def _is_count(said: Sentence) -> bool:
     """ "sertraline 50 mg 2 daily": a number right before a word of time is a number of units."""
     letters = [t.letter for t in said.terms if t.letter not in ".,"]
-    return any(one == "N" and two in "QS" for one, two in zip(letters, letters[1:], strict=False))
+    return any(one == "N" and two in "QS" for one, two in pairwise(letters))
 
 
 def _merged_counts(counts: list[Amount]) -> Interval:

@@ -101,7 +101,7 @@ class Lexicon:
             return Term(text, "sign", {}, at, at + 1, text)
         if not any(c.isalnum() for c in text):
             return Term(".", "sign", {}, at, at + 1, text)
-        if text.endswith("'s") or text.endswith("s'"):
+        if text.endswith(("'s", "s'")):
             owner = self._by_first.get(text.rstrip("s").rstrip("'"), ())
             if any(e.letter == "o" and len(e.words) == 1 for e in owner):
                 return Term("o", "who", {}, at, at + 1, text)

@@ -116,8 +116,8 @@ class Names:
         if not allowed or self.is_stranger(key):
             return None
         reach = allowed + int(self._spelling["margin"])
-        near = process.extract(key, self._targets, scorer=OSA.distance, score_cutoff=reach, limit=None)
-        near = [(found, int(d)) for found, d, _ in near if self._same_start(key, found)]
+        hits = process.extract(key, self._targets, scorer=OSA.distance, score_cutoff=reach, limit=None)
+        near = [(found, int(d)) for found, d, _ in hits if self._same_start(key, found)]
         if not near:
             return None
         best = min(d for _, d in near)

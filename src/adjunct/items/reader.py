@@ -16,7 +16,6 @@ from adjunct.items.text import Token, clean, tokens
 from adjunct.items.windows import Finder, Window
 
 JOINING = frozenset("&/,|+-(")
-MOST_READINGS = 2**6  # of a combination of ambiguous names; beyond it nobody is helped by a list
 
 
 class Reader:
@@ -110,7 +109,7 @@ class Reader:
         kept, label = self._reduced(sentence, windows)
         certain = [w for w in kept if w.certain]
         known = {part for w in certain for part in w.parts()}
-        kept = [w for w in kept if w.certain or not any(set(o.split("+")) <= known for o in w.options)]
+        kept = [w for w in kept if w.certain or not self._says_again(w, known, _has_joiner(sentence, windows))]
         if any(self._names.too_short(w.key) for w in kept):
             return None
         options = self._options(sentence, kept)
@@ -119,16 +118,21 @@ class Reader:
         if self._says_apart(sentence, windows):
             sentence.notes["mixed_status"] = None
             return self._item(text, options[: self._candidates], False, sentence, names=len(kept), match="unknown")
+        many = len({w.options for w in kept})
         if sentence.alternatives:
             sentence.notes["alternatives"] = None
-        elif len({o for w in kept for o in w.options}) > 1 and not _plainly_joined(sentence, self._phrases):
+        elif "conflict" not in sentence.notes and many > 1 and not _plainly_joined(sentence, self._phrases):
             sentence.notes["combination"] = None
         corrections = [w.read_as for w in kept if w.read_as]
         if corrections:
             sentence.notes["spelling"] = None
         read_as = " + ".join(corrections) or None
-        many = len({w.options for w in kept})
         return self._item(text, options, len(options) == 1, sentence, read_as=read_as, names=many, label=label)
+
+    def _says_again(self, window: Window, known: set[str], joined: bool) -> bool:
+        """An ambiguous name that only repeats a certain one: "potassium K+", "MET (metformin)"."""
+        repeats = any(set(o.split("+")) <= known for o in window.options)
+        return repeats and (not joined or self._names.too_short(window.key))
 
     def _options(self, sentence: Sentence, kept: Sequence[Window]) -> tuple[str, ...] | None:
         """Each reading of the names together; with "or", or one name in brackets after another, each by itself."""
@@ -140,7 +144,7 @@ class Reader:
             sentence.notes["conflict"] = None
             return tuple(sorted(each))
         readings = list(product(*(w.options for w in kept)))
-        if len(readings) > MOST_READINGS:
+        if len(readings) > int(self._phrases["limits"]["readings"]):
             return None
         return tuple(sorted({"+".join(sorted({p for o in reading for p in o.split("+")})) for reading in readings}))
 

@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 from adjunct.base import BadInput
 
-SHOWN = 40  # characters of a refused text that its error repeats
 PUNCTUATION = " -.,;:'\"()[]{}/_*!?#^`~|\u00b7\u2044"
 
 _MARKS = re.compile("[\u0300-\u036f]")
@@ -93,9 +92,8 @@ def _refuse_invisible(text: str) -> None:
         kind = unicodedata.category(character)
         turns = kind == "Cf" and unicodedata.bidirectional(character) in _TURNING
         if kind in ("Cc", "Cs", "Co", "Zl", "Zp") or turns:
-            raise BadInput(
-                f"a control character (U+{ord(character):04X}) in the item {text[:SHOWN]!r}; remove it and send again"
-            )
+            shown = text[: len("as much of it as a reader needs")]
+            raise BadInput(f"a control character (U+{ord(character):04X}) in the item {shown!r}; send it without")
 
 
 _TURNING = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})

@@ -10,7 +10,6 @@ from adjunct.items.lexicon import Lexicon, Term
 from adjunct.items.names import CLASS, WRONG, Names
 from adjunct.items.text import Token, compact, fold, tokens
 
-
 SPELLED = 2**2  # letters; up to here spaced letters may be an abbreviation, "T H C"
 
 

@@ -89,8 +89,8 @@ def _timed(text: str) -> tuple[str, int, int]:
         return value, -FAR, NOW.ms
     if time == "now":
         return value, NOW.ms, NOW.ms
-    ago = _AGO.match(time)
-    if not ago:
+    found = _AGO.match(time)
+    if not found:
         raise BadInput(f"not a time: {time!r}; write 'now', 'unknown time', '3 d ago' or '2-5 d ago'")
-    least, most = ago[1] or ago[2], ago[2]
-    return value, NOW.ms - duration_ms(f"{most} {ago[3]}"), NOW.ms - duration_ms(f"{least} {ago[3]}")
+    least, most, unit = found.groups()
+    return value, NOW.ms - duration_ms(f"{most} {unit}"), NOW.ms - duration_ms(f"{least or most} {unit}")

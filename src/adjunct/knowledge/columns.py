@@ -104,7 +104,8 @@ class Program:
         counted = [n for n, a in enumerate(self.atoms) if a.op in ("count", "load", "days_since")]
         nothing = [np.array([np.inf if self.atoms[n].op == "days_since" else 0.0]) for n in counted]
         known = [_compare(none, none, self.atoms[n]) for n, none in zip(counted, nothing, strict=True)]
-        self._silent = np.array([self.vocabulary.concepts[a.concept] for a in self.atoms], dtype=np.intp)
+        self.concept_of = [self.vocabulary.concepts[a.concept] for a in self.atoms]
+        self._silent = np.array(self.concept_of, dtype=np.intp)
         self._counted = np.array(counted, dtype=np.intp)
         self._nothing = np.array(known, dtype=np.int8).reshape(len(counted), 1)
 
