@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import math
 import os
+import re
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,6 +24,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 knowledge_app = typer.Typer(help="The knowledge base: check it, compile it, print its book.", no_args_is_help=True)
 app.add_typer(knowledge_app, name="knowledge")
@@ -30,10 +33,36 @@ HELP_STILL = (
     "If somebody is in danger now, call your local emergency number (112 works from mobiles in many countries)."
 )
 
+_COUNTRY = re.compile("[A-Za-z]{2}")
+_JURISDICTION = re.compile("[A-Za-z]{2}(-[A-Za-z0-9]{1,3})?")
+
+
+def _country(given: str | None) -> str | None:
+    """A country written any other way would silently be an unknown one, and its numbers would not be shown."""
+    if given is not None and not _COUNTRY.fullmatch(given):
+        raise typer.BadParameter("not a country code of two letters: write for example US")
+    return given
+
+
+def _jurisdiction(given: str | None) -> str | None:
+    if given is not None and not _JURISDICTION.fullmatch(given):
+        raise typer.BadParameter("not a code of a country or its part: write for example US-TX")
+    return given
+
+
+def _age(given: float | None) -> float | None:
+    if given is not None and not (math.isfinite(given) and given >= 0):
+        raise typer.BadParameter("not an age in years: write for example 34")
+    return given
+
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
 AsFhir = Annotated[bool, typer.Option("--fhir", help="Print the answer as a FHIR R4 Bundle.")]
 At = Annotated[str | None, typer.Option("--at", help="The instant that counts as now, with its offset.")]
-Country = Annotated[str | None, typer.Option("--country", help="Where the person is now (ISO 3166-1, such as US).")]
+Country = Annotated[
+    str | None,
+    typer.Option("--country", callback=_country, help="Where the person is now (ISO 3166-1, such as US)."),
+]
 Sources = Annotated[bool, typer.Option("--sources", help="Show the sources of every finding.")]
 
 
@@ -42,9 +71,11 @@ def check(
     items: Annotated[list[str], typer.Argument(help="What is taken, as people write it.", show_default=False)],
     as_json: AsJson = False,
     as_fhir: AsFhir = False,
-    jurisdiction: Annotated[str | None, typer.Option(help="Whose law to show (ISO 3166-2, such as US-TX).")] = None,
+    jurisdiction: Annotated[
+        str | None, typer.Option(callback=_jurisdiction, help="Whose law to show (ISO 3166-2, such as US-TX).")
+    ] = None,
     country: Country = None,
-    age: Annotated[float | None, typer.Option(help="Age in years.")] = None,
+    age: Annotated[float | None, typer.Option(callback=_age, help="Age in years.")] = None,
     condition: Annotated[list[str] | None, typer.Option(help="A condition the person has. May be repeated.")] = None,
     at: At = None,
     sources: Sources = False,

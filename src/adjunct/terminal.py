@@ -25,9 +25,9 @@ DEEPER = (0, 0, 0, 4)  # layout
 WIDEST = 100  # layout: longer lines are hard to read
 
 
-def show(result: Assessment, *, sources: bool) -> None:
+def show(result: Assessment, *, sources: bool, console: Console | None = None) -> None:
     """Print to standard output; `NO_COLOR`, pipes and narrow terminals are rich's own business."""
-    console = Console(highlight=False, soft_wrap=False)
+    console = console or Console(highlight=False, soft_wrap=False)
     console.width = min(console.width, WIDEST)
     word = result.verdict.replace("_", " ").upper()
     console.print(Text(f" {word} ", style=STYLES.get(result.verdict, "bold")), Text(result.headline["says"]))

@@ -712,7 +712,7 @@ D18 = Case(
         Must("seizure history counts", "seizure-history"),
         Must("SpO2 monitor", "ketamine-benzodiazepine-high", r"SpO2"),
     ],
-    must_not="seizure-recent seizure-new bupropion-with-seizure-history sedative-withdrawal",
+    must_not="seizure-recent seizure-new bupropion-with-seizure-history alcohol-or-sedative-withdrawal",
     never=(r"\bstop (taking )?alprazolam", r"do not take the next dose", r"\bcontraindicat"),
     complete=True,
 )

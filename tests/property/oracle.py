@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from adjunct.base import MS_PER_DAY
 from adjunct.knowledge.language import And, Atom, Expression, Not, Or, Vocabulary
 
 NO, UNKNOWN, YES = 0, 1, 2
@@ -157,6 +156,6 @@ def days_since(atom, person, words, inside, touching):
     silent = person.absent[atom.concept]
     if not any(r.concept == atom.concept for r in person.lines) and silent != NO:
         return UNKNOWN
-    low = (person.now - min(max(maybe), person.now)) / MS_PER_DAY if maybe else INFINITY if silent == NO else 0.0
-    high = (person.now - max(sure)) / MS_PER_DAY if sure else INFINITY
+    low = person.now - min(max(maybe), person.now) if maybe else INFINITY if silent == NO else 0.0
+    high = person.now - max(sure) if sure else INFINITY
     return between(low, high, atom)

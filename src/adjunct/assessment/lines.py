@@ -28,8 +28,7 @@ def _purposes(finding: Finding) -> Iterable[str]:
         yield "suicide"
     if (finding.action == "contraindicated" and finding.kind.startswith("pharmaco")) or finding.about == "toxicity":
         yield "poison"
-    if finding.id.startswith("age-under-18"):
-        yield "youth"
+    yield from finding.lines
 
 
 def lines_for(purpose: str, country: str, knowledge: Knowledge) -> list[Line]:

@@ -62,6 +62,7 @@ class Finding:
     rule: str
     verdict: str
     hard: bool = False
+    lines: tuple[str, ...] = field(default=(), repr=False)
     only_if: tuple[Mapping[str, Any], ...] = ()
 
 
@@ -111,6 +112,8 @@ class Assessment:
         """The JSON shape of the contract; `items` only where somebody's own words were read."""
         content = asdict(self)
         del content["weight"], content["patient"]
+        for finding in content["findings"]:
+            del finding["lines"]
         if self.items is None:
             del content["items"]
         return content

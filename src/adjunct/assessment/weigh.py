@@ -119,6 +119,7 @@ def _finding(w: _Weighed, record: Record, knowledge: Knowledge, outcome: Outcome
         rule=f"{rule.id}@{rule.version}",
         verdict=verdict_of(rule, record.phase, treatment, text_only=text_only).name,
         hard=rule.hard,
+        lines=rule.lines,
         only_if=_only_if(w.fired, record),
     )
 
@@ -252,21 +253,20 @@ def _headline(
     treatment: str,
 ) -> Mapping[str, str]:
     texts = knowledge.wording["headline"]
-    group = texts["none"] if treatment == NONE else texts["assess"]
-    chosen = group[verdict.name] if verdict.name in group else texts["assess"][verdict.name]
-    lead = [f.title for f in findings if Verdict[f.verdict] == verdict and verdict]
-    open_ = [g.ask for g in gaps if g.blocks] if verdict is Verdict.DEFER else []
-    urgency = max(
-        (f.urgency for f in findings if Verdict[f.verdict] == verdict), key=URGENCIES.index, default="routine"
-    )
+    groups = [texts["none"]] if treatment == NONE else [texts.get(record.phase, {}), texts["assess"]]
+    chosen = next(group[verdict.name] for group in groups if verdict.name in group)
+    leading = [f for f in findings if Verdict[f.verdict] == verdict and verdict]
+    lead = "; ".join(f.title for f in leading)
+    asks = [g.ask.rstrip(".") for g in gaps if g.blocks]
+    urgency = max((f.urgency for f in leading), key=URGENCIES.index, default=URGENCIES[0])
     words = {
         "checked": checked(record, knowledge),
         "treatment": treatment,
-        "open": "; ".join(dict.fromkeys([*lead, *open_])) or "see below",
-        "urgency": f"{knowledge.wording['urgency'][urgency]}: {'; '.join(lead)}" if lead else "",
-        "names": "; ".join(lead),
+        "lead": lead,
+        "open": "; ".join(dict.fromkeys([part for part in (lead, *asks) if part])),
+        "urgency": knowledge.wording["urgency"][urgency],
     }
-    prefix = texts["incomplete_prefix"] if any(g.blocks for g in gaps) else ""
+    prefix = texts["incomplete_prefix"] if asks else ""
     return {side: prefix + knowledge.say(chosen[side], **words) for side in ("says", "tell")}
 
 

@@ -23,6 +23,8 @@ PATTERNS = (
     ("date", r"iN/N/N|i?N?mN?(?!U)|iN(?![UCDVXzt/&-])"),
     ("concentration", rf"{NUM}U/N?U(?:/D)?"),
     ("product_named", rf"{NUM}X?[_z]+{NUM}[UC]C?"),
+    ("per_unit", rf"{NUM}U[/R]C"),
+    ("lasting_form", r"D(?=_)"),
     ("rate", rf"{NUM}U{PER}N?D"),
     ("mixed", r"NN/N(?=z?[CU])"),
     ("strengths", r"NU?(?:/NU?)+"),
@@ -216,6 +218,9 @@ class Sentence(Quantities):
         self.notes["date"] = None
 
     # --- the rest -----------------------------------------------------------------------------------------------------
+
+    def _lasting_form(self, terms: list[Term]) -> None:
+        """ "24 HR venlafaxine": how long one dose lasts."""
 
     def _reason(self, terms: list[Term]) -> None:
         """Why it is taken says nothing about what it is."""

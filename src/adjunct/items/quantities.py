@@ -33,6 +33,10 @@ class Quantities(Stated):
         else:
             self._add(low, high, self._liquid(terms[cut - 1]), terms[0].start)
 
+    def _per_unit(self, terms: list[Term]) -> None:
+        """ "28 MG/ACTUAT", "5 mg per tablet": the strength of one unit."""
+        self._amounts(terms[:-2])
+
     def _liquid(self, unit: Term) -> str:
         liquid = unit.value.get("liquid_forms", ())
         code: str = unit.value["liquid_code" if any(t.key in liquid for t in self._forms_named()) else "code"]

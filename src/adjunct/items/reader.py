@@ -176,9 +176,13 @@ class Reader:
         return kept, label
 
     def _says_apart(self, sentence: Sentence, windows: Sequence[Window]) -> bool:
-        """A word like "no" or "stopped" between two names belongs to one of them only."""
+        """A word like "no" or "stopped" between two names, or a time, belongs to one of them only."""
         first, last = min(w.end for w in windows), max(w.start for w in windows)
-        return any(first <= t.start < last and t.key != "current" for t in sentence.statuses)
+        between = [t for t in sentence.terms if first <= t.start < last]
+        if any(t.letter == "s" and t.key != "current" for t in between):
+            return True
+        parting = any(t.letter in "WGgLoi" or t.text in self._phrases["joined"]["apart"] for t in between)
+        return parting and any(t.key != "current" for t in sentence.statuses)
 
     # --- misspelt and unknown -----------------------------------------------------------------------------------------
 
@@ -256,5 +260,7 @@ def _has_joiner(sentence: Sentence, windows: Sequence[Window]) -> bool:
 def _plainly_joined(sentence: Sentence, phrases: Mapping[str, Any]) -> bool:
     """Only signs that spell a combination product stand between the names."""
     names = [i for i, t in enumerate(sentence.terms) if t.letter == "_"]
-    between = [t.text for i, t in enumerate(sentence.terms) if names and names[0] < i < names[-1] and t.letter != "_"]
+    between = [
+        t.text for i, t in enumerate(sentence.terms) if names and names[0] < i < names[-1] and t.letter not in "_NUe"
+    ]
     return bool(between) and all(text in phrases["joined"]["plain"] for text in between)

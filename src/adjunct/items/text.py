@@ -19,6 +19,7 @@ _TRADE = str.maketrans(
         **dict.fromkeys("‐‑‒–—−", "-"),
         **dict.fromkeys("\u00a0\u2009\u202f", " "),
         "×": "x",
+        "→": "->",
         "ø": "o",
         "Ø": "o",
         "ł": "l",
@@ -37,6 +38,8 @@ _TOKEN = re.compile(
     r"|[^\s\d!-/:-@\[-`{-~¿¡°%…≈≤≥]+(?:'[^\s\d!-/:-@\[-`{-~]+)*"
     r"|\S"
 )
+_BARE_POINT = re.compile(r"(?<![\w.,])\.(\d)")  # ".5 mg" is half a milligram, never five
+_AND_MORE = re.compile(r"(?<![\w.,])(\d[\d.,]*\s*[a-z]*)\+(?=\s|$)")  # "10g+"
 _SPACED_THOUSANDS = re.compile(r"(?<![\d.,])(\d{1,3}) (?=000(?!\d))")
 _GROUPED = re.compile("(?<=\\d)[\u00a0\u2009\u202f'](?=\\d{3}(?!\\d))")
 
@@ -83,6 +86,7 @@ def clean(text: str) -> str:
         text = _GROUPED.sub("", text)
         text = _FRACTION.sub(_decimal, text)
     text = _DOTTED.sub(lambda found: found[0].replace(".", ""), fold(text))
+    text = _AND_MORE.sub(r">\1", _BARE_POINT.sub(r"0.\1", text.replace("->", " to ")))
     return " ".join(_SPACED_THOUSANDS.sub(r"\1", text).split())
 
 

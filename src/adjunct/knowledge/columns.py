@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from adjunct.base import FAR, MS_PER_DAY, NO, UNKNOWN, YES, Bools, Events, Floats, Int8s, Int64s
+from adjunct.base import FAR, NO, UNKNOWN, YES, Bools, Events, Floats, Int8s, Int64s
 from adjunct.knowledge.language import And, Atom, Expression, Not, Or, Vocabulary
 
 Ints = npt.NDArray[np.intp]
@@ -308,24 +308,20 @@ def _candidates(events: Events, rows: slice, bounds: Ints, window: _Window) -> t
 def _interval(
     op: str, events: Events, part: _Slice, window: _Window, status: Int8s, absent: Int8s
 ) -> tuple[Floats, Floats]:
-    """The least and the greatest that a count, a load or a number of days can be."""
+    """The least and the greatest that a count, a load or the milliseconds since something can be."""
     sure, maybe = window.inside & (status == YES), window.touches & (status != NO)
     if op == "days_since":
         now = events.now[part.people]
         newest = np.maximum.reduceat(np.where(maybe, events.t1[part.rows], -FAR), part.bounds)
         oldest = np.maximum.reduceat(np.where(sure, events.t0[part.rows], -FAR), part.bounds)
         none = np.where(absent == NO, np.inf, 0.0)
-        low = np.where(newest > -FAR, _days(now - np.minimum(newest, now)), none)
-        return low, np.where(oldest > -FAR, _days(now - oldest), np.inf)
+        low = np.where(newest > -FAR, now - np.minimum(newest, now), none)
+        return low, np.where(oldest > -FAR, now - oldest, np.inf)
     weight = events.value[part.rows] if op == "load" else np.ones(len(sure))
     low = np.add.reduceat(np.where(sure, weight, 0.0), part.bounds)
     high = np.add.reduceat(np.where(maybe, weight, 0.0), part.bounds)
     silent = (absent != NO) if op == "load" else (absent != NO) & ~np.maximum.reduceat(maybe, part.bounds)
     return low, np.where(silent, np.inf, high)
-
-
-def _days(ms: Int64s) -> Floats:
-    return ms / MS_PER_DAY
 
 
 def _compare(low: Floats, high: Floats, atom: Atom) -> Int8s:

@@ -16,7 +16,7 @@ import ast
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from adjunct.base import FAR, MS_PER_SECOND, AdjunctError, convert, duration_ms
+from adjunct.base import FAR, MS_PER_DAY, MS_PER_SECOND, AdjunctError, convert, duration_ms
 
 PHASES = ("intake", "pre-dose", "during", "discharge", "follow-up")
 ASKED = "asked"
@@ -156,6 +156,10 @@ class _Parser:
             case _:
                 raise self.fail(left, "only latest, count, days_since and load compare, and they stand on the left")
         against = self.value(right, unit, concept, coded=name == "latest")
+        if name == "days_since" and isinstance(against, float):
+            against = float(
+                round(against * MS_PER_DAY)
+            )  # compared in whole milliseconds, so that a limit is met exactly
         if isinstance(against, str) and sign not in ("==", "!="):
             raise self.fail(right, "a code is compared with == or != only")
         return Atom(op=name, concept=concept, within=within, compare=sign, against=against)

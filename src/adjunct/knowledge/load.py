@@ -118,6 +118,7 @@ class Rule:
     why: str
     involves: tuple[str, ...]
     instead_of: tuple[str, ...]
+    lines: tuple[str, ...]
     cases: tuple[Mapping[str, Any], ...]
     file: str
 
@@ -433,6 +434,7 @@ class Knowledge:
             why=entry.get("why", ""),
             involves=tuple(entry.get("involves", ())),
             instead_of=tuple(entry.get("instead_of", ())),
+            lines=tuple(entry.get("lines", ())),
             cases=tuple(entry.get("cases", ())),
             file=entry["file"],
         )
