@@ -9,7 +9,7 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -83,6 +83,7 @@ def check(
     """Check a list of medicines and substances taken together."""
     import adjunct
 
+    _one_form(as_json=as_json, as_fhir=as_fhir)
     result = adjunct.check(
         items, conditions=condition or (), age=age, country=country, jurisdiction=jurisdiction, at=at
     )
@@ -103,6 +104,7 @@ def assess(
     """Assess one person's record for a treatment and a phase of care."""
     import adjunct
 
+    _one_form(as_json=as_json, as_fhir=as_fhir)
     source = sys.stdin.buffer if bundle == "-" else Path(bundle)
     result = adjunct.assess(source, treatment=treatment, phase=phase, at=at, country=country)
     _show(result, as_json=as_json, as_fhir=as_fhir, sources=sources)
@@ -132,13 +134,17 @@ def knowledge_check(
     as_of: Annotated[str | None, typer.Option("--as-of", help="Judge expiry on this date (YYYY-MM-DD).")] = None,
 ) -> None:
     """Refuse numbers without a source, rules without cases, texts beyond their grade, and what has expired."""
-    from adjunct.base import partial_date
+    from datetime import date
+
     from adjunct.knowledge.compiled import FileError, compile_knowledge
     from adjunct.knowledge.lint import check
     from adjunct.knowledge.load import HERE
 
     if as_of is not None:
-        partial_date(as_of, datetime.now(UTC).utcoffset() or _no_offset(), "--as-of")
+        try:
+            date.fromisoformat(as_of)
+        except ValueError:
+            raise BadInput("not a date: write YYYY-MM-DD", "--as-of") from None
     try:
         text = compile_knowledge(HERE / "data")
     except FileError as error:
@@ -155,12 +161,6 @@ def knowledge_check(
     typer.echo(f"{counts}: {len(faults)} faults", err=True)
     if faults:
         raise typer.Exit(code=Refused.exit_code)
-
-
-def _no_offset() -> Any:
-    from datetime import timedelta
-
-    return timedelta(0)
 
 
 @knowledge_app.command("compile")
@@ -195,22 +195,37 @@ def knowledge_book(
 
 def _show(result: Assessment, *, as_json: bool, as_fhir: bool, sources: bool) -> None:
     if as_json:
-        typer.echo(result.to_json())
+        _print_json(result.to_json())
     elif as_fhir:
         import json
 
         from adjunct.publish import to_fhir
 
         published = to_fhir(result.to_dict(), now_iso=result.at, patient_reference=result.patient or None)
-        typer.echo(json.dumps(published, indent=2, ensure_ascii=False))
+        _print_json(json.dumps(published, indent=2, ensure_ascii=False))
     else:
         from adjunct.terminal import show
 
         show(result, sources=sources)
 
 
+def _one_form(*, as_json: bool, as_fhir: bool) -> None:
+    if as_json and as_fhir:
+        raise BadInput("--json and --fhir are two answers: ask for one of them")
+
+
+def _print_json(text: str) -> None:
+    """JSON is UTF-8, whatever the terminal says."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")
+    typer.echo(text)
+
+
 def main() -> None:
     """Run, and turn every refusal into one line and its exit code. Help is offered even where no answer can be."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a letter that the terminal cannot show must not cost the answer
     _run(lambda: app(standalone_mode=False))
 
 
@@ -219,20 +234,38 @@ def _run(command: Callable[[], Any]) -> None:
 
     try:
         code = command()
+        sys.stdout.flush()  # here a closed pipe can still be met quietly
     except AdjunctError as error:
-        print(f"adjunct: {error}", file=sys.stderr)
-        if isinstance(error, Refused):
-            print(HELP_STILL)
-        sys.exit(error.exit_code)
+        _refuse(str(error), error.exit_code)
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
-    except click.ClickException as error:
-        print(f"adjunct: {error.format_message()}; see adjunct --help", file=sys.stderr)
+    except click.exceptions.NoArgsIsHelpError as error:
+        print(error.format_message(), file=sys.stderr)
         sys.exit(BadInput.exit_code)
-    except (BrokenPipeError, KeyboardInterrupt):
+    except click.ClickException as error:
+        _refuse(f"{error.format_message().rstrip('.')}; see adjunct --help", BadInput.exit_code)
+    except (BrokenPipeError, KeyboardInterrupt, click.exceptions.Abort):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except Exception as error:  # noqa: BLE001  a traceback could show the record, and would be no answer either
+        _refuse(f"{_where(error)}, so nothing can be answered: please report it", Refused.exit_code)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _refuse(line: str, code: int) -> NoReturn:
+    print("adjunct: " + " ".join(line.split()), file=sys.stderr)
+    if code == Refused.exit_code:
+        print(HELP_STILL)
+    sys.exit(code)
+
+
+def _where(error: Exception) -> str:
+    """Kind and place of a fault of ours; its message may hold values of the record and is left out."""
+    step = error.__traceback__
+    while step and step.tb_next:
+        step = step.tb_next
+    place = f" at {Path(step.tb_frame.f_code.co_filename).name}:{step.tb_lineno}" if step else ""
+    return f"an internal error ({type(error).__name__}{place})"
 
 
 if __name__ == "__main__":

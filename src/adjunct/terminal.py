@@ -30,7 +30,7 @@ def show(result: Assessment, *, sources: bool, console: Console | None = None) -
     console = console or Console(highlight=False, soft_wrap=False)
     console.width = min(console.width, WIDEST)
     word = result.verdict.replace("_", " ").upper()
-    console.print(Text(f" {word} ", style=STYLES.get(result.verdict, "bold")), Text(result.headline["says"]))
+    console.print(Text(f" {word} ", style=STYLES.get(result.verdict, "bold")), _words(result.headline["says"]))
     for contact in result.contacts:
         _contact(console, contact)
     asking = [g for g in result.gaps if g.blocks]
@@ -55,9 +55,14 @@ def show(result: Assessment, *, sources: bool, console: Console | None = None) -
     if later:
         console.print(Line("also ask", align="left", characters="-"))
         for gap in later:
-            console.print(Padding(Text(f"- {gap.ask or gap.why}"), INDENT))
+            console.print(Padding(_words(f"- {gap.ask or gap.why}"), INDENT))
     when = f" at {result.at}" if result.at else ""
     console.print(Text(f"Knowledge {result.knowledge['version']} of {result.knowledge['as_of']}{when}.", style="dim"))
+
+
+def _words(text: str, style: str = "") -> Text:
+    """Words of a record may hold what moves the cursor or turns a line around: only what can be read is shown."""
+    return Text("".join(c if c.isprintable() else " " for c in text), style=style)
 
 
 def _contact(console: Console, contact: Contact) -> None:
@@ -65,7 +70,7 @@ def _contact(console: Console, contact: Contact) -> None:
 
 
 def _gap(console: Console, gap: Gap) -> None:
-    console.print(Padding(Text.assemble("- ", gap.why, " ", (gap.ask, "bold")), INDENT))
+    console.print(Padding(Text.assemble("- ", _words(gap.why), " ", _words(gap.ask, "bold")), INDENT))
 
 
 def _note(console: Console, finding: Finding) -> None:
@@ -79,7 +84,7 @@ def _finding(console: Console, finding: Finding, *, sources: bool) -> None:
     console.print(Padding(head, INDENT))
     for dependence in finding.only_if:
         kinds = " or ".join(dependence["is"])
-        console.print(Padding(Text(f"if {dependence['reference']} is {kinds}:", style="italic"), INDENT))
+        console.print(Padding(_words(f"if {dependence['reference']} is {kinds}:", "italic"), INDENT))
     console.print(Padding(Text(finding.says), DEEPER))
     if finding.tell and finding.tell != finding.says:
         console.print(Padding(Text.assemble(("For the person: ", "italic"), finding.tell), DEEPER))
@@ -96,6 +101,6 @@ def _finding(console: Console, finding: Finding, *, sources: bool) -> None:
             value = " ".join(p for p in (reason.value, reason.unit) if p)
             console.print(
                 Padding(
-                    Text(f"Because: {reason.reference} {reason.concept} {value} {reason.at}".rstrip()), (0, 0, 0, 4)
+                    _words(f"Because: {reason.reference} {reason.concept} {value} {reason.at}".rstrip()), (0, 0, 0, 4)
                 )
             )

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice, product
+from typing import Any
 
 import numpy as np
 
-from adjunct.base import FAR, YES, Events, Instant, Int8s, Row, iso
+from adjunct.base import FAR, NO, YES, Events, Instant, Int8s, Row, iso
 from adjunct.knowledge import Knowledge
+from adjunct.knowledge.load import ATTESTATIONS
 
 MOST_WORLDS = 64  # solver constant: beyond it each choice is varied alone, which still shows every candidate
+PAST = -FAR // 2  # the open beginning of an interval: before any calendar, and still within "ever"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +81,7 @@ class Intake:
     text_only: bool = False
     denied: bool = False
     as_needed: bool = False
+    view: str = ""  # which list it stands in (an order, a statement, a supply ...): one intake may stand in several
 
     @property
     def ambiguous(self) -> bool:
@@ -112,6 +116,11 @@ class Draft:
         if span[0] > self.now.ms:
             self.problem(evidence.reference, f"{concept} is dated in the future and is not counted", "Check the date.")
             return
+        if status == NO:
+            if not self._still_denied(concept, span):
+                return
+            if self.knowledge.concepts[concept].ages[self.phase] == 0:
+                span = (self.now.ms, self.now.ms)
         row = self.row(concept, span, evidence, value=value, code=code, status=status)
         self.rows.append(row)
         self.seen.setdefault(concept, []).append(row)
@@ -131,6 +140,28 @@ class Draft:
         number = vocabulary.codes[code] if code else -1
         end = min(span[1], self.now.ms)
         return Row(vocabulary.concepts[concept], span[0], end, value, number, status, len(self.evidence) - 1)
+
+    def _still_denied(self, concept: str, span: tuple[int, int]) -> bool:
+        """Whether a stated no still holds: as long as the attestation under which silence would mean the same."""
+        attestation = ATTESTATIONS.get(self.knowledge.concepts[concept].absent)
+        if attestation is None:
+            return True
+        return span[0] >= self.now.ms - self.knowledge.concepts[attestation].ages[self.phase]
+
+    def undo(self, mark: tuple[int, ...]) -> None:
+        """Back to `mark`: nothing of a resource is used half-read."""
+        for kept, length in zip(self._lists, mark, strict=True):
+            del kept[length:]
+        evidence = len(self.evidence)
+        self.seen = {c: [r for r in rows if r.source < evidence] for c, rows in self.seen.items()}
+
+    def mark(self) -> tuple[int, ...]:
+        """Where the draft stands, for `undo`."""
+        return tuple(len(kept) for kept in self._lists)
+
+    @property
+    def _lists(self) -> tuple[list[Any], ...]:
+        return self.rows, self.evidence, self.problems, self.choices, self.intakes
 
     def problem(self, reference: str, what: str, ask: str, *, concept: str = "", blocks: bool = False) -> None:
         self.problems.append(Problem(reference=reference, what=what, ask=ask, concept=concept, blocks=blocks))
@@ -166,17 +197,17 @@ class Draft:
                 status = min(truth, intake.status)
                 rows.append(Row(concepts[effect], span[0], span[1], weight, code, status, source))
             stated = intake.last_use is None and any(
-                r.code == code and r.t0 > -FAR for r in self.seen.get("last_use", ())
+                r.code == code and r.t0 > PAST for r in self.seen.get("last_use", ())
             )
             if not stated:  # a stated last use stands; without one it may have been at any time until now
-                used = intake.last_use or (-FAR, intake.t1)
+                used = intake.last_use or (PAST, intake.t1)
                 rows.append(Row(concepts["last_use"], used[0], used[1], float("nan"), code, intake.status, source))
         return rows
 
     def at(self, span: tuple[int, int]) -> str:
         """The time of a row as people write it; an unknown or partial one says so."""
         low, high = span
-        if low <= -FAR // 2:
+        if low <= PAST:
             return "" if high >= self.now.ms else f"before {iso(high, self.now.offset)}"
         if low == high:
             return iso(low, self.now.offset)
@@ -186,11 +217,11 @@ class Draft:
         self, attested: Iterable[str], *, country: str = "", jurisdiction: str = "", patient: str = ""
     ) -> Record:
         worlds = self._worlds()
-        rows = _once(self.rows, self.knowledge) if len(worlds) == 1 else []
+        rows = self._once(self.rows) if len(worlds) == 1 else []
         if len(worlds) > 1:
             for person, world in enumerate(worlds):
                 chosen = [r for c in self.choices for r in c.options[world[c.reference]]]
-                rows.extend(_for(person, row) for row in _once([*self.rows, *chosen], self.knowledge))
+                rows.extend(_for(person, row) for row in self._once([*self.rows, *chosen]))
         held = frozenset(attested)
         column: Int8s = self.knowledge.absent_column(held)
         absent = np.repeat(column[:, np.newaxis], len(worlds), axis=1)
@@ -208,6 +239,23 @@ class Draft:
             patient=patient,
         )
 
+    def _once(self, rows: Sequence[Row]) -> list[Row]:
+        """Count each substance's effect once: two entries of one medicine are one load, the newest and heaviest."""
+        effects = self.knowledge.effect_concepts
+        others = [row for row in rows if row.concept not in effects]
+        entries: dict[tuple[int, int], dict[int, list[Row]]] = {}
+        for row in rows:
+            if row.concept in effects:
+                entries.setdefault((row.concept, row.code), {}).setdefault(row.source, []).append(row)
+        for entry in entries.values():
+            others.extend(max(entry.values(), key=self._weight))
+        return others
+
+    def _weight(self, rows: Sequence[Row]) -> tuple[int, int, float, str]:
+        """How much one entry says about an effect: recency first, then certainty, then weight; else by reference."""
+        newest, surest = max(r.t1 for r in rows), max(r.status for r in rows)
+        return newest, surest, sum(r.value for r in rows), self.evidence[rows[0].source].reference
+
     def _worlds(self) -> tuple[Mapping[str, str], ...]:
         """Every way to read the ambiguous entries together."""
         if not self.choices:
@@ -218,6 +266,10 @@ class Draft:
             return tuple(dict(zip(names, picks, strict=True)) for picks in combined)
         first = {c.reference: next(iter(c.options)) for c in self.choices}
         return tuple(first | {c.reference: option} for c in self.choices for option in c.options)
+
+
+def _for(person: int, row: Row) -> Row:
+    return Row(row.concept, row.t0, row.t1, row.value, row.code, row.status, row.source, person)
 
 
 def _for(person: int, row: Row) -> Row:
@@ -235,9 +287,3 @@ def _once(rows: Sequence[Row], knowledge: Knowledge) -> list[Row]:
     for entry in entries.values():
         others.extend(max(entry.values(), key=_weight))
     return others
-
-
-def _weight(rows: Iterable[Row]) -> tuple[int, int, float]:
-    """How much one entry says about an effect: recency first, then certainty, then weight."""
-    known = list(rows)
-    return max(r.t1 for r in known), max(r.status for r in known), sum(r.value for r in known)
