@@ -116,7 +116,11 @@ def resources_of(bundle: Json) -> dict[str, Json]:
         resource = entry.get("resource")
         if resource is None:
             continue
-        names = {f"Bundle.entry[{i}].resource", f"{resource['resourceType']}/{resource.get('id')}", entry.get("fullUrl")}
+        names = {
+            f"Bundle.entry[{i}].resource",
+            f"{resource['resourceType']}/{resource.get('id')}",
+            entry.get("fullUrl"),
+        }
         found.update(dict.fromkeys(filter(None, names), resource))
     return found
 
@@ -162,7 +166,9 @@ def summary(faults: Faults) -> dict[str, str]:
 def why_refused(example: Example) -> str:
     """Why a Bundle cannot be one person's record; empty when it can. A second opinion, not the engine's."""
     entries = [e for e in example.bundle.get("entry", ()) if "resource" in e]
-    patients = {json.dumps(e["resource"], sort_keys=True) for e in entries if e["resource"]["resourceType"] == "Patient"}
+    patients = {
+        json.dumps(e["resource"], sort_keys=True) for e in entries if e["resource"]["resourceType"] == "Patient"
+    }
     by_url: dict[str, set[str]] = defaultdict(set)
     for entry in entries:
         by_url[entry.get("fullUrl", "")].add(json.dumps(entry["resource"], sort_keys=True))

@@ -24,17 +24,73 @@ MOST_HIGH = 2  # median of high-severity findings in a list
 MOST_OFTEN = 0.6  # of all lists: what speaks up more often than that says nothing
 
 # substance and daily amount: weight
-SSRI = {"sertraline 100 mg": 8, "escitalopram 10 mg": 8, "fluoxetine 20 mg": 5, "citalopram 20 mg": 4, "paroxetine 20 mg": 2, "citalopram 40 mg": 1, "fluvoxamine 100 mg": 0.5}
+SSRI = {
+    "sertraline 100 mg": 8,
+    "escitalopram 10 mg": 8,
+    "fluoxetine 20 mg": 5,
+    "citalopram 20 mg": 4,
+    "paroxetine 20 mg": 2,
+    "citalopram 40 mg": 1,
+    "fluvoxamine 100 mg": 0.5,
+}
 SNRI = {"venlafaxine 150 mg": 5, "duloxetine 60 mg": 5, "desvenlafaxine 50 mg": 1}
-OTHER = {"bupropion 300 mg": 6, "mirtazapine 30 mg": 5, "trazodone 50 mg": 5, "vortioxetine 10 mg": 2, "agomelatine 25 mg": 0.5}
+OTHER = {
+    "bupropion 300 mg": 6,
+    "mirtazapine 30 mg": 5,
+    "trazodone 50 mg": 5,
+    "vortioxetine 10 mg": 2,
+    "agomelatine 25 mg": 0.5,
+}
 TCA = {"amitriptyline 25 mg": 3, "nortriptyline 50 mg": 2, "clomipramine 75 mg": 1}
 MAOI = {"phenelzine 45 mg": 1, "tranylcypromine 30 mg": 1, "moclobemide 300 mg": 1}
 CLASSES = [(SSRI, 50), (SNRI, 22), (OTHER, 20), (TCA, 7), (MAOI, 1)]
-ANTIPSYCHOTIC = {"quetiapine 100 mg": 6, "aripiprazole 5 mg": 5, "olanzapine 10 mg": 3, "risperidone 2 mg": 2, "lurasidone 40 mg": 1, "clozapine 200 mg": 0.3}
+ANTIPSYCHOTIC = {
+    "quetiapine 100 mg": 6,
+    "aripiprazole 5 mg": 5,
+    "olanzapine 10 mg": 3,
+    "risperidone 2 mg": 2,
+    "lurasidone 40 mg": 1,
+    "clozapine 200 mg": 0.3,
+}
 STABILISER = {"lamotrigine 200 mg": 5, "lithium 900 mg": 4, "valproate 1000 mg": 3, "carbamazepine 400 mg": 1}
-CALMING = {"lorazepam 1 mg": 4, "clonazepam 1 mg": 4, "alprazolam 1 mg": 3, "diazepam 5 mg": 2, "zolpidem 5 mg": 4, "zopiclone 7.5 mg": 2, "hydroxyzine 25 mg": 4, "buspirone 20 mg": 2, "melatonin 3 mg": 2, "pregabalin 150 mg": 2}
+CALMING = {
+    "lorazepam 1 mg": 4,
+    "clonazepam 1 mg": 4,
+    "alprazolam 1 mg": 3,
+    "diazepam 5 mg": 2,
+    "zolpidem 5 mg": 4,
+    "zopiclone 7.5 mg": 2,
+    "hydroxyzine 25 mg": 4,
+    "buspirone 20 mg": 2,
+    "melatonin 3 mg": 2,
+    "pregabalin 150 mg": 2,
+}
 STIMULANT = {"methylphenidate 36 mg": 2, "lisdexamfetamine 50 mg": 2, "atomoxetine 60 mg": 1}
-SOMATIC = {"omeprazole 20 mg": 6, "levothyroxine 0.075 mg": 6, "lisinopril 10 mg": 6, "atorvastatin 20 mg": 7, "metformin 1000 mg": 5, "amlodipine 5 mg": 4, "ibuprofen 400 mg": 4, "paracetamol 1000 mg": 4, "hydrochlorothiazide 25 mg": 2, "metoprolol 50 mg": 3, "salbutamol 0.2 mg": 2, "vitamin-d 0.025 mg": 3, "aspirin 100 mg": 2, "cetirizine 10 mg": 2, "semaglutide 1 mg": 1, "ethinylestradiol 0.03 mg": 2, "gabapentin 900 mg": 2, "sumatriptan 50 mg": 1, "apixaban 10 mg": 1, "tramadol 100 mg": 1, "oxycodone 10 mg": 1, "prednisone 5 mg": 1, "ondansetron 4 mg": 0.5}
+SOMATIC = {
+    "omeprazole 20 mg": 6,
+    "levothyroxine 0.075 mg": 6,
+    "lisinopril 10 mg": 6,
+    "atorvastatin 20 mg": 7,
+    "metformin 1000 mg": 5,
+    "amlodipine 5 mg": 4,
+    "ibuprofen 400 mg": 4,
+    "paracetamol 1000 mg": 4,
+    "hydrochlorothiazide 25 mg": 2,
+    "metoprolol 50 mg": 3,
+    "salbutamol 0.2 mg": 2,
+    "vitamin-d 0.025 mg": 3,
+    "aspirin 100 mg": 2,
+    "cetirizine 10 mg": 2,
+    "semaglutide 1 mg": 1,
+    "ethinylestradiol 0.03 mg": 2,
+    "gabapentin 900 mg": 2,
+    "sumatriptan 50 mg": 1,
+    "apixaban 10 mg": 1,
+    "tramadol 100 mg": 1,
+    "oxycodone 10 mg": 1,
+    "prednisone 5 mg": 1,
+    "ondansetron 4 mg": 0.5,
+}
 ALSO = {"alcohol": 10, "cannabis": 8, "kratom-leaf": 4, "caffeine": 4, "nicotine": 4, "st-johns-wort": 1}
 FEWEST, MOST = 3, 8
 
@@ -50,7 +106,14 @@ def regimen(number: int) -> list[str]:
     first = dice.choices(classes, weights)[0]
     found = [draw(first, dice)]
     if dice.random() < 0.3:  # a second antidepressant, rarely of the same class
-        second = first if dice.random() < 0.05 else dice.choices([c for c in classes[:-1] if c is not first], weights[:4][: len([c for c in classes[:-1] if c is not first])])[0]
+        second = (
+            first
+            if dice.random() < 0.05
+            else dice.choices(
+                [c for c in classes[:-1] if c is not first],
+                weights[:4][: len([c for c in classes[:-1] if c is not first])],
+            )[0]
+        )
         found.append(draw(second, dice))
     for chance, table in ((0.25, ANTIPSYCHOTIC), (0.2, STABILISER), (0.35, CALMING), (0.05, STIMULANT), (0.25, ALSO)):
         if dice.random() < chance:
@@ -114,7 +177,9 @@ def test_alarms_stay_rare(record_property: pytest.RecordProperty) -> None:  # ty
         "lists without a high one": f"{high.count(0) / REGIMENS:.1%}",
         "verdicts": str(dict(Counter(result.verdict for _, result in answers()))),
         "complete": f"{sum(result.complete for _, result in answers()) / REGIMENS:.1%}",
-        "high, most often": str(Counter(f.id for _, r in answers() for f in r.findings if f.severity == "high").most_common(12)),
+        "high, most often": str(
+            Counter(f.id for _, r in answers() for f in r.findings if f.severity == "high").most_common(12)
+        ),
     }
     for name, value in report.items():
         record_property(name, value)

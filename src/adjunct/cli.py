@@ -239,11 +239,9 @@ def _run(command: Callable[[], Any]) -> None:
         _refuse(str(error), error.exit_code)
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
-    except click.exceptions.NoArgsIsHelpError as error:
-        print(error.format_message(), file=sys.stderr)
-        sys.exit(BadInput.exit_code)
     except click.ClickException as error:
-        _refuse(f"{error.format_message().rstrip('.')}; see adjunct --help", BadInput.exit_code)
+        said = error.format_message().rstrip(".")  # empty when no command was given: then the help is shown
+        _refuse(f"{said}; see adjunct --help" if said else "name a command, as above", BadInput.exit_code)
     except (BrokenPipeError, KeyboardInterrupt, click.exceptions.Abort):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

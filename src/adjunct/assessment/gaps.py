@@ -169,10 +169,11 @@ def _rows_of(atom: Atom, person: int, record: Record, knowledge: Knowledge) -> l
     if first == last:
         return []
     wanted = knowledge.vocabulary.sets[atom.in_set] if atom.in_set else None
+    people, codes = events.person[first:last].tolist(), events.code[first:last].tolist()
     return [
-        row
-        for row in range(first, last)
-        if events.person[row] == person and (wanted is None or int(events.code[row]) in (*wanted, -1))
+        first + place
+        for place, (owner, code) in enumerate(zip(people, codes, strict=True))
+        if owner == person and (wanted is None or code < 0 or code in wanted)
     ]
 
 

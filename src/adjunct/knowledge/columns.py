@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,7 @@ Literal = tuple[int, bool]  # an atom's number, and whether it is negated
 
 
 _FIRST = np.zeros(1, dtype=np.intp)
+_UNKNOWN = np.int8(UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,10 +156,9 @@ class Program:
         atom, events = self.atoms[number], outcome.events
         concept = self.vocabulary.concepts[atom.concept]
         first, last = int(events.starts[concept]), int(events.starts[concept + 1])
-        offsets = np.flatnonzero(events.person[first:last] == person)
-        if not len(offsets):
+        rows = _rows_of(events, first, last, person)
+        if rows.start == rows.stop:
             return []
-        rows = slice(first + int(offsets[0]), first + int(offsets[-1]) + 1)
         window = _window(events, rows, self.vocabulary.window(atom, self.phase))
         if atom.op == "latest":
             one = np.zeros(1, dtype=np.intp)
@@ -191,6 +191,15 @@ class Outcome:
         return self.program.because(self, rule, person)
 
 
+class _Kinds(NamedTuple):
+    """Which sorts of comparison occur in a group; what does not occur costs nothing."""
+
+    coded: bool
+    strict: bool
+    same: bool
+    negated: bool
+
+
 class _Group:
     """The atoms that look at one concept through one window; they share the row work."""
 
@@ -220,6 +229,8 @@ class _Group:
         self.strict = np.array([a.compare in (">", "<=") for a in asked], dtype=np.bool_)
         self.same = np.array([a.compare in ("==", "!=") for a in asked], dtype=np.bool_)
         self.negated = np.array([a.compare in ("<", "<=", "!=") for a in asked], dtype=np.bool_)
+        columns = (self.coded, self.strict, self.same, self.negated)
+        self.kinds = _Kinds(*(bool(column.any()) for column in columns))
 
     def answer(self, events: Events, part: _Slice, window: _Window, answers: Int8s) -> None:
         """Fill this group's lines of `answers` for the people who have rows."""
@@ -264,14 +275,20 @@ class _Group:
 
     def _rows(self, events: Events, rows: slice) -> Int8s:
         """Each row's own answer to every `latest` atom of the group."""
-        value, code = events.value[rows][:, None], events.code[rows][:, None]
-        by_value = np.where(
-            self.strict, value > self.against, np.where(self.same, value == self.against, value >= self.against)
-        )
-        truth = np.where(self.coded, code == self.wanted, by_value) * np.int8(YES)
-        unknown = np.where(self.coded, code < 0, np.isnan(value))
-        answer = np.where(unknown, UNKNOWN, truth)
-        return np.where(self.negated, YES - answer, answer).astype(np.int8)
+        value = events.value[rows][:, None]
+        holds = value >= self.against
+        unknown: Bools = np.isnan(value)
+        if self.kinds.strict:
+            holds = np.where(self.strict, value > self.against, holds)
+        if self.kinds.same:
+            holds = np.where(self.same, value == self.against, holds)
+        if self.kinds.coded:
+            code = events.code[rows][:, None]
+            holds = np.where(self.coded, code == self.wanted, holds)
+            unknown = np.where(self.coded, code < 0, unknown)
+        if self.kinds.negated:
+            holds = holds ^ self.negated
+        return np.where(unknown, _UNKNOWN, holds.view(np.int8) << 1)
 
 
 def _put(answers: Int8s, lines: Ints, people: Ints, values: npt.NDArray[Any]) -> None:
@@ -290,6 +307,14 @@ def _slice(events: Events, first: int, last: int) -> _Slice:
     return _Slice(slice(first, last), bounds, person[bounds].astype(np.intp))
 
 
+def _rows_of(events: Events, first: int, last: int, person: int) -> slice:
+    """One person's rows among those of a concept; rows of one person lie together."""
+    if events.people == 1:
+        return slice(first, last)
+    low, high = np.searchsorted(events.person[first:last], (person, person + 1)).tolist()
+    return slice(first + low, first + high)
+
+
 def _window(events: Events, rows: slice, length: int) -> _Window:
     now = events.now[events.person[rows]]
     t0, t1 = events.t0[rows], events.t1[rows]
@@ -301,8 +326,9 @@ def _candidates(events: Events, rows: slice, bounds: Ints, window: _Window) -> t
     """Rows that may be the latest one in the window, and rows that are certainly in it."""
     sure = window.inside & (events.status[rows] != UNKNOWN)
     newest = np.maximum.reduceat(np.where(sure, events.t0[rows], -FAR), bounds)
-    lengths = np.diff(np.append(bounds, len(sure)))
-    return window.touches & (events.t1[rows] >= np.repeat(newest, lengths)), sure
+    if len(bounds) > 1:
+        newest = np.repeat(newest, np.diff(np.append(bounds, len(sure))))
+    return window.touches & (events.t1[rows] >= newest), sure
 
 
 def _interval(

@@ -6,44 +6,82 @@ the status field says. A name without a code is read as text and says so.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from adjunct.base import FAR, UNKNOWN, YES, AdjunctError, convert, duration_ms, shown, unit_spellings
+from adjunct.base import UNKNOWN, YES, AdjunctError, convert, duration_ms, shown
 from adjunct.items import Item, Reader
 from adjunct.knowledge.load import fold
-from adjunct.record.draft import Draft, Evidence, Intake
-from adjunct.record.reading import DROPPED, Codes, Resource, Span, listed, present, read_value, span_of
+from adjunct.record.dosing import as_needed, dosages, item_per_day_mg, item_times_a_day, per_day_mg, times_a_day
+from adjunct.record.draft import PAST, Draft, Evidence, Intake
+from adjunct.record.values import (
+    DROPPED,
+    Codes,
+    Resource,
+    Span,
+    Value,
+    date_of,
+    ever,
+    mappings,
+    period_of,
+    present,
+    quantity_of,
+    span_of,
+    unit_of,
+)
 
+STATEMENT, REQUEST = "MedicationStatement", "MedicationRequest"
+ADMINISTRATION, DISPENSE = "MedicationAdministration", "MedicationDispense"
+MEDICATIONS = frozenset({STATEMENT, REQUEST, ADMINISTRATION, DISPENSE})
+NOT_READ = DROPPED | {"declined", "preparation"}
 PLANNED = frozenset({"intended", "draft"})
 OVER = frozenset({"completed", "stopped", "on-hold"})
-PLANS = frozenset({"proposal", "plan", "option"})
+NOT_TAKEN = frozenset({"not-taken", "not-done"})
+PROPOSED = frozenset({"proposal", "option"})
+Options = Mapping[str, tuple[str, ...]]
 Resolve = Callable[[Any], Resource | None]
+Last = tuple[int, int, int]  # the last moment on it, from..to, and whether the person was on it at all
 
 
 def medication(
     draft: Draft, resource: Resource, reference: str, resolve: Resolve, reader: Callable[[], Reader]
 ) -> None:
     """One MedicationStatement, Request, Administration or Dispense."""
-    kind, status = resource["resourceType"], resource.get("status")
-    if status in DROPPED or resource.get("doNotPerform") is True or status in ("declined", "preparation"):
+    kind, status = str(resource["resourceType"]), resource.get("status")
+    if status in NOT_READ | PLANNED or resource.get("doNotPerform") is True or resource.get("intent") in PROPOSED:
         return
-    codes = _product(resource, resolve)
-    options, item, text_only = identify(draft, codes, reader)
-    text = codes.text or (item.text if item else "")
-    if not options:
-        _unmatched(draft, reference, text, item)
-        return
-    planned = status in PLANNED or (kind == "MedicationRequest" and resource.get("intent") in PLANS - {"plan"})
-    if planned or (item and item.status == "planned"):
-        return
-    when = _when(draft, resource, reference, kind)
-    t0, t1, certain = _last_on(draft, when, status, kind)
-    t0, t1, certain = _depot(draft, options, resource, text, when, (t0, t1, certain))
+    products = _products(resource, resolve)
+    for product in products:
+        options, item, text_only = identify(draft, product, reader)
+        text = product.text or (item.text if item else "")
+        if not options:
+            _unmatched(draft, reference, text, item)
+        elif not item or item.status != "planned":
+            alone = len(products) == 1  # the amount of a mixture is that of no single part
+            _take(draft, resource, reference, kind, options, text, item, reader, text_only=text_only, alone=alone)
+
+
+def _take(
+    draft: Draft,
+    resource: Resource,
+    reference: str,
+    kind: str,
+    options: Options,
+    text: str,
+    item: Item | None,
+    reader: Callable[[], Reader],
+    *,
+    text_only: bool,
+    alone: bool,
+) -> None:
+    last = _last_on(draft, resource, reference, kind)
+    used = _last_use(draft, resource, reference, kind, text, reader) or (item_last_use(draft, item) if item else None)
+    if item and item.status == "stopped":  # the words say so, whatever the status field says
+        last = (*(used or (PAST, draft.now.ms)), last[2])
+    t0, t1, certain = depot(draft, options, " ".join([text, *_route_words(resource)]), last)
     if t0 > draft.now.ms:
         return
-    denied = status == "not-taken" or bool(item and item.status in ("not-taken", "allergy"))
-    per_day = _per_day_mg(draft, resource, reference)
     if item and item.status == "allergy":
         for substance in dict.fromkeys(s for ids in options.values() for s in ids):
             evidence = Evidence(reference=reference, concept="allergy", value=text, text_only=True)
@@ -56,26 +94,28 @@ def medication(
             t0=t0,
             t1=t1,
             status=certain,
-            per_day_mg=per_day or (item_per_day_mg(item) if item else None),
-            times_a_day=_regimen(draft, resource) or (item_times_a_day(item) if item else None),
-            last_use=_last_use(draft, resource, reference, kind, item),
+            per_day_mg=(per_day_mg(draft, resource) or (item_per_day_mg(item) if item else None)) if alone else None,
+            times_a_day=times_a_day(draft, resource) or (item_times_a_day(item) if item else None),
+            last_use=used,
             text_only=text_only,
-            denied=denied,
-            as_needed=_as_needed(resource) or bool(item and item.as_needed),
+            denied=resource.get("status") in NOT_TAKEN or bool(item and item.status in ("not-taken", "allergy")),
+            as_needed=any(as_needed(d) for d in dosages(resource)) or bool(item and item.as_needed),
+            view=kind,
         )
     )
 
 
-def identify(
-    draft: Draft, codes: Codes, reader: Callable[[], Reader]
-) -> tuple[dict[str, tuple[str, ...]], Item | None, bool]:
+# --- what it is -------------------------------------------------------------------------------------------------------
+
+
+def identify(draft: Draft, codes: Codes, reader: Callable[[], Reader]) -> tuple[Options, Item | None, bool]:
     """What a product can be: by ingredient code, else by reading its words; the last tells which."""
     coded = [draft.knowledge.substances_by_code.get(pair) for pair in codes.pairs]
     ids = tuple(dict.fromkeys(s for found in coded if found for s in components(draft, found)))
     if ids:
         return {"+".join(sorted(ids)): ids}, None, False
     last: Item | None = None
-    for words in dict.fromkeys(t for t in (codes.text, *codes.displays) if t):
+    for words in codes.names:
         exact = draft.knowledge.substances_by_name.get(fold(words))
         if exact:
             return {"+".join(exact): exact}, None, True
@@ -102,21 +142,25 @@ def components(draft: Draft, substance: str) -> tuple[str, ...]:
     return draft.knowledge.substances[substance].components or (substance,)
 
 
-def _product(resource: Resource, resolve: Resolve) -> Codes:
+def _products(resource: Resource, resolve: Resolve) -> list[Codes]:
+    """What the entry is of. A Medication that has no known name itself is each of its ingredients."""
     if isinstance(resource.get("medicationCodeableConcept"), Mapping):
-        return Codes.read(resource["medicationCodeableConcept"])
-    found = resolve(resource.get("medicationReference"))
-    if found is None:
-        link = resource.get("medicationReference")
-        return Codes((), str(link.get("display", "")) if isinstance(link, Mapping) else "")
-    own = Codes.read(found.get("code"))
-    ingredients = [
-        Codes.read(i["itemCodeableConcept"])
-        for i in listed(found.get("ingredient"))
-        if isinstance(i, Mapping) and "itemCodeableConcept" in i
+        return [Codes.read(resource["medicationCodeableConcept"])]
+    link = resource.get("medicationReference")
+    found = resolve(link)
+    if found is None or found.get("status") == "entered-in-error":
+        return [Codes((), str(link.get("display") or "") if isinstance(link, Mapping) else "")]
+    parts = [
+        Codes.read(i["itemCodeableConcept"]) if "itemCodeableConcept" in i else _referred(resolve, i)
+        for i in mappings(found.get("ingredient"))
+        if i.get("isActive") is not False
     ]
-    pairs = tuple(pair for codes in (own, *ingredients) for pair in codes.pairs)
-    return Codes(pairs, own.text or "; ".join(i.text for i in ingredients), own.displays)
+    return parts or [Codes.read(found.get("code"))]
+
+
+def _referred(resolve: Resolve, ingredient: Resource) -> Codes:
+    found = resolve(ingredient.get("itemReference"))
+    return Codes.read(found.get("code")) if found else Codes((), "")
 
 
 def _unmatched(draft: Draft, reference: str, text: str, item: Item | None) -> None:
@@ -131,75 +175,126 @@ def _unmatched(draft: Draft, reference: str, text: str, item: Item | None) -> No
     )
 
 
-def _when(draft: Draft, resource: Resource, reference: str, kind: str) -> Span:
-    """From the first to the last moment an entry speaks of; open ends reach as far as they may."""
-    match kind:
-        case "MedicationStatement":
-            return span_of(draft, reference, resource.get("effectivePeriod"), resource.get("effectiveDateTime"))
-        case "MedicationAdministration":
-            return span_of(draft, reference, resource.get("effectivePeriod"), resource.get("effectiveDateTime"))
-        case "MedicationDispense":
-            return span_of(draft, reference, resource.get("whenHandedOver"), resource.get("whenPrepared"))
-    for dosage in listed(resource.get("dosageInstruction")):
-        bounds = ((dosage.get("timing") or {}).get("repeat") or {}).get("boundsPeriod")
-        if isinstance(bounds, Mapping):
-            return span_of(draft, reference, bounds)
-    return span_of(draft, reference, resource.get("authoredOn"))
+# --- when -------------------------------------------------------------------------------------------------------------
 
 
-def _last_on(draft: Draft, when: Span, status: Any, kind: str) -> tuple[int, int, int]:
+def _last_on(draft: Draft, resource: Resource, reference: str, kind: str) -> Last:
     """The last moment the person was on it, as an interval, and whether they were at all."""
-    now = draft.now.ms
-    if when[0] > now:
-        return when[0], when[0], YES
-    if kind == "MedicationAdministration":
-        return when[0], min(when[1], now), YES
+    now, status = draft.now.ms, resource.get("status")
+    if kind == DISPENSE:
+        return _supplied(draft, resource, reference)
+    start, end = _course(draft, resource, reference, kind)
+    if start and start[0] > now:
+        return (*start, YES)
+    began = start[0] if start else PAST
+    if kind == ADMINISTRATION:
+        given = end or start or ever(draft)
+        ongoing = status == "in-progress" and not end
+        return (now, now, YES) if ongoing else (given[0], min(given[1], now), UNKNOWN if status == "unknown" else YES)
+    if end and end[0] <= now:
+        return end[0], min(end[1], now), YES  # a period that is over has ended, whatever the status says
+    if status == "completed" and kind == REQUEST:
+        return began, now, YES  # what was ordered has been supplied; the last of it may still be in use
     if status in OVER:
-        ended = when[1] < now
-        return (when[1] if ended else when[0]), (when[1] if ended else now - 1), YES
-    if when[1] < now and when[1] > when[0]:
-        return when[1], when[1], YES  # an active entry whose period is over has ended, whatever its status says
-    return now, now, YES if status == "active" or kind == "MedicationDispense" else UNKNOWN
+        return began, now - 1, YES
+    return now, now, YES if status == "active" else UNKNOWN
 
 
-def _depot(
-    draft: Draft,
-    options: Mapping[str, tuple[str, ...]],
-    resource: Resource,
-    text: str,
-    when: Span,
-    last: tuple[int, int, int],
-) -> tuple[int, int, int]:
-    """Stretch the last moment by a depot product's interval and tail."""
+def _course(draft: Draft, resource: Resource, reference: str, kind: str) -> tuple[Span | None, Span | None]:
+    """When an entry begins and when it ends, as far as it says. A date of an order or a statement is no end."""
+    if kind != REQUEST:
+        start, end = period_of(draft, reference, resource.get("effectivePeriod"))
+        return start or date_of(draft, reference, resource.get("effectiveDateTime")), end
+    lines = [(d.get("timing") or {}).get("repeat") or {} for d in dosages(resource)]
+    bounds = [period_of(draft, reference, line.get("boundsPeriod")) for line in lines]
+    starts, ends = [start for start, _ in bounds if start], [end for _, end in bounds if end]
+    start = min(starts) if len(starts) == len(lines) and starts else None
+    end = max(ends) if len(ends) == len(lines) and ends else None  # one open line keeps the whole order open
+    return start or date_of(draft, reference, resource.get("authoredOn")), end
+
+
+def _supplied(draft: Draft, resource: Resource, reference: str) -> Last:
+    """A supply is in use while it lasts, and possibly until twice its length; without a length it may be in use."""
+    now = draft.now.ms
+    low, high = span_of(draft, reference, resource.get("whenHandedOver"), resource.get("whenPrepared"))
+    if low > now:
+        return low, high, YES
+    days = resource.get("daysSupply")
+    supply = _length_ms(quantity_of(days)) if isinstance(days, Mapping) else None
+    if supply is None or low == PAST:
+        return now, now, UNKNOWN
+    if low + supply >= now:
+        return now, now, YES
+    return low + supply, min(high + 2 * supply, now), YES
+
+
+def _length_ms(value: Value) -> int | None:
+    try:
+        length = round(convert(value.low, unit_of(value) or "d", "d") * duration_ms("1 d"))
+    except (AdjunctError, ValueError, OverflowError):
+        return None
+    return length if length > 0 else None
+
+
+def depot(draft: Draft, options: Options, words: str, last: Last) -> Last:
+    """The last moment on it, moved on by the interval and the tail of the depot product that the words name."""
     substances = dict.fromkeys(s for ids in options.values() for s in ids)
-    words = fold(" ".join([text, *_route_words(resource)]))
-    for depot in (d for s in substances for d in draft.knowledge.substances[s].depots):
-        if any(fold(name) in words for name in (*depot.get("names", ()), *depot.get("routes", ()))):
-            stay = duration_ms(depot["interval"]) + duration_ms(depot["tail"])
-            given = when if when[0] > -FAR else (when[0], last[1])
-            low, high = min(given[1] if given[0] == -FAR else given[0], draft.now.ms) + stay, last[1] + stay
-            if low >= draft.now.ms:
-                return draft.now.ms, draft.now.ms, YES
-            return max(last[0], min(low, draft.now.ms)), min(high, draft.now.ms), last[2]
-    return last
+    depots = [d for s in substances for d in draft.knowledge.substances[s].depots]
+    text = fold(words)
+    named = [d for d in depots if _says(text, d.get("names", ()))] or [
+        d for d in depots if _says(text, d.get("routes", ()))
+    ]
+    if not named:
+        return last
+    stay = max(duration_ms(d["interval"]) + duration_ms(d["tail"]) for d in named)
+    low = last[0] if last[0] == PAST else min(last[0] + stay, max(last[0], draft.now.ms))
+    return low, max(low, min(last[1] + stay, draft.now.ms)), last[2]
+
+
+def _says(text: str, names: Iterable[str]) -> bool:
+    """Whether one of `names` stands in `text`; it may be the beginning of a longer word, never its middle."""
+    return any(re.search(rf"(?<!\w){re.escape(fold(name))}", text) for name in names)
 
 
 def _route_words(resource: Resource) -> Iterable[str]:
-    for dosage in (*listed(resource.get("dosage")), *listed(resource.get("dosageInstruction"))):
-        if isinstance(dosage, Mapping):
-            yield Codes.read(dosage.get("route")).text
-            yield str(dosage.get("text", ""))
+    for dosage in dosages(resource):
+        yield from Codes.read(dosage.get("route")).names
+        yield str(dosage.get("text") or "")
 
 
-def _last_use(draft: Draft, resource: Resource, reference: str, kind: str, item: Item | None) -> Span | None:
-    """When it was last actually taken: an administration, a statement of one instant, or words that say so."""
-    if kind == "MedicationAdministration":
-        span = _when(draft, resource, reference, kind)
-        return span if span[0] > -FAR else None
+# --- last actual use --------------------------------------------------------------------------------------------------
+
+
+def _last_use(
+    draft: Draft, resource: Resource, reference: str, kind: str, text: str, reader: Callable[[], Reader]
+) -> Span | None:
+    """When it was last actually taken: an administration, a statement of one instant, or a note that says so."""
     moment = resource.get("effectiveDateTime")
-    if kind == "MedicationStatement" and isinstance(moment, str) and "T" in moment:
-        return span_of(draft, reference, moment)
-    return item_last_use(draft, item) if item else None
+    if kind == ADMINISTRATION:
+        start, end = period_of(draft, reference, resource.get("effectivePeriod"))
+        given = end or start or date_of(draft, reference, moment)
+        return (start[0] if start and given else given[0], min(given[1], draft.now.ms)) if given else None
+    if kind == STATEMENT and isinstance(moment, str) and "T" in moment and resource.get("status") not in NOT_TAKEN:
+        used = date_of(draft, reference, moment)
+        return used if used and used[0] <= draft.now.ms else None
+    noted = (_noted(draft, resource, reference, note, text, reader) for note in mappings(resource.get("note")))
+    return next((span for span in noted if span), None)
+
+
+def _noted(
+    draft: Draft, resource: Resource, reference: str, note: Resource, name: str, reader: Callable[[], Reader]
+) -> Span | None:
+    """The last use that a note states, counted back from when the note was written; undated, it is only before now."""
+    try:
+        item = reader().read(f"{name}, {note.get('text', '')}")
+    except AdjunctError:
+        return None
+    if item.match == "unknown" or item.last_use_h is None:
+        return None
+    written = span_of(draft, reference, note.get("time"), resource.get("dateAsserted"))
+    recent, earlier = sorted(round(hours * duration_ms("1 h")) for hours in item.last_use_h)
+    low = PAST if written[0] == PAST else written[0] - earlier
+    return low, min(written[1], draft.now.ms) - recent
 
 
 def item_last_use(draft: Draft, item: Item) -> Span | None:
@@ -209,80 +304,3 @@ def item_last_use(draft: Draft, item: Item) -> Span | None:
     hour = duration_ms("1 h")
     recent, earlier = sorted(item.last_use_h)
     return round(draft.now.ms - earlier * hour), round(draft.now.ms - recent * hour)
-
-
-def item_per_day_mg(item: Item) -> tuple[float, float] | None:
-    """Milligrams a day, where amount, unit and times a day are all known and the unit is a mass."""
-    dose = item.dose
-    if dose is None or dose.low is None or dose.high is None or not dose.unit or dose.per_day_low is None:
-        return None
-    try:
-        low, high = (convert(v, dose.unit, "mg") for v in (dose.low, dose.high))
-    except AdjunctError:
-        return None
-    most = dose.per_day_high if dose.per_day_high is not None else dose.per_day_low
-    return low * dose.per_day_low, high * most
-
-
-def item_times_a_day(item: Item) -> tuple[float, float] | None:
-    """How often a day, as an interval."""
-    dose = item.dose
-    if dose is None or dose.per_day_low is None:
-        return None
-    return dose.per_day_low, dose.per_day_high if dose.per_day_high is not None else dose.per_day_low
-
-
-def _regimen(draft: Draft, resource: Resource) -> tuple[float, float] | None:
-    """How often a day over all dosage lines; None when none of them says."""
-    dosages = [d for d in (*listed(resource.get("dosage")), *listed(resource.get("dosageInstruction"))) if d]
-    times = [_times_a_day(draft, d) for d in dosages if isinstance(d, Mapping)]
-    known = [t for t in times if t is not None]
-    return (sum(known), sum(known)) if known else None
-
-
-def _as_needed(resource: Resource) -> bool:
-    dosages = (*listed(resource.get("dosage")), *listed(resource.get("dosageInstruction")))
-    return any(isinstance(d, Mapping) and (d.get("asNeededBoolean") or "asNeededCodeableConcept" in d) for d in dosages)
-
-
-def _per_day_mg(draft: Draft, resource: Resource, reference: str) -> tuple[float, float] | None:
-    """Milligrams a day over all dosage lines, or None when any line leaves it open."""
-    total_low = total_high = 0.0
-    dosages = [d for d in (*listed(resource.get("dosage")), *listed(resource.get("dosageInstruction"))) if d]
-    for dosage in dosages:
-        amount = _dose_mg(draft, dosage, reference) if isinstance(dosage, Mapping) else None
-        times = _times_a_day(draft, dosage) if isinstance(dosage, Mapping) else None
-        if amount is None or times is None:
-            return None
-        total_low += 0.0 if _as_needed({"dosage": [dosage]}) else amount[0] * times
-        total_high += amount[1] * times
-    return (total_low, total_high) if dosages else None
-
-
-def _dose_mg(draft: Draft, dosage: Resource, reference: str) -> tuple[float, float] | None:
-    for rate in listed(dosage.get("doseAndRate")):
-        holder = {"valueQuantity": rate["doseQuantity"]} if "doseQuantity" in rate else None
-        holder = {"valueRange": rate["doseRange"]} if "doseRange" in rate else holder
-        if holder is None:
-            continue
-        value = read_value(draft, reference, holder)
-        unit = value.unit or unit_spellings().get(value.unit_text, value.unit_text)
-        try:
-            return convert(value.low, unit, "mg"), convert(value.high, unit, "mg")
-        except AdjunctError:
-            return None
-    return None
-
-
-def _times_a_day(draft: Draft, dosage: Resource) -> float | None:
-    timing = dosage.get("timing") or {}
-    repeat = timing.get("repeat") or {}
-    if isinstance(repeat.get("period"), (int, float)) and repeat.get("periodUnit"):
-        try:
-            days = convert(float(repeat["period"]), repeat["periodUnit"], "d")
-        except AdjunctError:
-            return None
-        return float(repeat.get("frequencyMax") or repeat.get("frequency") or 1) / days if days > 0 else None
-    words = draft.knowledge.content["knowledge"]["timing_codes"]
-    codes = Codes.read(timing.get("code"))
-    return next((float(words[c]) for c in (*(c for _, c in codes.pairs), codes.text) if c in words), None)

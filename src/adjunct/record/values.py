@@ -220,6 +220,11 @@ def _ordinal(coding: Resource) -> float | None:
     return None
 
 
+def ends(low: float, high: float) -> tuple[float, ...]:
+    """The values that stand for an interval in the event table: both ends, or the one number (or NaN) that it is."""
+    return (low, high) if low < high else (low,)
+
+
 def unit_of(value: Value) -> str:
     """The UCUM code that a value comes in: its own code, or a common spelling in the unit's text."""
     return value.unit or unit_spellings().get(value.unit_text, value.unit_text)
