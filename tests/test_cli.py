@@ -386,7 +386,7 @@ BAD_RECORDS = [
     ("XML", b"<Bundle xmlns='http://hl7.org/fhir'><Zaphodsecret/></Bundle>", "XML", "JSON"),
     ("not UTF-8", b'{"resourceType": "Bundle", "x": "\xff Zaphodsecret"}', "UTF-8", "line 1"),
     ("a raw control character", coded(someone()).replace(b"Zaphod", b"Zap\x01hod"), "JSON", "line 1"),
-    ("an escaped control character", coded(someone()).replace(b"Zaphod", b"Zap\\u0001hod"), "control character", "entry[0]"),
+    ("an escaped control character", coded(someone()).replace(b"Zaphod", b"Zap\\u0001hod"), "control char", "entry[0]"),
     ("NDJSON", b"{}\n{}", "NDJSON", "Bundle"),
     ("a list", b"[1, 2]", "list", "Bundle"),
     ("a number", b"42", "Bundle", "$"),
@@ -462,12 +462,20 @@ RING = [
     {"resourceType": "Medication", "id": a, "ingredient": [{"itemReference": {"reference": f"Medication/{b}"}}]}
     for a, b in (("one", "two"), ("two", "one"))
 ]
+OF_UNREAD = "MedicationStatement/m7"
+
+
+def pointing(reference: str, *others: Json) -> Json:
+    """The record, with a medicine that is only a reference."""
+    return also(*others, {**UNREAD, "medicationReference": {"reference": reference}})
+
+
 UNTIDY = [
-    ("a medicine that leads nowhere", also({**UNREAD, "medicationReference": {"reference": "Medication/gone"}}), "MedicationStatement/m7"),
-    ("a contained medicine that is not there", also({**UNREAD, "medicationReference": {"reference": "#gone"}}), "MedicationStatement/m7"),
-    ("a medicine made of itself", also(ITSELF, {**UNREAD, "medicationReference": {"reference": "Medication/self"}}), "MedicationStatement/m7"),
-    ("two medicines made of each other", also(*RING, {**UNREAD, "medicationReference": {"reference": "Medication/one"}}), "MedicationStatement/m7"),
-    ("a medicine that points to itself", also({**UNREAD, "medicationReference": {"reference": "MedicationStatement/m7"}}), "MedicationStatement/m7"),
+    ("a medicine that leads nowhere", pointing("Medication/gone"), OF_UNREAD),
+    ("a contained medicine that is not there", pointing("#gone"), OF_UNREAD),
+    ("a medicine made of itself", pointing("Medication/self", ITSELF), OF_UNREAD),
+    ("two medicines made of each other", pointing("Medication/one", *RING), OF_UNREAD),
+    ("a medicine that points to itself", pointing(OF_UNREAD), OF_UNREAD),
     ("a number written as a text", also({**pressure(120, 80), "component": "Zaphodsecret"}), "component"),
     ("a code written as a text", changed(["entry", 1, "resource", "code"], "Zaphodsecret"), "code"),
     ("a birth date written as a number", changed(["entry", 0, "resource", "birthDate"], 19790713), "birthDate"),

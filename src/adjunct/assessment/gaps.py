@@ -55,13 +55,11 @@ def open_questions(
     program, alone = outcome.program, record.events.people == 1
     for rule, number in waiting:
         mode = rule.if_unknown[record.phase]
-        if mode == "ignore":
-            continue
-        reading = 0 if alone else outcome.truths[number].tolist().index(UNKNOWN)
-        atoms = program.open_atoms(outcome, number, reading)
-        if present.isdisjoint([program.concept_of[n] for n in atoms]):
-            asked = _of_silence(rule, tuple(atoms), record.phase, record.attested, knowledge)
+        if present.isdisjoint(program.concepts_of_rule[number]):
+            asked = _of_silence(rule, number, record.phase, record.attested, knowledge)
         else:
+            reading = 0 if alone else outcome.truths[number].tolist().index(UNKNOWN)
+            atoms = program.open_atoms(outcome, number, reading)
             asked = _asked(rule, [_gap(program.atoms[n], reading, record, knowledge) for n in atoms], knowledge)
         for gap, ask in asked:
             add(gap, ask, blocks=mode == "defer")
@@ -75,11 +73,13 @@ def open_questions(
 
 @cache
 def _of_silence(
-    rule: Rule, atoms: tuple[int, ...], phase: str, attested: frozenset[str], knowledge: Knowledge
+    rule: Rule, number: int, phase: str, attested: frozenset[str], knowledge: Knowledge
 ) -> list[tuple[Gap, str]]:
     """What a rule asks when nothing at all is recorded of what it waits for: the same for everybody."""
-    concepts = [knowledge.program(phase).atoms[n].concept for n in atoms]
-    return _asked(rule, [_silent_gap(c, attested, knowledge) for c in concepts], knowledge)
+    program = knowledge.program(phase)
+    waiting = program.open_in_silence(number, knowledge.absent_column(attested)[:, None])
+    gaps = [_silent_gap(program.atoms[n].concept, attested, knowledge) for n in waiting]
+    return _asked(rule, gaps, knowledge)
 
 
 def _asked(rule: Rule, missing: Sequence[Gap], knowledge: Knowledge) -> list[tuple[Gap, str]]:

@@ -7,12 +7,11 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from adjunct.assessment.gaps import open_questions
 from adjunct.assessment.lines import contacts, law
 from adjunct.assessment.result import ACTIONS, SEVERITIES, URGENCIES, Assessment, Cited, Finding, Gap, Reason
-from adjunct.base import NO, YES, Verdict, worst
+from adjunct.base import NO, UNKNOWN, YES, Verdict, worst
 from adjunct.knowledge import Knowledge
 from adjunct.knowledge.columns import Outcome
 from adjunct.knowledge.language import EFFECT
@@ -34,7 +33,7 @@ class _Weighed(NamedTuple):
 def assess(record: Record, knowledge: Knowledge, *, treatment: str) -> Assessment:
     """Weigh every rule in force for this treatment and phase over all that is known of one person."""
     outcome = knowledge.program(record.phase).run(record.events)
-    weighed = _weigh(knowledge.in_force(record.phase, treatment), knowledge, outcome)
+    weighed = _weigh(record.phase, treatment, knowledge, outcome)
     replaced = {r for w in weighed if w.fired for r in w.rule.instead_of}
     findings = [
         _finding(w, record, knowledge, outcome, treatment) for w in weighed if w.fired and w.rule.id not in replaced
@@ -63,10 +62,12 @@ def assess(record: Record, knowledge: Knowledge, *, treatment: str) -> Assessmen
     )
 
 
-def _weigh(in_force: npt.NDArray[np.intp], knowledge: Knowledge, outcome: Outcome) -> list[_Weighed]:
-    """The rules in force that hold or are open under some reading."""
+def _weigh(phase: str, treatment: str, knowledge: Knowledge, outcome: Outcome) -> list[_Weighed]:
+    """The rules in force that hold under some reading, or that are open and ask."""
+    in_force, asks = knowledge.in_force(phase, treatment)
     truths = outcome.truths[in_force]
-    speaking = np.flatnonzero(truths.max(axis=1, initial=NO) > NO)
+    strongest = truths.max(axis=1, initial=NO)
+    speaking = np.flatnonzero((strongest == YES) | ((strongest == UNKNOWN) & asks))
     rules, alone = knowledge.rule_list, truths.shape[1] == 1
     weighed = []
     for number, row in zip(in_force[speaking].tolist(), truths[speaking].tolist(), strict=True):

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from adjunct.base import FAR, NO, UNKNOWN, YES, Bools, Events, Floats, Int8s, Int64s
-from adjunct.knowledge.language import And, Atom, Expression, Not, Or, Vocabulary
+from adjunct.base import FAR, NO, UNKNOWN, YES, Bools, Events, Floats, Int8s
+from adjunct.knowledge.language import And, Atom, Expression, Not, Or, Vocabulary, atoms
 
 Ints = npt.NDArray[np.intp]
 Literal = tuple[int, bool]  # an atom's number, and whether it is negated
@@ -70,6 +70,9 @@ class Program:
         self._trees = [self._normal(e, False) for e in expressions]
         self._outputs = np.array([self._circuit.add(tree) for tree in self._trees], dtype=np.intp)
         self._circuit.seal(len(self.atoms))
+        self.concepts_of_rule = [
+            frozenset(vocabulary.concepts[a.concept] for a in atoms(expression)) for expression in expressions
+        ]
         self._sets = self._members()
         self._plan: dict[int, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
         for number, atom in enumerate(self.atoms):
@@ -92,7 +95,7 @@ class Program:
             part = _slice(events, first, last)
             for window in windows:
                 self._groups[concept, window].answer(events, part, _window(events, part.rows, window), answers)
-        return Outcome(self, events, answers, self._circuit.reduce(answers)[self._outputs], {})
+        return Outcome(self, events, answers, self._circuit.reduce(answers)[self._outputs])
 
     def _when_silent(self, absent: Int8s) -> Int8s:
         """Each atom's answer for people of whom nothing is recorded."""
@@ -105,8 +108,8 @@ class Program:
         counted = [n for n, a in enumerate(self.atoms) if a.op in ("count", "load", "days_since")]
         nothing = [np.array([np.inf if self.atoms[n].op == "days_since" else 0.0]) for n in counted]
         known = [_compare(none, none, self.atoms[n]) for n, none in zip(counted, nothing, strict=True)]
-        self.concept_of = [self.vocabulary.concepts[a.concept] for a in self.atoms]
-        self._silent = np.array(self.concept_of, dtype=np.intp)
+        concept_of = [self.vocabulary.concepts[a.concept] for a in self.atoms]
+        self._silent = np.array(concept_of, dtype=np.intp)
         self._counted = np.array(counted, dtype=np.intp)
         self._nothing = np.array(known, dtype=np.int8).reshape(len(counted), 1)
 
@@ -143,7 +146,7 @@ class Program:
         """Follow the parts that came out as the rule did; an open conjunction also shows what already holds."""
         truths = outcome.atoms_of(person)
         supports = _supports(self._trees[rule], truths)[1]
-        rows = {row: None for number in supports for row in self._carrying(number, outcome, person, truths[number])}
+        rows = {row: None for number in supports for row in outcome.carrying(number, person, truths[number])}
         return Because(tuple(rows), tuple(self.atoms[n] for n in supports if truths[n] == UNKNOWN))
 
     def open_atoms(self, outcome: Outcome, rule: int, person: int) -> list[int]:
@@ -151,7 +154,12 @@ class Program:
         truths = outcome.atoms_of(person)
         return [n for n in _supports(self._trees[rule], truths)[1] if truths[n] == UNKNOWN]
 
-    def _carrying(self, number: int, outcome: Outcome, person: int, truth: int) -> list[int]:
+    def open_in_silence(self, rule: int, absent: Int8s) -> list[int]:
+        """The atoms a rule waits for when nothing is recorded of any of them; `absent` has one column."""
+        truths = self._when_silent(absent)[:, 0].tolist()
+        return [n for n in _supports(self._trees[rule], truths)[1] if truths[n] == UNKNOWN]
+
+    def carrying(self, number: int, outcome: Outcome, person: int, truth: int) -> list[int]:
         """The rows of `person` on which an atom's answer rests."""
         atom, events = self.atoms[number], outcome.events
         concept = self.vocabulary.concepts[atom.concept]
@@ -179,7 +187,15 @@ class Outcome:
     events: Events
     answers: Int8s
     truths: Int8s
-    _by_person: dict[int, list[int]]
+    _by_person: dict[int, list[int]] = field(default_factory=dict)
+    _rows: dict[tuple[int, int], list[int]] = field(default_factory=dict)
+
+    def carrying(self, number: int, person: int, truth: int) -> list[int]:
+        """The rows on which an atom's answer rests; several rules often rest on the same."""
+        key = number, person
+        if key not in self._rows:
+            self._rows[key] = self.program.carrying(number, self, person, truth)
+        return self._rows[key]
 
     def atoms_of(self, person: int) -> list[int]:
         """The answers of all atoms for one person, as plain numbers."""

@@ -172,7 +172,7 @@ class Knowledge:
         self.vocabulary = self._vocabulary()
         self.rules = _unique(content["rules"], self._rule)
         self._programs: dict[str, Program] = {}
-        self._in_force: dict[tuple[str, str], npt.NDArray[np.intp]] = {}
+        self._in_force: dict[tuple[str, str], tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]] = {}
         self._said: dict[str, str] = {}
 
     @classmethod
@@ -225,13 +225,14 @@ class Knowledge:
             self._programs[phase] = Program([r.when for r in self.rule_list], self.vocabulary, phase)
         return self._programs[phase]
 
-    def in_force(self, phase: str, treatment: str) -> npt.NDArray[np.intp]:
-        """The numbers of the rules that speak in this phase about this treatment."""
+    def in_force(self, phase: str, treatment: str) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
+        """The numbers of the rules that speak in this phase about this treatment, and which of them ask when open."""
         key = (phase, treatment)
         if key not in self._in_force:
             rules = enumerate(self.rule_list)
             numbers = [n for n, r in rules if phase in r.phase and treatment in r.treatments]
-            self._in_force[key] = np.array(numbers, dtype=np.intp)
+            asks = [self.rule_list[n].if_unknown[phase] != "ignore" for n in numbers]
+            self._in_force[key] = np.array(numbers, dtype=np.intp), np.array(asks, dtype=np.bool_)
         return self._in_force[key]
 
     @cached_property

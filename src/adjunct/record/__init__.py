@@ -6,23 +6,24 @@ generated into `docs/reference/record.md` from the same declarations that this r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from adjunct.base import FAR, UNKNOWN, YES, BadInput, Instant, shown
+from adjunct.base import UNKNOWN, YES, Instant, shown
 from adjunct.fhir import Bundle, Entry
 from adjunct.items import Item, Reader
 from adjunct.knowledge import Knowledge
 from adjunct.knowledge.load import ATTESTATIONS, fold
-from adjunct.record import medicines, reading
+from adjunct.record import dosing, medicines, reading
 from adjunct.record.derived import derive
-from adjunct.record.draft import Draft, Evidence, Intake, Problem, Record
+from adjunct.record.draft import PAST, Draft, Evidence, Intake, Problem, Record
+from adjunct.record.medicines import MEDICATIONS
+from adjunct.record.values import Resource, ever, present
 
 __all__ = ["Evidence", "Intake", "Problem", "Record", "from_bundle", "from_items", "reader_of"]
 
-MEDICATIONS = frozenset({"MedicationStatement", "MedicationRequest", "MedicationAdministration", "MedicationDispense"})
-READERS: dict[str, Callable[[Draft, reading.Resource, str], None]] = {
+READERS: dict[str, Callable[[Draft, Resource, str], None]] = {
     "Patient": reading.patient,
     "Condition": reading.condition,
     "AllergyIntolerance": reading.allergy,
@@ -50,16 +51,15 @@ def from_bundle(bundle: Bundle, knowledge: Knowledge, *, now: Instant, phase: st
             draft.problem(where, problem.message, "Ask the sender for a corrected record.", blocks=True)
     questionnaires = reading.item_codes(e.resource for e in bundle.resources if _kind(e) == "Questionnaire")
     readable = [e for e in bundle.resources if not e.uninterpretable]
-    for entry in sorted(
-        readable, key=lambda e: _kind(e) in MEDICATIONS
-    ):  # medicines last: they ask for stated last uses
+    # Medicines last: they ask for stated last uses. By reference, so that the order of entries changes nothing.
+    for entry in sorted(readable, key=lambda e: (_kind(e) in MEDICATIONS, e.reference)):
         _read(draft, entry, bundle, questionnaires)
     derive(draft)
     return draft.finish(_attested(draft), country=country, patient=bundle.patient_reference)
 
 
-def _read(draft: Draft, entry: Entry, bundle: Bundle, questionnaires: dict[str, Any]) -> None:
-    kind, resource = _kind(entry), entry.resource
+def _read(draft: Draft, entry: Entry, bundle: Bundle, questionnaires: Mapping[str, reading.ItemCodes]) -> None:
+    kind, resource, mark = _kind(entry), entry.resource, draft.mark()
     try:
         if kind in MEDICATIONS:
             medicines.medication(
@@ -70,20 +70,23 @@ def _read(draft: Draft, entry: Entry, bundle: Bundle, questionnaires: dict[str, 
                 lambda: reader_of(draft.knowledge),
             )
         elif kind == "QuestionnaireResponse":
-            url = str(resource.get("questionnaire", "")).partition("|")[0]
-            reading.questionnaire_response(draft, resource, entry.reference, questionnaires.get(url, {}))
+            url = str(resource.get("questionnaire") or "")
+            codes = questionnaires.get(url) or questionnaires.get(url.partition("|")[0]) or {}
+            reading.questionnaire_response(draft, resource, entry.reference, codes)
         elif kind in READERS:
             READERS[kind](draft, resource, entry.reference)
     except (AttributeError, TypeError, ValueError, KeyError, OverflowError):
         # A resource of the wrong shape: nothing of it is used half-read, and the person who sent it is told which one.
-        raise BadInput(f"{kind} does not have the shape of FHIR R4: correct the resource", entry.reference) from None
+        draft.undo(mark)
+        said = f"this {kind} does not have the shape of FHIR R4, so it is not read"
+        draft.problem(entry.reference, said, "Correct the resource.", blocks=True)
 
 
 def _kind(entry: Entry) -> str:
     return str(entry.resource.get("resourceType", ""))
 
 
-def _resolve(bundle: Bundle, reference: Any, entry: Entry) -> reading.Resource | None:
+def _resolve(bundle: Bundle, reference: Any, entry: Entry) -> Resource | None:
     text = reference.get("reference") if isinstance(reference, dict) else None
     found = bundle.resolve(text, entry) if isinstance(text, str) else None
     return found.resource if found and not found.uninterpretable else None
@@ -94,12 +97,9 @@ def _attested(draft: Draft) -> list[str]:
     held = []
     for kind, concept in ATTESTATIONS.items():
         limit = draft.now.ms - draft.knowledge.concepts[concept].ages[draft.phase]
-        rows = [r for r in draft.seen.get(concept, ()) if r.t1 >= limit]
-        if (
-            rows
-            and max(rows, key=lambda r: r.t0).status == YES
-            and any(r.status == YES and r.t0 >= limit for r in rows)
-        ):
+        given = [r.t0 for r in draft.seen.get(concept, ()) if r.status == YES and r.t0 >= limit]
+        taken_back = [r.t1 for r in draft.seen.get(concept, ()) if r.status != YES]
+        if given and max(given) > max(taken_back, default=limit - 1):
             held.append(kind)
     return held
 
@@ -123,7 +123,7 @@ def from_items(
     for number, text in enumerate(conditions):
         _state(draft, text, f"conditions[{number}]")
     if age_years is not None:
-        here = reading.present(draft)
+        here = present(draft)
         draft.add(
             "age", here, Evidence(reference="age", concept="age", value=f"{age_years:g}", unit="a"), value=age_years
         )
@@ -137,14 +137,15 @@ def _take(draft: Draft, item: Item, reference: str) -> None:
         for substance in dict.fromkeys(s for ids in options.values() for s in ids):
             evidence = Evidence(reference=reference, concept="allergy", value=item.text)
             status = YES if len(options) == 1 else UNKNOWN
-            draft.add("allergy", reading.present(draft), evidence, code=substance, status=status)
+            draft.add("allergy", present(draft), evidence, code=substance, status=status)
         return
     if item.status == "planned" or not options:
         return
-    now = draft.now.ms
     used = medicines.item_last_use(draft, item)
-    stopped = item.status == "stopped"
-    t0, t1 = (used or (-FAR, now - 1)) if stopped else (now, now)
+    before = used or (PAST, draft.now.ms - 1)
+    t0, t1 = before if item.status == "stopped" else present(draft)
+    words = " ".join(filter(None, (item.text, item.read_as, item.route, item.form)))
+    t0, t1, _ = medicines.depot(draft, options, words, (t0, t1, YES))
     draft.take(
         Intake(
             reference=reference,
@@ -152,8 +153,8 @@ def _take(draft: Draft, item: Item, reference: str) -> None:
             text=item.text,
             t0=t0,
             t1=t1,
-            per_day_mg=medicines.item_per_day_mg(item),
-            times_a_day=medicines.item_times_a_day(item),
+            per_day_mg=dosing.item_per_day_mg(item),
+            times_a_day=dosing.item_times_a_day(item),
             last_use=used,
             denied=item.status == "not-taken",
             as_needed=item.as_needed,
@@ -163,17 +164,13 @@ def _take(draft: Draft, item: Item, reference: str) -> None:
 
 def _state(draft: Draft, text: str, reference: str) -> None:
     """A condition that the asker names counts as stated; one that is not understood stays open."""
-    table = draft.knowledge.concepts_by_name
-    concepts = table.get(fold(text)) or ((text,) if text in draft.knowledge.concepts else ())
+    named = draft.knowledge.concepts_by_name.get(fold(text)) or (text,)
+    concepts = [draft.knowledge.concepts[c] for c in named if c in draft.knowledge.concepts]
+    concepts = [c for c in concepts if c.kind in ("condition", "finding")]
     if not concepts:
-        draft.problem(
-            reference,
-            f"the condition {shown(text)} is not known here and was not checked",
-            "Write it another way.",
-            blocks=True,
-        )
+        said = f"the condition {shown(text)} is not known here and was not checked"
+        draft.problem(reference, said, "Write it another way.", blocks=True)
     for concept in concepts:
-        kind = draft.knowledge.concepts[concept].kind
-        if kind in ("condition", "finding"):
-            evidence = Evidence(reference=reference, concept=concept, value=text)
-            draft.add(concept, reading.present(draft), evidence, code="yes")
+        # A symptom that is named is meant as of now; an event such as a stroke may be long ago.
+        span = ever(draft) if concept.kind == "condition" and concept.time == "event" else present(draft)
+        draft.add(concept.id, span, Evidence(reference=reference, concept=concept.id, value=text), code="yes")

@@ -1,18 +1,36 @@
 """What follows from several values: worked out once, when the record is read, by the arithmetic `derive.toml` names.
 
-An unknown input makes an unknown result that keeps its references; nothing is filled in.
+Values travel as intervals; an unknown input makes an unknown result that keeps its reference. Nothing is filled in.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
-from adjunct.base import FAR, MS_PER_DAY, NO, UNKNOWN, YES, Row, convert
-from adjunct.record.draft import Draft, Evidence, Intake
+from adjunct.base import MS_PER_DAY, NO, UNKNOWN, YES, Row, convert
+from adjunct.record.draft import PAST, Draft, Evidence, Intake
+from adjunct.record.values import Span, ends, present
 
 Spec = Mapping[str, Any]
+Interval = tuple[float, float]
 PERCENT = 100.0  # layout: shares are shown in per cent
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Everything that was recorded of one quantity for one time: an interval; NaN where it is not known."""
+
+    low: float
+    high: float
+    span: Span
+    source: int
+
+    @property
+    def known(self) -> bool:
+        return self.low == self.low  # not NaN
 
 
 def derive(draft: Draft) -> None:
@@ -22,79 +40,101 @@ def derive(draft: Draft) -> None:
             HOW[spec["how"]](draft, spec)
 
 
-def _known(draft: Draft, concept: str) -> list[Row]:
-    """The usable values of a concept, oldest first."""
-    rows = [r for r in draft.seen.get(concept, ()) if r.status == YES and r.value == r.value]
-    return sorted(rows, key=lambda r: r.t0)
+def _readings(draft: Draft, concept: str) -> list[Reading]:
+    """The values of a concept, oldest first; what was recorded for the same time is one interval, or unknown."""
+    rows = sorted(draft.seen.get(concept, ()), key=_time)
+    found = []
+    for span, group in groupby(rows, key=_time):
+        same = list(group)
+        values = [r.value if r.status == YES else float("nan") for r in same]
+        unknown = any(v != v for v in values)
+        low, high = (float("nan"), float("nan")) if unknown else (min(values), max(values))
+        found.append(Reading(low, high, (span[1], span[0]), max(r.source for r in same)))
+    return found
 
 
-def _add(draft: Draft, spec: Spec, value: float, rows: Sequence[Row]) -> None:
-    """One derived value, dated like the newest row behind it and referring to it."""
-    newest = max(rows, key=lambda r: r.t0)
-    concept = draft.knowledge.concepts[spec["concept"]]
-    source = draft.evidence[newest.source]
-    evidence = Evidence(
-        reference=source.reference, concept=concept.id, value=f"{value:.4g}", unit=concept.unit, at=source.at
-    )
-    draft.add(concept.id, (newest.t0, newest.t1), evidence, value=value)
+def _time(row: Row) -> Span:
+    return row.t1, row.t0
+
+
+def _add(draft: Draft, spec: Spec, value: Interval, newest: Reading) -> None:
+    """One derived value, dated like the newest reading behind it and referring to it."""
+    concept, source = draft.knowledge.concepts[spec["concept"]], draft.evidence[newest.source]
+    low, high = sorted(value)
+    shown = "" if low != low else f"{low:.4g}" if low == high else f"{low:.4g}\u2013{high:.4g}"
+    evidence = Evidence(reference=source.reference, concept=concept.id, value=shown, unit=concept.unit, at=source.at)
+    for bound in ends(*value):
+        draft.add(concept.id, newest.span, evidence, value=bound)
+
+
+def _minus(a: Reading, b: Reading) -> Interval:
+    return a.low - b.high, a.high - b.low
 
 
 def _bmi(draft: Draft, spec: Spec) -> None:
-    weight, height = (_known(draft, c)[-1:] for c in spec["of"])
-    if weight and height and height[0].value > 0:
+    weight, height = (_readings(draft, c)[-1:] for c in spec["of"])
+    if weight and height and not height[0].low <= 0:
         unit = draft.knowledge.concepts[spec["of"][1]].unit
-        metres = convert(height[0].value, unit, "m")
-        _add(draft, spec, weight[0].value / metres**2, weight)
+        shortest, tallest = (convert(v, unit, "m") for v in (height[0].low, height[0].high))
+        _add(draft, spec, (weight[0].low / tallest**2, weight[0].high / shortest**2), weight[0])
 
 
 def _mean(draft: Draft, spec: Spec) -> None:
     days = draft.knowledge.number("home_bp.days")
-    rows = [r for r in _known(draft, spec["of"][0]) if r.t0 >= draft.now.ms - days * MS_PER_DAY]
+    since = draft.now.ms - days * MS_PER_DAY
+    rows = [r for r in _readings(draft, spec["of"][0]) if r.known and r.span[0] >= since]
     if len(rows) >= draft.knowledge.number("home_bp.readings"):
-        _add(draft, spec, sum(r.value for r in rows) / len(rows), rows)
+        _add(draft, spec, (sum(r.low for r in rows) / len(rows), sum(r.high for r in rows) / len(rows)), rows[-1])
 
 
-def _baseline(draft: Draft, concept: str) -> tuple[Row, Row] | None:
+def _baseline(draft: Draft, concept: str) -> tuple[Reading, Reading] | None:
     """The last value before the newest dose and the newest value since it."""
-    rows = _known(draft, concept)
-    doses = [r.t0 for c in ("dose", "infusion_start") for r in draft.seen.get(c, ()) if r.status == YES and r.t0 > -FAR]
-    if not rows or not doses:
+    doses = [
+        (r.t0, r.t1)
+        for c in ("dose", "infusion_start")
+        for r in draft.seen.get(c, ())
+        if r.status == YES and r.t0 > PAST
+    ]
+    if not doses:
         return None
-    dosed = max(doses)
-    before = [r for r in rows if r.t1 <= dosed]
-    after = [r for r in rows if r.t0 > dosed]
+    began, ended = max(doses)
+    before = [r for r in _readings(draft, concept) if r.span[1] <= began]
+    after = [r for r in _readings(draft, concept) if r.span[0] > ended]
     return (before[-1], after[-1]) if before and after else None
 
 
 def _since_baseline(draft: Draft, spec: Spec) -> None:
     pair = _baseline(draft, spec["of"][0])
     if pair:
-        _add(draft, spec, pair[1].value - pair[0].value, pair)
+        _add(draft, spec, _minus(pair[1], pair[0]), pair[1])
 
 
 def _percent_since_baseline(draft: Draft, spec: Spec) -> None:
     pair = _baseline(draft, spec["of"][0])
-    if pair and pair[0].value:
-        _add(draft, spec, (pair[1].value - pair[0].value) / pair[0].value * PERCENT, pair)
+    if pair and not pair[0].low <= 0:
+        low, high = pair[1].low / pair[0].high - 1, pair[1].high / pair[0].low - 1
+        _add(draft, spec, (low * PERCENT, high * PERCENT), pair[1])
 
 
 def _difference(draft: Draft, spec: Spec) -> None:
-    first, second = (_known(draft, c)[-1:] for c in spec["of"])
+    first, second = (_readings(draft, c)[-1:] for c in spec["of"])
     if first and second:
-        _add(draft, spec, first[0].value - second[0].value, second)
+        _add(draft, spec, _minus(first[0], second[0]), second[0])
 
 
 def _above_recent_least(draft: Draft, spec: Spec) -> None:
-    rows = _known(draft, spec["of"][0])
-    earlier = round(draft.knowledge.number("rise.earlier_scores"))
-    if len(rows) > 1:
-        _add(draft, spec, rows[-1].value - min(r.value for r in rows[-1 - earlier : -1]), rows[-1:])
+    rows = _readings(draft, spec["of"][0])
+    earlier = rows[-1 - round(draft.knowledge.number("rise.earlier_scores")) : -1]
+    if earlier:
+        known = all(r.known for r in earlier)
+        least = (min(r.low for r in earlier), min(r.high for r in earlier)) if known else (float("nan"), float("nan"))
+        _add(draft, spec, (rows[-1].low - least[1], rows[-1].high - least[0]), rows[-1])
 
 
 def _above_first(draft: Draft, spec: Spec) -> None:
-    rows = _known(draft, spec["of"][0])
+    rows = _readings(draft, spec["of"][0])
     if len(rows) > 1:
-        _add(draft, spec, rows[-1].value - rows[0].value, rows[-1:])
+        _add(draft, spec, _minus(rows[-1], rows[0]), rows[-1])
 
 
 def _unanswered(draft: Draft, spec: Spec) -> None:
@@ -102,13 +142,14 @@ def _unanswered(draft: Draft, spec: Spec) -> None:
     risks = [r for c in spec["of"] for r in draft.seen.get(c, ()) if r.status == YES]
     if not risks:
         return
-    newest = max(risks, key=lambda r: r.t1)
-    answered = [r for c in spec["answered_by"] for r in draft.seen.get(c, ()) if r.status == YES and r.t1 >= newest.t0]
-    if answered:
+    newest = max(risks, key=lambda r: (_time(r), draft.evidence[r.source].reference))
+    answers = [r for c in spec["answered_by"] for r in draft.seen.get(c, ()) if r.status == YES]
+    if any(r.t0 >= newest.t1 for r in answers):
         return
+    possibly = any(r.t1 >= newest.t0 for r in answers)  # on the same day, with no time of day to tell which came first
     source = draft.evidence[newest.source]
     evidence = Evidence(reference=source.reference, concept=spec["concept"], value=source.value, at=source.at)
-    draft.add(spec["concept"], (newest.t0, newest.t1), evidence, code="yes")
+    draft.add(spec["concept"], (newest.t0, newest.t1), evidence, code="yes", status=UNKNOWN if possibly else YES)
 
 
 # --- from what is taken -----------------------------------------------------------------------------------------------
@@ -124,57 +165,83 @@ def _current(draft: Draft, names: Iterable[str]) -> list[Intake]:
     ]
 
 
-def _say(draft: Draft, spec: Spec, intakes: Sequence[Intake], **row: Any) -> None:
-    here = (draft.now.ms, draft.now.ms)
+def _say(draft: Draft, spec: Spec, intakes: Sequence[Intake], shown: str = "", **row: Any) -> None:
+    """What holds now because of some intakes; the first of them stands for all."""
     for intake in intakes[:1]:
-        evidence = Evidence(reference=intake.reference, concept=spec["concept"], value=intake.text, at=draft.at(here))
-        draft.add(spec["concept"], here, evidence, **row)
+        concept = draft.knowledge.concepts[spec["concept"]]
+        evidence = Evidence(
+            reference=intake.reference,
+            concept=concept.id,
+            value=shown or intake.text,
+            unit=concept.unit if shown else "",
+            at=draft.at(present(draft)),
+        )
+        draft.add(concept.id, present(draft), evidence, **row)
 
 
 def _daily_dose(draft: Draft, spec: Spec) -> None:
     intakes = _current(draft, spec["of"])
-    _bounds(draft, spec, intakes, [i.per_day_mg for i in intakes])
+    _total(draft, spec, intakes, [i.per_day_mg for i in intakes])
 
 
 def _equivalent(draft: Draft, spec: Spec) -> None:
     """The sum over intakes of daily amount times the factor of its substance."""
     intakes = _current(draft, spec["of"])
-    amounts: list[tuple[float, float] | None] = []
+    amounts: list[Interval | None] = []
     for intake in intakes:
         ids = {s for ids in intake.options.values() for s in ids}
         facts = [draft.knowledge.facts.get(f"{spec['facts']}.{s}") for s in ids]
         factor = draft.knowledge.number(facts[0].id) if len(facts) == 1 and facts[0] else None
         amount = intake.per_day_mg
         amounts.append((amount[0] * factor, amount[1] * factor) if amount and factor is not None else None)
-    _bounds(draft, spec, intakes, amounts)
+    _total(draft, spec, intakes, amounts)
 
 
-def _bounds(draft: Draft, spec: Spec, intakes: Sequence[Intake], amounts: Sequence[tuple[float, float] | None]) -> None:
-    """Both ends of a summed amount as rows of one instant; any unknown part leaves the sum unknown."""
+def _total(draft: Draft, spec: Spec, intakes: Sequence[Intake], amounts: Sequence[Interval | None]) -> None:
+    """Both ends of a sum as rows of one instant; any unknown part leaves it unknown.
+
+    An order, a statement and a supply of one medicine are views of one intake: the sum is taken within each view, for
+    each substance, and runs from the least to the greatest of them. Two equal entries of one view may be one entry
+    made twice, so they count once or twice.
+    """
     if not intakes:
         return
-    if any(a is None for a in amounts):
-        _say(draft, spec, intakes, status=UNKNOWN)
-        return
-    known = [a for a in amounts if a is not None]
-    for bound in dict.fromkeys((sum(a[0] for a in known), sum(a[1] for a in known))):
-        _say(draft, spec, intakes, value=bound)
+    views: dict[frozenset[str], dict[str, list[Interval]]] = {}
+    for intake, amount in zip(intakes, amounts, strict=True):
+        if amount is None:
+            _say(draft, spec, [intake], status=UNKNOWN)
+            return
+        substances = frozenset(s for ids in intake.options.values() for s in ids)
+        maybe = (0.0, amount[1]) if intake.status == UNKNOWN else amount
+        views.setdefault(substances, {}).setdefault(intake.view, []).append(maybe)
+    sums = [
+        [(sum(a[0] for a in set(entries)), sum(a[1] for a in entries)) for entries in of_substance.values()]
+        for of_substance in views.values()
+    ]
+    low, high = sum(min(s[0] for s in each) for each in sums), sum(max(s[1] for s in each) for each in sums)
+    shown = f"{low:.4g}" if low == high else f"{low:.4g}\u2013{high:.4g}"
+    for bound in ends(low, high):
+        _say(draft, spec, intakes, shown, value=bound)
 
 
 def _duplicate(draft: Draft, spec: Spec) -> None:
-    """One substance in two products of different names, both in use; a refill of one product is no duplicate."""
-    by_substance: dict[str, dict[str, Intake]] = {}
+    """One substance in two products, both in use. A refill, or the order behind a statement, is no second product."""
+    by_substance: dict[str, dict[tuple[Any, ...], Intake]] = {}
     for intake in draft.intakes:
         if intake.denied or intake.t1 < draft.now.ms or intake.ambiguous or intake.status != YES:
             continue
-        for substance in next(iter(intake.options.values())):
-            by_substance.setdefault(substance, {}).setdefault(intake.text.casefold(), intake)
-    here = (draft.now.ms, draft.now.ms)
+        ids = next(iter(intake.options.values()))
+        for substance in ids:
+            products = by_substance.setdefault(substance, {})
+            products.setdefault((frozenset(ids), intake.view, intake.text.casefold()), intake)
     for substance, products in by_substance.items():
-        if len(products) > 1:
-            for intake in products.values():
+        mixtures = {ids for ids, _, _ in products}
+        within = {view: [i for (_, v, _), i in products.items() if v == view] for _, view, _ in products}
+        found = products.values() if len(mixtures) > 1 else max(within.values(), key=len)
+        if len(found) > 1:
+            for intake in found:
                 evidence = Evidence(reference=intake.reference, concept=spec["concept"], value=intake.text)
-                draft.add(spec["concept"], here, evidence, code=substance)
+                draft.add(spec["concept"], present(draft), evidence, code=substance)
 
 
 def _product_known(draft: Draft, spec: Spec) -> None:
@@ -185,8 +252,11 @@ def _product_known(draft: Draft, spec: Spec) -> None:
 
 def _last_use_known(draft: Draft, spec: Spec) -> None:
     intakes = _current(draft, spec["of"])
-    stated = {r.code for r in draft.seen.get("last_use", ()) if r.t0 > -FAR}
     codes = draft.knowledge.vocabulary.codes
+    stated = {r.code for r in draft.seen.get("last_use", ()) if r.t0 > PAST}
+    stated |= {
+        codes[s] for i in draft.intakes if i.last_use and not i.ambiguous for ids in i.options.values() for s in ids
+    }
     open_ = [
         i
         for i in intakes
@@ -196,28 +266,36 @@ def _last_use_known(draft: Draft, spec: Spec) -> None:
 
 
 def _taken_daily(draft: Draft, spec: Spec) -> None:
-    """Daily use as the regimen states it; where none is stated the question stays open."""
-    for intake in _current(draft, spec["of"]):
-        if intake.times_a_day is not None:
-            daily = intake.times_a_day[0] >= 1
-            if daily or intake.times_a_day[1] < 1:
-                _say(draft, spec, [intake], code="yes" if daily else "no", status=YES if daily else NO)
+    """Daily use as the regimens state it together; where one is not stated, only enough of the others answers."""
+    intakes = _current(draft, spec["of"])
+    times = [i.times_a_day for i in intakes if i.times_a_day is not None]
+    least, most = sum(t[0] for t in times), sum(t[1] for t in times)
+    if least >= 1:
+        _say(draft, spec, intakes, code="yes")
+    elif times and len(times) == len(intakes) and most < 1:
+        _say(draft, spec, intakes, code="no", status=NO)
 
 
 def _pregnancy_possible(draft: Draft, spec: Spec) -> None:
     """Female or unrecorded sex at birth, of an age at which it can be, and nothing documented that excludes it."""
     sex, age, excluded = (draft.seen.get(c, []) for c in spec["of"])
     codes = draft.knowledge.vocabulary.codes
-    by_sex = [NO if r.code == codes["male"] else YES if r.code == codes["female"] else UNKNOWN for r in sex]
+    sexes = {codes["male"]: NO, codes["female"]: YES}
+    by_sex = _agreed([sexes.get(r.code, UNKNOWN) if r.status == YES else UNKNOWN for r in sex])
     low, high = draft.knowledge.number("pregnancy.age.low"), draft.knowledge.number("pregnancy.age.high")
-    by_age = [YES if low <= r.value <= high else NO for r in age]
-    ruled_out = any(r.status == YES for r in excluded)
-    truth = min(min(by_sex, default=UNKNOWN), _agreed(by_age), NO if ruled_out else YES)
-    here = (draft.now.ms, draft.now.ms)
+    by_age = _agreed([UNKNOWN if r.value != r.value else YES if low <= r.value <= high else NO for r in age])
+    ruled_out = max((r.status for r in excluded), default=NO)
+    truth = min(by_sex, by_age, YES - ruled_out)
     rows = [*excluded, *sex, *age]
     reference = draft.evidence[rows[0].source].reference if rows else "Patient"
     evidence = Evidence(reference=reference, concept=spec["concept"], value=("no", "not settled", "yes")[truth])
-    draft.add(spec["concept"], here, evidence, code="" if truth == UNKNOWN else ("no", "", "yes")[truth], status=truth)
+    draft.add(
+        spec["concept"],
+        present(draft),
+        evidence,
+        code="" if truth == UNKNOWN else ("no", "", "yes")[truth],
+        status=truth,
+    )
 
 
 def _agreed(truths: Sequence[int]) -> int:

@@ -146,7 +146,8 @@ class Draft:
         attestation = ATTESTATIONS.get(self.knowledge.concepts[concept].absent)
         if attestation is None:
             return True
-        return span[0] >= self.now.ms - self.knowledge.concepts[attestation].ages[self.phase]
+        limit: int = self.knowledge.concepts[attestation].ages[self.phase]
+        return span[0] >= self.now.ms - limit
 
     def undo(self, mark: tuple[int, ...]) -> None:
         """Back to `mark`: nothing of a resource is used half-read."""
@@ -251,8 +252,9 @@ class Draft:
             others.extend(max(entry.values(), key=self._weight))
         return others
 
-    def _weight(self, rows: Sequence[Row]) -> tuple[int, int, float, str]:
+    def _weight(self, entry: Iterable[Row]) -> tuple[int, int, float, str]:
         """How much one entry says about an effect: recency first, then certainty, then weight; else by reference."""
+        rows = list(entry)
         newest, surest = max(r.t1 for r in rows), max(r.status for r in rows)
         return newest, surest, sum(r.value for r in rows), self.evidence[rows[0].source].reference
 
@@ -270,20 +272,3 @@ class Draft:
 
 def _for(person: int, row: Row) -> Row:
     return Row(row.concept, row.t0, row.t1, row.value, row.code, row.status, row.source, person)
-
-
-def _for(person: int, row: Row) -> Row:
-    return Row(row.concept, row.t0, row.t1, row.value, row.code, row.status, row.source, person)
-
-
-def _once(rows: Sequence[Row], knowledge: Knowledge) -> list[Row]:
-    """Count each substance's effect once: two boxes of one medicine are one load, the newest and heaviest standing."""
-    effects = knowledge.effect_concepts
-    others = [row for row in rows if row.concept not in effects]
-    entries: dict[tuple[int, int], dict[int, list[Row]]] = {}
-    for row in rows:
-        if row.concept in effects:
-            entries.setdefault((row.concept, row.code), {}).setdefault(row.source, []).append(row)
-    for entry in entries.values():
-        others.extend(max(entry.values(), key=_weight))
-    return others

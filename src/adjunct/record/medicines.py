@@ -7,7 +7,8 @@ the status field says. A name without a code is read as text and says so.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import product
 from typing import Any
 
 from adjunct.base import UNKNOWN, YES, AdjunctError, convert, duration_ms, shown
@@ -51,34 +52,22 @@ def medication(
     kind, status = str(resource["resourceType"]), resource.get("status")
     if status in NOT_READ | PLANNED or resource.get("doNotPerform") is True or resource.get("intent") in PROPOSED:
         return
-    products = _products(resource, resolve)
-    for product in products:
-        options, item, text_only = identify(draft, product, reader)
-        text = product.text or (item.text if item else "")
-        if not options:
-            _unmatched(draft, reference, text, item)
-        elif not item or item.status != "planned":
-            alone = len(products) == 1  # the amount of a mixture is that of no single part
-            _take(draft, resource, reference, kind, options, text, item, reader, text_only=text_only, alone=alone)
-
-
-def _take(
-    draft: Draft,
-    resource: Resource,
-    reference: str,
-    kind: str,
-    options: Options,
-    text: str,
-    item: Item | None,
-    reader: Callable[[], Reader],
-    *,
-    text_only: bool,
-    alone: bool,
-) -> None:
-    last = _last_on(draft, resource, reference, kind)
+    denied = status in NOT_TAKEN
+    name, parts = _product(draft, resource, resolve)
+    readings = [(part, *identify(draft, part, reader)) for part in parts]
+    for part, options, item, _ in readings:
+        if not options and not denied:
+            _unmatched(draft, reference, part.text or name, item)
+    known = [options for _, options, _, _ in readings if options]
+    item = next((item for _, _, item, _ in readings if item), None)
+    if not known or (item and item.status == "planned"):
+        return
+    options = _together(known)
+    text = name or (item.text if item else "")
     used = _last_use(draft, resource, reference, kind, text, reader) or (item_last_use(draft, item) if item else None)
+    last = _last_on(draft, resource, reference, kind)
     if item and item.status == "stopped":  # the words say so, whatever the status field says
-        last = (*(used or (PAST, draft.now.ms)), last[2])
+        last = (*(used or ever(draft)), last[2])
     t0, t1, certain = depot(draft, options, " ".join([text, *_route_words(resource)]), last)
     if t0 > draft.now.ms:
         return
@@ -86,6 +75,7 @@ def _take(
         for substance in dict.fromkeys(s for ids in options.values() for s in ids):
             evidence = Evidence(reference=reference, concept="allergy", value=text, text_only=True)
             draft.add("allergy", present(draft), evidence, code=substance, status=UNKNOWN)
+    amount = per_day_mg(draft, resource) or (item_per_day_mg(item) if item else None)
     draft.take(
         Intake(
             reference=reference,
@@ -94,11 +84,11 @@ def _take(
             t0=t0,
             t1=t1,
             status=certain,
-            per_day_mg=(per_day_mg(draft, resource) or (item_per_day_mg(item) if item else None)) if alone else None,
+            per_day_mg=amount if len(parts) == 1 else None,  # the amount of a mixture is that of no single part
             times_a_day=times_a_day(draft, resource) or (item_times_a_day(item) if item else None),
             last_use=used,
-            text_only=text_only,
-            denied=resource.get("status") in NOT_TAKEN or bool(item and item.status in ("not-taken", "allergy")),
+            text_only=any(text_only for _, options, _, text_only in readings if options),
+            denied=denied or bool(item and item.status in ("not-taken", "allergy")),
             as_needed=any(as_needed(d) for d in dosages(resource)) or bool(item and item.as_needed),
             view=kind,
         )
@@ -142,24 +132,36 @@ def components(draft: Draft, substance: str) -> tuple[str, ...]:
     return draft.knowledge.substances[substance].components or (substance,)
 
 
-def _products(resource: Resource, resolve: Resolve) -> list[Codes]:
-    """What the entry is of. A Medication that has no known name itself is each of its ingredients."""
+def _together(parts: Sequence[Options]) -> Options:
+    """The readings of a product with several ingredients: every combination of theirs."""
+    combined = [
+        dict.fromkeys(s for name, options in zip(names, parts, strict=True) for s in options[name])
+        for names in product(*parts)
+    ]
+    return {"+".join(sorted(ids)): tuple(ids) for ids in combined} if len(parts) > 1 else parts[0]
+
+
+def _product(draft: Draft, resource: Resource, resolve: Resolve) -> tuple[str, list[Codes]]:
+    """What the entry is of: its name, and what has to be known of it: the product, or each of its ingredients."""
     if isinstance(resource.get("medicationCodeableConcept"), Mapping):
-        return [Codes.read(resource["medicationCodeableConcept"])]
+        codes = Codes.read(resource["medicationCodeableConcept"])
+        return codes.text, [codes]
     link = resource.get("medicationReference")
     found = resolve(link)
     if found is None or found.get("status") == "entered-in-error":
-        return [Codes((), str(link.get("display") or "") if isinstance(link, Mapping) else "")]
-    parts = [
-        Codes.read(i["itemCodeableConcept"]) if "itemCodeableConcept" in i else _referred(resolve, i)
-        for i in mappings(found.get("ingredient"))
-        if i.get("isActive") is not False
-    ]
-    return parts or [Codes.read(found.get("code"))]
+        name = str(link.get("display") or "") if isinstance(link, Mapping) else ""
+        return name, [Codes((), name)]
+    own = Codes.read(found.get("code"))
+    ingredients = [i for i in mappings(found.get("ingredient")) if i.get("isActive") is not False]
+    parts = [Codes.read(i["itemCodeableConcept"]) for i in ingredients if "itemCodeableConcept" in i]
+    parts += [_referred(resolve, i["itemReference"]) for i in ingredients if "itemReference" in i]
+    if not parts or any(pair in draft.knowledge.substances_by_code for pair in own.pairs):
+        return own.text, [own]
+    return own.text or "; ".join(p.text for p in parts), parts
 
 
-def _referred(resolve: Resolve, ingredient: Resource) -> Codes:
-    found = resolve(ingredient.get("itemReference"))
+def _referred(resolve: Resolve, reference: Any) -> Codes:
+    found = resolve(reference)
     return Codes.read(found.get("code")) if found else Codes((), "")
 
 

@@ -357,7 +357,7 @@ def service_request(draft: Draft, resource: Resource, reference: str) -> None:
 
 
 def consent(draft: Draft, resource: Resource, reference: str) -> None:
-    """Treatment consent: signed while active and permitting, declined when rejected, withdrawn when inactive or denied."""
+    """Treatment consent: signed while active and permitting, declined if rejected, withdrawn if inactive or denied."""
     scopes = {code for _, code in Codes.read(resource.get("scope")).pairs}
     status = resource.get("status")
     if "treatment" not in scopes or status not in ("active", "inactive", "rejected"):
