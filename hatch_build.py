@@ -23,7 +23,7 @@ def compile_into(target: Path) -> Path:
         raise FileNotFoundError(KNOWLEDGE / "compiled.py")
     compiler = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(compiler)
-    compiled: bytes = compiler.compile_knowledge(KNOWLEDGE / "data")
+    compiled: bytes = compiler.sealed(compiler.compile_knowledge(KNOWLEDGE / "data"))
     if not target.is_file() or target.read_bytes() != compiled:
         target.write_bytes(compiled)
     return target

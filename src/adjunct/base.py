@@ -33,6 +33,7 @@ SECONDS_PER_DAY = 86_400
 MS_PER_DAY = SECONDS_PER_DAY * MS_PER_SECOND
 FAR = 2**60  # milliseconds; the open end of an interval, far outside any calendar
 MAX_MONTH = 12
+DAY = timedelta(days=1)
 SHOWN = 60
 
 
@@ -162,7 +163,8 @@ def instant(text: str, at: str = "") -> Instant:
         raise BadInput(f"not an instant with an offset: {shown(text)}; write for example 2026-11-22T09:30:00+01:00", at)
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError as error:
+        _ = moment - DAY, moment + DAY  # its neighbours must exist in every time zone
+    except (ValueError, OverflowError) as error:
         raise BadInput(f"no such moment: {shown(text)} ({error})", at) from None
     return Instant(round(moment.timestamp() * MS_PER_SECOND), moment.utcoffset() or timedelta(0))
 

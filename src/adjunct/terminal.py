@@ -99,8 +99,5 @@ def _finding(console: Console, finding: Finding, *, sources: bool) -> None:
             console.print(Padding(Text(f"Source: {source.citation}{where} ({source.read_as})"), DEEPER))
         for reason in finding.because:
             value = " ".join(p for p in (reason.value, reason.unit) if p)
-            console.print(
-                Padding(
-                    _words(f"Because: {reason.reference} {reason.concept} {value} {reason.at}".rstrip()), (0, 0, 0, 4)
-                )
-            )
+            said = f"Because: {reason.reference} {reason.concept} {value} {reason.at}".rstrip()
+            console.print(Padding(_words(said), DEEPER))

@@ -51,6 +51,27 @@ def compile_knowledge(data: Path) -> bytes:
     return json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=_plain).encode()
 
 
+SEAL = b'{"sha256":"'
+
+
+def sealed(text: bytes) -> bytes:
+    """A compiled knowledge base with the hash of its own content in front; still one JSON object.
+
+    >>> unsealed(sealed(b'{"a":1}'))
+    b'{"a":1}'
+    """
+    return SEAL + hashlib.sha256(text).hexdigest().encode() + b'",' + text[1:]
+
+
+def unsealed(raw: bytes) -> bytes:
+    """The content of a sealed text. Raises `FileError` where content and hash do not belong together."""
+    seal, comma, rest = raw.partition(b'",')
+    text = b"{" + rest
+    if not comma or seal != SEAL + hashlib.sha256(text).hexdigest().encode():
+        raise FileError("the compiled knowledge does not match its own hash")
+    return text
+
+
 def _digest(hashes: dict[str, str]) -> str:
     return hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
 

@@ -20,7 +20,7 @@ import orjson
 
 from adjunct.base import NO, UNKNOWN, YES, AdjunctError, Grade, Int8s, Refused, Verdict, convert, duration_ms
 from adjunct.knowledge.columns import Program
-from adjunct.knowledge.compiled import FileError, compile_knowledge, manifest
+from adjunct.knowledge.compiled import FileError, compile_knowledge, manifest, sealed, unsealed
 from adjunct.knowledge.language import EFFECT, PHASES, Expression, RuleError, Vocabulary, parse
 
 HERE = Path(__file__).parent
@@ -179,8 +179,8 @@ class Knowledge:
     def load(cls, data: Path = HERE / "data", compiled: Path = HERE / "knowledge.json") -> Knowledge:
         """Read the compiled knowledge and check that every file behind it is there, unchanged."""
         try:
-            content = orjson.loads(compiled.read_bytes())
-            expected = content["manifest"]
+            content = orjson.loads(unsealed(compiled.read_bytes()))
+            expected = dict(content["manifest"])
         except (OSError, ValueError, KeyError, TypeError):
             raise Refused(
                 "the compiled knowledge is missing or corrupt, so nothing can be answered: reinstall Adjunct",
@@ -215,7 +215,7 @@ class Knowledge:
             raise Refused(f"knowledge file {error}") from None
         knowledge = cls(orjson.loads(text))
         partial = compiled.with_suffix(".tmp")
-        partial.write_bytes(text)
+        partial.write_bytes(sealed(text))
         partial.replace(compiled)
         return knowledge
 
