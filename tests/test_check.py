@@ -172,3 +172,11 @@ def test_an_implausible_amount_asks_before_it_refuses() -> None:
     with pytest.raises(adjunct.base.BadInput, match="at once") as caught:  # type: ignore[attr-defined]
         check("sertraline 1000000000 g")
     assert caught.value.exit_code == 2
+
+
+def test_an_overdue_number_is_used_and_shown_as_due() -> None:
+    pair = ["phenelzine 45 mg, stopped 10 days ago", "sertraline 50 mg"]
+    later = adjunct.check(pair, at="2031-01-01T00:00:00+00:00")
+    assert later.verdict == "contraindicated"
+    assert "due for review since" in later.findings[0].certainty
+    assert "due for review" not in check(*pair).findings[0].certainty

@@ -397,6 +397,11 @@ def test_only_a_final_observation_is_certain(state: str, expected: str) -> None:
     assert truth(read(uncoded(answer("chest_pain", True), status=state)), "exists(chest_pain)") == expected
 
 
+def test_what_was_entered_in_error_is_not_there() -> None:
+    wrong = uncoded(answer("dissociative_confirmed", True), status="entered-in-error")
+    assert truth(read(wrong), "exists(dissociative_confirmed)") == "no"
+
+
 def test_a_symptom_named_by_the_value_counts_and_a_disease_named_so_asks() -> None:
     other = {"system": LOINC, "code": "8670-2"}
     symptom = observation(other, NOW, valueCodeableConcept=coding(SNOMED, "29857009", "Chest pain"))
@@ -507,6 +512,14 @@ def test_a_questionnaire_in_the_bundle_tells_what_its_links_mean() -> None:
         truth(read(response(item("1", valueBoolean=True)), questionnaire("", "93248-3")), "exists(cssrs_q3)")
         == "unknown"
     )
+
+
+def test_without_a_version_two_questionnaires_of_one_address_mean_nothing() -> None:
+    said = response(item("1", valueBoolean=True), questionnaire="http://x/q")
+    one, two = questionnaire("http://x/q", "93248-3", "1"), questionnaire("http://x/q", "93249-1", "2")
+    for order in ([said, one, two], [two, one, said]):
+        assert [truth(read(*order), f"exists({c})") for c in ("cssrs_q3", "cssrs_q4")] == ["unknown", "unknown"]
+    assert truth(read(said, one), "exists(cssrs_q3)") == "yes"
 
 
 # --- medicines --------------------------------------------------------------------------------------------------------
@@ -868,6 +881,11 @@ def test_what_was_done_or_arranged(entry: Resource, question: str, expected: str
     assert truth(read(entry), question) == expected
 
 
+def test_an_order_for_a_test_leaves_no_trace_of_a_result() -> None:
+    ordered = done("ServiceRequest", "hcg", "active", intent="order", authoredOn=TODAY)
+    assert read(ordered).problems == ()
+
+
 def test_a_visit_tells_its_symptom_and_only_asks_about_its_disease() -> None:
     visit = {
         "resourceType": "Encounter",
@@ -953,6 +971,11 @@ DERIVED = [
     ([bp(120, EARLIER), answer("dose", DOSED), bp(150, LATER)], "systolic_change", [25]),
     ([bp(120, EARLIER), bp(130, EARLIER), answer("dose", DOSED), bp(150, LATER)], "systolic_rise", [20, 30]),
     ([answer("dose", DOSED), bp(150, LATER)], "systolic_rise", []),
+    (
+        [bp(120, EARLIER), answer("dose", DOSED), bp(150, LATER), bp(150, LATER, **quantity(150))],
+        "systolic_rise",
+        [None],
+    ),
     ([bp(120, EARLIER), bp(150, LATER)], "systolic_rise", []),
     ([bp(120, EARLIER), answer("dose", DOSED), bp(150, LATER, valueQuantity={"value": 150})], "systolic_rise", [None]),
     (log((130, "2026-11-18"), (140, "2026-11-19"), (150, "2026-11-20")),

@@ -9,9 +9,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adjunct.base import NO, UNKNOWN, AdjunctError, BadInput, instant
+from adjunct.base import NO, UNKNOWN, BadInput, instant
 from adjunct.fhir import read_bundle
-from adjunct.knowledge.language import PHASES
+from adjunct.knowledge.language import PHASES, atoms
 from adjunct.record import Record, from_bundle
 from bundles import (
     ICD10CM,
@@ -126,12 +126,10 @@ def test_without_its_attestations_a_record_denies_less(
     facts: list[dict[str, Any]], attested: list[dict[str, Any]], phase: str
 ) -> None:
     """Taking an attestation away never turns unknown into no, nor anything into the contrary."""
+    attested = [a for a in attested if a["valueBoolean"]]  # one that is taken back says something by itself
     with_, without = record_of(bundle_of([*facts, *attested]), phase), record_of(bundle_of(facts), phase)
-    asked = {
-        i
-        for i, r in enumerate(knowledge().rule_list)
-        if not set(ATTESTATIONS) & set(r.text.replace("(", " ").replace(")", " ").replace(",", " ").split())
-    }
+    rules = enumerate(knowledge().rule_list)
+    asked = {n for n, rule in rules if not any(atom.concept in ATTESTATIONS for atom in atoms(rule.when))}
     for number_, (before, after) in enumerate(zip(truths(with_), truths(without), strict=True)):
         if number_ in asked and UNKNOWN not in after:
             assert after == before, knowledge().rule_list[number_].id
@@ -215,7 +213,6 @@ def test_a_broken_bundle_gives_a_record_or_bad_input(
             del node[last]
     try:
         record = record_of(bundle, phase)
-    except AdjunctError as error:
-        assert isinstance(error, BadInput), error
+    except BadInput:
         return
     truths(record)

@@ -15,6 +15,7 @@ from adjunct.knowledge import Knowledge
 from adjunct.knowledge.load import ATTESTATIONS, NONE
 from adjunct.record import Record, from_items
 
+LONGEST_ITEM = 400  # layout: one item is a line, not a letter
 WORDS = ("nothing-found", "caution", "incomplete", "avoid", "contraindicated", "emergency")
 WORD_OF_ACTION = {
     "emergency": "emergency",
@@ -40,6 +41,11 @@ def check_items(
     """Read `texts` as people write them and say what matters when they are taken together."""
     if not texts:
         raise BadInput("nothing to check: name at least one medicine or substance")
+    for number, text in enumerate(texts):
+        if len(text) > LONGEST_ITEM:
+            raise BadInput(
+                f"longer than {LONGEST_ITEM} characters: write one medicine or substance", f"items[{number}]"
+            )
     place = country or jurisdiction.partition("-")[0]
     record, items = from_items(
         texts, knowledge, conditions=conditions, age_years=age, now=now, country=place, jurisdiction=jurisdiction

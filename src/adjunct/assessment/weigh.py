@@ -113,7 +113,7 @@ def _finding(w: _Weighed, record: Record, knowledge: Knowledge, outcome: Outcome
         why=fixed.why.format_map(words),
         grade=rule.grade,
         status=rule.status,
-        certainty=fixed.certainty,
+        certainty=fixed.certainty + _overdue(rule, record.now.date(), knowledge),
         sources=fixed.sources,
         disputed=fixed.disputed,
         because=reasons,
@@ -223,6 +223,14 @@ def certainty(grade: str, status: str, knowledge: Knowledge, *, project_default:
     words = knowledge.wording["certainty"]
     key = "proposed_project_default" if status == "proposed" and project_default else status
     return f"{words['grade'][grade]}; {words['status'][key]}"
+
+
+def _overdue(rule: Rule, today: str, knowledge: Knowledge) -> str:
+    """A number past its review date is still used, and shown as due."""
+    if not rule.review_by or rule.review_by >= today:
+        return ""
+    text: str = knowledge.wording["certainty"]["status"]["due_for_review"]
+    return "; " + text.replace("{review_by}", rule.review_by)
 
 
 def _cited(locator: Locator, knowledge: Knowledge) -> Cited:

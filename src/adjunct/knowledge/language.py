@@ -13,14 +13,16 @@ Atom(op='latest', concept='systolic', within=1800000, in_set=None, compare='>=',
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from adjunct.base import FAR, MS_PER_DAY, MS_PER_SECOND, AdjunctError, convert, duration_ms
+from adjunct.base import FAR, MS_PER_DAY, MS_PER_SECOND, AdjunctError, convert, duration_ms, shown
 
 PHASES = ("intake", "pre-dose", "during", "discharge", "follow-up")
 ASKED = "asked"
 EFFECT = "effect_"
+_LINE_ENDS = re.compile(r"(?<=\n)|(?<=\r)(?!\n)")
 
 
 class RuleError(AdjunctError):
@@ -96,21 +98,31 @@ def atoms(expression: Expression) -> Iterator[Atom]:
 
 def parse(text: str, vocabulary: Vocabulary, where: str = "expression") -> Expression:
     """Read one expression. `where` names file and rule for the error."""
+    parser = _Parser(text, vocabulary, where)
     try:
-        tree = ast.parse(text, mode="eval")
-    except (SyntaxError, ValueError) as error:
-        column = getattr(error, "offset", None) or 1
-        raise RuleError(f"not an expression: {getattr(error, 'msg', error)}", f"{where}, position {column}") from None
-    return _Parser(vocabulary, where).read(tree.body)
+        return parser.read(ast.parse(text, mode="eval").body)
+    except SyntaxError as error:
+        raise parser.fail_at(error.lineno or 1, error.offset or 1, f"not an expression: {error.msg}") from None
+    except ValueError as error:  # a NUL or half a surrogate pair
+        raise parser.fail_at(1, 1, f"not an expression: {error}") from None
+    except (RecursionError, MemoryError):
+        raise parser.fail_at(1, 1, "not an expression: nested too deeply") from None
 
 
 class _Parser:
-    def __init__(self, vocabulary: Vocabulary, where: str) -> None:
+    def __init__(self, text: str, vocabulary: Vocabulary, where: str) -> None:
+        self.lines = _LINE_ENDS.split(text)
         self.vocabulary = vocabulary
         self.where = where
 
-    def fail(self, node: ast.AST, message: str) -> RuleError:
-        return RuleError(message, f"{self.where}, position {getattr(node, 'col_offset', 0) + 1}")
+    def fail(self, node: ast.expr, message: str) -> RuleError:
+        before = self.lines[node.lineno - 1].encode()[: node.col_offset]  # Python counts the bytes before a node
+        return self.fail_at(node.lineno, len(before.decode()) + 1, message)
+
+    def fail_at(self, line: int, column: int, message: str) -> RuleError:
+        """A position counts characters from the start of the expression, whatever lines it is written in."""
+        position = sum(map(len, self.lines[: line - 1])) + column
+        return RuleError(message, f"{self.where}, position {position}")
 
     def read(self, node: ast.expr) -> Expression:
         match node:
@@ -157,9 +169,7 @@ class _Parser:
                 raise self.fail(left, "only latest, count, days_since and load compare, and they stand on the left")
         against = self.value(right, unit, concept, coded=name == "latest")
         if name == "days_since" and isinstance(against, float):
-            against = float(
-                round(against * MS_PER_DAY)
-            )  # compared in whole milliseconds, so that a limit is met exactly
+            against = round(against * MS_PER_DAY, 0)  # in whole milliseconds, so that a limit is met exactly
         if isinstance(against, str) and sign not in ("==", "!="):
             raise self.fail(right, "a code is compared with == or != only")
         return Atom(op=name, concept=concept, within=within, compare=sign, against=against)
@@ -173,10 +183,14 @@ class _Parser:
         raise self.fail(node, "one concept, by name, is expected in the parentheses")
 
     def options(self, node: ast.Call, allowed: Sequence[str]) -> dict[str, ast.expr]:
+        found: dict[str, ast.expr] = {}
         for keyword in node.keywords:
-            if keyword.arg not in allowed:
-                raise self.fail(keyword.value, f"{keyword.arg!r} is no option here")
-        return {k.arg: k.value for k in node.keywords if k.arg}
+            if keyword.arg is None or keyword.arg not in allowed:
+                raise self.fail(keyword.value, f"{keyword.arg or '**'!r} is no option here")
+            if keyword.arg in found:  # Python's own check comes later than its parser
+                raise self.fail(keyword.value, f"{keyword.arg!r} is given twice")
+            found[keyword.arg] = keyword.value
+        return found
 
     def within(self, node: ast.expr | None) -> int | None:
         match node:
@@ -184,12 +198,16 @@ class _Parser:
                 return None
             case ast.Constant(value=str(text)):
                 try:
-                    return duration_ms(text)
-                except AdjunctError as error:
+                    length: float = duration_ms(text)
+                except (AdjunctError, OverflowError) as error:
                     raise self.fail(node, str(error)) from None
             case ast.Call(func=ast.Name(id="fact")):
-                return round(self.fact(node, "s") * MS_PER_SECOND)
-        raise self.fail(node, "within is a duration such as '30 min', or fact('...') with a unit of time")
+                length = self.fact(node, "s") * MS_PER_SECOND
+            case _:
+                raise self.fail(node, "within is a duration such as '30 min', or fact('...') with a unit of time")
+        if not 0 <= length <= FAR:  # instants are 64-bit columns, and a window must fit into them
+            raise self.fail(node, "a window is not negative, and no longer than 'ever'")
+        return round(length)
 
     def in_set(self, node: ast.expr | None) -> str | None:
         match node:
@@ -197,7 +215,7 @@ class _Parser:
                 return None
             case ast.Constant(value=str(name)) if name in self.vocabulary.sets:
                 return name
-        raise self.fail(node, f"no such value set: {ast.unparse(node)}")
+        raise self.fail(node, f"no such value set: {shown(ast.unparse(node))}")
 
     def value(self, node: ast.expr, unit: str, concept: str, *, coded: bool) -> float | str:
         match node:

@@ -30,6 +30,7 @@ WEIGHTS = ("weak", "moderate", "strong")
 LOCAL = "urn:adjunct:concept"
 SUBSTANCE = "substance"
 ATTESTATIONS = {"history": "history_reviewed", "reconciled": "reconciled", "allergies": "allergies_asked"}
+_FACT = re.compile(r"fact\('([^']+)'\)")
 _PLACE = re.compile(r"\{([a-z0-9_.-]+)\}")
 
 
@@ -121,6 +122,7 @@ class Rule:
     lines: tuple[str, ...]
     cases: tuple[Mapping[str, Any], ...]
     file: str
+    review_by: str  # the earliest review date of the facts it rests on; empty when it rests on none
 
 
 @dataclass(frozen=True, slots=True)
@@ -438,7 +440,14 @@ class Knowledge:
             lines=tuple(entry.get("lines", ())),
             cases=tuple(entry.get("cases", ())),
             file=entry["file"],
+            review_by=min((self.facts[f].review_by for f in self._facts_of(entry)), default=""),
         )
+
+    def _facts_of(self, entry: Mapping[str, Any]) -> Iterator[str]:
+        """The facts that a rule compares with or quotes."""
+        for name in (*_FACT.findall(entry["when"]), *self.places(f"{entry['says']} {entry.get('why', '')}")):
+            if name in self.facts:
+                yield name
 
 
 def fold(text: str) -> str:

@@ -79,9 +79,8 @@ def _times_a_day(draft: Draft, dosage: Resource) -> Interval | None:
         except AdjunctError:
             return None
         often = float(repeat.get("frequency") or 1)
-        share = (
-            share if least <= 1 else 1.0
-        )  # days of the week thin out what is daily; a weekly line already counts them
+        if least > 1:
+            share = 1.0  # days of the week thin out what is daily; a weekly line already counts them
         found = often / most * share, float(repeat.get("frequencyMax") or often) / least * share
         return found if 0 < least <= most and found[0] > 0 else None
     if moments or days:
