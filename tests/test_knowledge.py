@@ -281,6 +281,7 @@ BREAKS: dict[str, tuple[Break, str]] = {
     "a claim with an unknown source": (with_row("claims", 0, sources="nobody"), "source 'nobody' is not defined"),
     "a claim that nothing acts on": (with_row("claims", 0, acts_on=""), "says nowhere what the software does"),
     "a claim that acts on a lost file": (with_row("claims", 0, acts_on="rules/lost.toml"), "which does not exist"),
+    "a claim that acts by a lost rule": (with_row("claims", 0, acts_on="rule:lost"), "the rule lost, which does not"),
     "a concept with a lost value set": (with_row("concepts", 0, codes="lost_set"), "no value set 'lost_set'"),
     "a concept with an unknown unit": (with_row("concepts", 0, unit="furlong"), "unknown unit 'furlong'"),
     "a concept without a question": (with_row("concepts", 0, ask=""), "no question that would fill it"),

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from adjunct.base import FAR, MS_PER_DAY, instant
+from adjunct.base import FAR, MS_PER_DAY, BadInput, instant
 from adjunct.fhir import read_bundle
 from adjunct.knowledge.columns import Program
 from adjunct.knowledge.language import parse
@@ -246,7 +246,6 @@ BIRTHS = [
     ("1990-11", [35, 36]),
     ("1990", [35, 36]),
     ("2026", [0]),
-    ("2027-01-01", []),
     ("1990-02-30", []),
     ("1826-01-01", []),
 ]
@@ -1125,3 +1124,23 @@ def test_no_row_lies_after_now_or_before_time() -> None:
     assert (record.events.t0 <= record.events.t1).all()
     assert (record.events.t0 > -FAR).all()
     assert (record.events.t1 > now - 400 * MS_PER_DAY).all()
+
+
+def test_a_birth_date_to_come_refuses_the_record() -> None:
+    bundle = person()
+    bundle["entry"][0]["resource"]["birthDate"] = "2027-01-01"
+    with pytest.raises(BadInput, match="birth date is in the future"):
+        from_bundle(read_bundle(bundle), knowledge(), now=instant(NOW), phase="intake")
+
+
+@pytest.mark.parametrize(("substance", "given"), [("esketamine", "yes"), ("ketamine", "yes"), ("sertraline", "unknown")])
+def test_an_administered_treatment_is_a_dose(substance: str, given: str) -> None:
+    administration = {
+        "resourceType": "MedicationAdministration",
+        "id": "given",
+        "status": "completed",
+        "subject": {"reference": "Patient/p"},
+        "medicationCodeableConcept": {"coding": [{"system": "urn:adjunct:concept", "code": substance}]},
+        "effectiveDateTime": "2026-11-20T10:00:00-06:00",
+    }
+    assert truth(read(administration), "exists(dose, within='2 d')") == given

@@ -99,8 +99,8 @@ def atoms(expression: Expression) -> Iterator[Atom]:
 def parse(text: str, vocabulary: Vocabulary, where: str = "expression") -> Expression:
     """Read one expression. `where` names file and rule for the error."""
     parser = _Parser(text, vocabulary, where)
-    try:
-        return parser.read(ast.parse(text, mode="eval").body)
+    try:  # with a line end after it, Python knows where an unfinished expression ends
+        return parser.read(ast.parse(f"{text}\n", mode="eval").body)
     except SyntaxError as error:
         raise parser.fail_at(error.lineno or 1, error.offset or 1, f"not an expression: {error.msg}") from None
     except ValueError as error:  # a NUL or half a surrogate pair

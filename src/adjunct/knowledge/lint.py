@@ -37,6 +37,7 @@ FILLED_BY_CODE = frozenset({"names", "stop_sentence"})
 _WORD = re.compile(r"[\w'-]+")
 _PLACE = re.compile(r"\{[a-z0-9_.-]+\}")
 _FILE = re.compile(r"\b[a-z_]+/[a-z_]+\.(?:toml|csv)\b")
+_RULE = re.compile(r"\brule:([\w-]+)")
 _FIGURE = re.compile(r"\S*\d\S*")
 _BROKEN = (AdjunctError, AttributeError, KeyError, TypeError, ValueError)
 
@@ -364,6 +365,9 @@ def _tables(knowledge: Knowledge) -> Iterator[str]:
         for file in _FILE.findall(row["acts_on"]):
             if file not in knowledge.content["manifest"]:
                 yield f"{where}: acts_on names the file {file}, which does not exist"
+        for rule in _RULE.findall(row["acts_on"]):
+            if rule not in knowledge.rules:
+                yield f"{where}: acts_on names the rule {rule}, which does not exist"
     for name, key in (("jurisdictions", "code"), ("crisis_lines", "country_code")):
         for row in knowledge.content[name]:
             yield from _known_sources(f"{name}.csv, {row[key]}", row["source"], knowledge)

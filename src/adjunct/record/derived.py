@@ -224,6 +224,18 @@ def _total(draft: Draft, spec: Spec, intakes: Sequence[Intake], amounts: Sequenc
         _say(draft, spec, intakes, shown, value=bound)
 
 
+def _administered(draft: Draft, spec: Spec) -> None:
+    """Each recorded administration of these substances, at the time it was given."""
+    wanted = frozenset().union(*(draft.knowledge.sets[name] for name in spec["of"]))
+    for intake in draft.intakes:
+        given = intake.view == "MedicationAdministration" and intake.last_use is not None and not intake.denied
+        if given and all(wanted & set(ids) for ids in intake.options.values()):
+            assert intake.last_use is not None
+            at = draft.at(intake.last_use)
+            evidence = Evidence(reference=intake.reference, concept=spec["concept"], value=intake.text, at=at)
+            draft.add(spec["concept"], intake.last_use, evidence, code="yes", status=intake.status)
+
+
 def _duplicate(draft: Draft, spec: Spec) -> None:
     """One substance in two products, both in use. A refill, or the order behind a statement, is no second product."""
     by_substance: dict[str, dict[tuple[Any, ...], Intake]] = {}
@@ -303,6 +315,7 @@ def _agreed(truths: Sequence[int]) -> int:
 
 
 HOW: Mapping[str, Callable[[Draft, Spec], None]] = {
+    "administered": _administered,
     "above_first": _above_first,
     "above_recent_least": _above_recent_least,
     "bmi": _bmi,

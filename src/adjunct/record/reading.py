@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
-from adjunct.base import MS_PER_SECOND, NO, UNKNOWN, YES, AdjunctError, shown
+from adjunct.base import MS_PER_SECOND, NO, UNKNOWN, YES, AdjunctError, BadInput, shown
 from adjunct.knowledge.load import LOCAL, Concept, fold
 from adjunct.record.draft import PAST, Draft, Evidence
 from adjunct.record.values import (
@@ -476,9 +476,9 @@ def _age(draft: Draft, birth: Any, reference: str) -> None:
     if low == PAST:
         return
     if low > draft.now.ms:
-        said = "the birth date is in the future"
-        draft.problem(reference, said, "Correct the birth date.", concept="age", blocks=True)
-        return
+        raise BadInput(
+            "the birth date is in the future, so nobody can tell the age: correct it", f"{reference}.birthDate"
+        )
     concept = draft.knowledge.concepts["age"]
     ages = sorted({years_between(min(high, draft.now.ms), draft), years_between(low, draft)})
     if concept.plausible and not concept.plausible[0] <= ages[0] <= ages[-1] <= concept.plausible[1]:
