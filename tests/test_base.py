@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -284,6 +285,28 @@ def test_an_instant_is_written_in_its_owners_calendar() -> None:
     assert Instant(0).iso() == "1970-01-01T00:00:00+00:00"
     assert iso(-1, ZERO) == "1969-12-31T23:59:59+00:00"  # downwards: the second in which it lies
     assert iso(1999, ZERO) == "1970-01-01T00:00:01+00:00"
+
+
+def test_an_instant_is_written_alike_wherever_the_machine_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nine hours to the east it is already the year 10000, which no calendar here has."""
+    monkeypatch.setenv("TZ", "EAST-9")
+    time.tzset()
+    try:
+        assert iso(at_utc(9999, 12, 31, 20), ZERO) == "9999-12-31T20:00:00+00:00"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_an_error_of_a_time_may_do_without_a_place() -> None:
+    for wrong in ("now", "2026-02-29T00:00:00Z"):
+        with pytest.raises(BadInput) as caught:
+            instant(wrong)
+        assert caught.value.at == ""
+    for wrong in ("now", "2026-02-29"):
+        with pytest.raises(BadInput) as caught:
+            partial_date(wrong, ZERO)
+        assert caught.value.at == ""
 
 
 def test_instants_are_ordered_by_when_they_are() -> None:
@@ -614,6 +637,7 @@ def test_a_table_without_rows_still_has_its_columns() -> None:
     assert events.people == 1
     nobody = Events.of([], now=[], absent=absent(0, 0))
     assert (nobody.people, nobody.starts.tolist()) == (0, [0])
+    assert nobody.now.dtype == np.int64
 
 
 def test_the_columns_have_their_types_and_lie_in_one_piece() -> None:

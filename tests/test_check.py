@@ -180,3 +180,9 @@ def test_an_overdue_number_is_used_and_shown_as_due() -> None:
     assert later.verdict == "contraindicated"
     assert "due for review since" in later.findings[0].certainty
     assert "due for review" not in check(*pair).findings[0].certainty
+
+
+@pytest.mark.parametrize("age", [-1, 131, 5000, float("nan")])
+def test_an_age_that_nobody_has_is_refused(age: float) -> None:
+    with pytest.raises(adjunct.base.BadInput, match="age"):  # type: ignore[attr-defined]
+        check("sertraline", age=age)

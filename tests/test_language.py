@@ -354,6 +354,7 @@ REFUSED = [
     ("exists(été)", 8, "unknown concept 'été'"),
     ("any(substance, in_='drôle') and exists(été) or 日本", 40, "unknown concept 'été'"),
     ("(exists(stroke) or\n  exists(nobody))", 29, "unknown concept 'nobody'"),
+    ("(exists(stroke) or\n any(substance, in_='drôle') and stroke)", 53, EXPECTED),
     ("(any(substance, in_='drôle') or\r\n  stroke)", 36, EXPECTED),
     ("(exists(stroke) or\r  stroke)", 22, EXPECTED),
     ("(exists(stroke) or\n\n\n  any(substance, in_='drôle') and\nstroke)", 56, EXPECTED),

@@ -79,6 +79,7 @@ def law(record: Record, knowledge: Knowledge) -> tuple[list[Finding], list[Gap]]
         return [], []
     taken = dict.fromkeys(s for i in record.intakes if not i.denied for ids in i.options.values() for s in ids)
     substances = dict.fromkeys(_law_row_name(s, knowledge) for s in taken if s in knowledge.sets.get("kratom", ()))
+    asked = bool(record.jurisdiction)  # a country alone was given for whom to call
     findings, gaps = [], []
     for substance in substances:
         for code in dict.fromkeys((place, place.partition("-")[0])):
@@ -86,10 +87,10 @@ def law(record: Record, knowledge: Knowledge) -> tuple[list[Finding], list[Gap]]
             fact = f"law ({code}, {substance})"
             texts = knowledge.wording["law"]
             if row is None:
-                gaps.append(Gap(fact=fact, why=texts["missing"], ask=texts["travel"], blocks=True))
+                gaps.append(Gap(fact=fact, why=texts["missing"], ask=texts["travel"], blocks=asked))
             elif expired(row["review_by"], record.now.date()):
                 why = texts["expired"].replace("{date}", row["reviewed"])
-                gaps.append(Gap(fact=fact, why=why, ask=texts["travel"], blocks=True))
+                gaps.append(Gap(fact=fact, why=why, ask=texts["travel"], blocks=asked))
             else:
                 findings.append(_law_finding(row, substance, knowledge))
     return findings, gaps

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from adjunct.base import UNKNOWN, YES, Instant, shown
+from adjunct.base import UNKNOWN, YES, BadInput, Instant, shown
 from adjunct.fhir import Bundle, Entry
 from adjunct.items import Item, Reader
 from adjunct.knowledge import Knowledge
@@ -123,10 +123,11 @@ def from_items(
     for number, text in enumerate(conditions):
         _state(draft, text, f"conditions[{number}]")
     if age_years is not None:
-        here = present(draft)
-        draft.add(
-            "age", here, Evidence(reference="age", concept="age", value=f"{age_years:g}", unit="a"), value=age_years
-        )
+        low, high = knowledge.concepts["age"].plausible or (age_years, age_years)
+        if not low <= age_years <= high:
+            raise BadInput(f"an age of {age_years:g} years is nobody's: write {low:g} to {high:g}", "age")
+        evidence = Evidence(reference="age", concept="age", value=f"{age_years:g}", unit="a")
+        draft.add("age", present(draft), evidence, value=age_years)
     derive(draft)
     return draft.finish(["reconciled"], country=country, jurisdiction=jurisdiction), items
 
