@@ -18,7 +18,7 @@ import orjson
 import pytest
 
 from adjunct.knowledge import Knowledge, lint, load, schema
-from adjunct.knowledge.compiled import COLUMNS, SINGLE, TABLES, FileError, compile_knowledge, manifest
+from adjunct.knowledge.compiled import COLUMNS, SINGLE, TABLES, FileError, compile_knowledge, manifest, sealed
 
 DATA = load.HERE / "data"
 RULE_IDS = Path(__file__).parent / "cases" / "rule_ids.txt"
@@ -358,7 +358,7 @@ def copied(tmp_path: Path) -> tuple[Path, Path]:
     data, compiled = tmp_path / "data", tmp_path / "knowledge.json"
     data.mkdir()
     (data / "a.toml").write_text("x = 1\n", encoding="utf-8")
-    compiled.write_bytes(orjson.dumps({**content(), "manifest": manifest(data)}))
+    compiled.write_bytes(sealed(orjson.dumps({**content(), "manifest": manifest(data)})))
     return data, compiled
 
 

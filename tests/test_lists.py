@@ -23,6 +23,7 @@ FILE = Path(__file__).parent / "cases" / "lists.csv"
 ACTIONS = ("inform", "monitor", "adjust", "defer", "avoid", "contraindicated", "emergency")
 SEVERITIES = ("low", "moderate", "high")
 STOP = re.compile(r"Do not take the next dose of ([^.]*)")
+CARRY_ON = re.compile(r"[Kk]eep taking (it|both|them|your|the|what)\b|Do not stop (it|either|them) suddenly")
 NEVER = re.compile(r"\bsafe(ly)?\b|no interaction|\blegal\b", re.IGNORECASE)
 
 with FILE.open(encoding="utf-8", newline="") as _file:
@@ -79,11 +80,12 @@ def test_the_words_are_calm_and_stop_nobody_alone(row: dict[str, str]) -> None:
             for substance in finding.involves:
                 if knowledge.substances[substance].protected_stop:
                     assert knowledge.substances[substance].name not in named, finding.id
-    # A pair that must not meet is never answered with "carry on" beside "do not take the next dose".
-    stopped = {s for f in result.findings for s in f.involves if STOP.search(f.tell)}
+    # Nobody reads "keep taking it" beside "do not take the next dose" of the same medicine.
+    names = knowledge.substances
+    stopped = {s for f in result.findings for s in f.involves if STOP.search(f.tell) and not names[s].protected_stop}
     for finding in result.findings:
-        if "Do not stop it suddenly" in finding.tell and len(finding.involves) == 1:
-            assert finding.involves[0] not in stopped or knowledge.substances[finding.involves[0]].protected_stop
+        if CARRY_ON.search(finding.tell) and not STOP.search(finding.tell):
+            assert not stopped & set(finding.involves), finding.id
 
 
 @each

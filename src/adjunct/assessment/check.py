@@ -15,6 +15,7 @@ from adjunct.knowledge import Knowledge
 from adjunct.knowledge.load import ATTESTATIONS, NONE
 from adjunct.record import Record, from_items
 
+NOT_ASKED = (ATTESTATIONS["reconciled"], ATTESTATIONS["allergies"])  # a clinician attests these, nobody who asks
 LONGEST_ITEM = 400  # layout: one item is a line, not a letter
 WORDS = ("nothing-found", "caution", "incomplete", "avoid", "contraindicated", "emergency")
 WORD_OF_ACTION = {
@@ -53,7 +54,7 @@ def check_items(
     for number, item in enumerate(items):
         _ask_about_amount(item, f"items[{number}]", place, knowledge)
     result = assess(record, knowledge, treatment=NONE)
-    about_items = [_about_items_only(g, knowledge) for g in result.gaps]
+    about_items = [_about_items_only(g, knowledge) for g in result.gaps if g.fact not in NOT_ASKED]
     gaps = sorted([*_item_gaps(items, knowledge), *about_items], key=lambda g: not g.blocks)
     complete = not any(g.blocks for g in gaps)
     word = max((_word(f) for f in result.findings), key=WORDS.index, default=WORDS[0])
@@ -92,7 +93,10 @@ def _item_gaps(items: Sequence[Item], knowledge: Knowledge) -> list[Gap]:
             ask = f"Is it one of: {near}?" if near else texts["unknown_item"]["keep_packet"]
             why = texts["unknown_item"]["item"].replace("{text}", item.text)
             found.append(Gap(fact=reference, why=why, ask=ask, blocks=True, reference=reference))
-        elif item.match == "ambiguous":
+        elif item.status == "planned":
+            why, ask = (texts["gap"][k].replace("{text}", item.text) for k in ("planned_item", "planned_ask"))
+            found.append(Gap(fact=reference, why=why, ask=ask, blocks=False, reference=reference))
+        elif item.match == "ambiguous" and item.status != "not-taken":
             names = ", ".join(_name(c, knowledge) for c in item.candidates)
             why = texts["ambiguous"]["item"].replace("{text}", item.text).replace("{candidates}", names)
             kratom = set(item.candidates) & knowledge.sets.get("kratom", frozenset())

@@ -18,7 +18,7 @@ from adjunct.knowledge.language import EFFECT
 from adjunct.knowledge.load import NONE, Locator, Rule
 from adjunct.record import Record
 
-OF_SUBSTANCES = ("substance", "last_use", "allergy")
+OF_SUBSTANCES = ("substance", "last_use", "allergy", "duplicate_substance")
 
 
 class _Weighed(NamedTuple):
@@ -39,6 +39,8 @@ def assess(record: Record, knowledge: Knowledge, *, treatment: str) -> Assessmen
         _finding(w, record, knowledge, outcome, treatment) for w in weighed if w.fired and w.rule.id not in replaced
     ]
     legal, legal_gaps = law(record, knowledge)
+    if legal:  # the dated row of the place says more than the note that laws differ
+        findings = [f for f in findings if f.kind != "legal"]
     findings = sorted([*findings, *legal], key=_first_things_first)
     waiting = [(w.rule, w.number) for w in weighed if w.is_open]
     gaps = open_questions(waiting, record, knowledge, outcome, findings, legal_gaps)
