@@ -42,6 +42,7 @@ docs: $(KNOWLEDGE) ## write the generated pages: rules, facts, claims, record
 	$(BIN)/adjunct knowledge book
 
 mutation: $(KNOWLEDGE) ## break the evaluator on purpose and see whether the tests notice (slow)
+	rm -rf mutants
 	$(BIN)/mutmut run
 	$(BIN)/mutmut results
 

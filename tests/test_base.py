@@ -371,20 +371,17 @@ def test_what_is_neither_date_nor_instant_is_refused(text: str) -> None:
         partial_date(text, ZERO, "onset")
 
 
-@pytest.mark.xfail(raises=pytest.fail.Exception, reason="a month or day 00 is read as one that was left out")
 @pytest.mark.parametrize("text", ["2026-00", "2026-11-00", "2026-00-15"])
 def test_a_month_or_day_of_nought_is_no_date(text: str) -> None:
     with pytest.raises(BadInput):
         partial_date(text, ZERO)
 
 
-@pytest.mark.xfail(raises=pytest.fail.Exception, reason="digits of other scripts are read as a year")
 def test_a_year_is_written_in_plain_digits() -> None:
     with pytest.raises(BadInput):
         partial_date("２０２６", ZERO)
 
 
-@pytest.mark.xfail(raises=OverflowError, reason="a number too large for a float is not caught")
 def test_a_duration_beyond_every_number_is_refused() -> None:
     with pytest.raises(BadInput):
         duration_ms("9" * 400 + " d")

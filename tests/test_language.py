@@ -247,7 +247,7 @@ REFUSED = [
     ("exists(stroke, within=fact('before'))", 23, WINDOW),
     ("exists(stroke, within=fact('endless'))", 23, WINDOW),
     ("exists(stroke, within='40000000 a')", 23, WINDOW),
-    ("exists(stroke, within='" + "9" * 400 + " d')", 23, "cannot convert float infinity to integer"),
+    ("exists(stroke, within='" + "9" * 400 + " d')", 23, "longer than any calendar"),
     # facts
     ("latest(systolic) > fact('nothing')", 20, "no fact 'nothing' with a single number"),
     ("latest(systolic) > fact('two.weeks')", 20, mismatch("two.weeks", "d", "mm[Hg]")),

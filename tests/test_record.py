@@ -1133,7 +1133,9 @@ def test_a_birth_date_to_come_refuses_the_record() -> None:
         from_bundle(read_bundle(bundle), knowledge(), now=instant(NOW), phase="intake")
 
 
-@pytest.mark.parametrize(("substance", "given"), [("esketamine", "yes"), ("ketamine", "yes"), ("sertraline", "unknown")])
+@pytest.mark.parametrize(
+    ("substance", "given"), [("esketamine", "yes"), ("ketamine", "yes"), ("sertraline", "unknown")]
+)
 def test_an_administered_treatment_is_a_dose(substance: str, given: str) -> None:
     administration = {
         "resourceType": "MedicationAdministration",

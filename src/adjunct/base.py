@@ -133,9 +133,9 @@ class Kleene:
 
 # --- time -------------------------------------------------------------------------------------------------------------
 
-_PARTIAL = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?\Z")
-_INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2})\Z")
-_DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(s|min|h|d|wk|mo|a)\s*\Z")
+_PARTIAL = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?\Z", re.ASCII)
+_INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2})\Z", re.ASCII)
+_DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(s|min|h|d|wk|mo|a)\s*\Z", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -163,7 +163,8 @@ def instant(text: str, at: str = "") -> Instant:
         raise BadInput(f"not an instant with an offset: {shown(text)}; write for example 2026-11-22T09:30:00+01:00", at)
     try:
         moment = datetime.fromisoformat(text)
-        _ = moment - DAY, moment + DAY  # its neighbours must exist in every time zone
+        utc = moment.astimezone(UTC)
+        _ = utc - DAY, utc + DAY  # its neighbours must exist in every time zone
     except (ValueError, OverflowError) as error:
         raise BadInput(f"no such moment: {shown(text)} ({error})", at) from None
     return Instant(round(moment.timestamp() * MS_PER_SECOND), moment.utcoffset() or timedelta(0))
@@ -183,10 +184,10 @@ def partial_date(text: str, offset: timedelta, at: str = "") -> tuple[int, int]:
     year, month, day = (int(p) if p else None for p in parts.groups())
     assert year is not None  # the pattern requires it
     try:
-        start = datetime(year, month or 1, day or 1, tzinfo=timezone(offset))
-        if day:
+        start = datetime(year, 1 if month is None else month, 1 if day is None else day, tzinfo=timezone(offset))
+        if day is not None:
             end = start + timedelta(days=1)
-        elif month:
+        elif month is not None:
             end = start.replace(year=year + month // MAX_MONTH, month=month % MAX_MONTH + 1)
         else:
             end = start.replace(year=year + 1)
@@ -212,7 +213,10 @@ def duration_ms(text: str, at: str = "") -> int:
     parts = _DURATION.match(text)
     if not parts:
         raise BadInput(f"not a duration: {shown(text)}; write for example '30 min', '14 d', '5 wk', 'ever'", at)
-    return round(convert(float(parts[1]), parts[2], "s") * MS_PER_SECOND)
+    ms = convert(float(parts[1]), parts[2], "s") * MS_PER_SECOND
+    if ms > FAR:
+        raise BadInput(f"longer than any calendar: {shown(text)}; write 'ever'", at)
+    return round(ms)
 
 
 # --- units ------------------------------------------------------------------------------------------------------------
