@@ -36,7 +36,10 @@ def wrong(case: Case, result: Assessment) -> list[str]:
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c.id)
 def test_acceptance(case: Case) -> None:
     result = answer_to(case)
-    seen = [(f.id, f.verdict) for f in result.findings if f.action != "inform"], [(g.fact, g.blocks) for g in result.gaps]
+    seen = (
+        [(f.id, f.verdict) for f in result.findings if f.action != "inform"],
+        [(g.fact, g.blocks) for g in result.gaps],
+    )
     assert wrong(case, result) == [], f"{case.title}: {seen}"
 
 
