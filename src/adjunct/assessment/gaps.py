@@ -51,6 +51,7 @@ def open_questions(
 
     for gap in (*_problem_gaps(record, knowledge), *more):
         add(gap, gap.ask, blocks=gap.blocks)
+    missing: dict[tuple[int, int], Gap] = {}
     present = frozenset(record.events.concept.tolist())
     program, alone = outcome.program, record.events.people == 1
     for rule, number in waiting:
@@ -60,7 +61,10 @@ def open_questions(
         else:
             reading = 0 if alone else outcome.truths[number].tolist().index(UNKNOWN)
             atoms = program.open_atoms(outcome, number, reading)
-            asked = _asked(rule, [_gap(program.atoms[n], reading, record, knowledge) for n in atoms], knowledge)
+            for n in atoms:
+                if (n, reading) not in missing:
+                    missing[n, reading] = _gap(program.atoms[n], reading, record, knowledge)
+            asked = _asked(rule, [missing[n, reading] for n in atoms], knowledge)
         for gap, ask in asked:
             add(gap, ask, blocks=mode == "defer")
     for gap in _text_gaps(record, knowledge, findings):
@@ -156,6 +160,7 @@ def _silent_gap(concept_id: str, attested: frozenset[str], knowledge: Knowledge)
     return Gap(fact=concept_id, why=why, ask=concept.ask, blocks=False)
 
 
+@cache
 def _is_context(concept: str, knowledge: Knowledge) -> bool:
     """Facts that only say when a rule applies ("no dose yet") are not what is missing."""
     return concept in knowledge.concepts and bool(knowledge.concepts[concept].raw.get("context", False))

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from adjunct.base import FAR, NO, UNKNOWN, YES, Bools, Events, Floats, Int8s
-from adjunct.knowledge.language import And, Atom, Expression, Not, Or, Vocabulary, atoms
+from adjunct.knowledge.language import EFFECT, And, Atom, Expression, Not, Or, Vocabulary, atoms
 
 Ints = npt.NDArray[np.intp]
 Literal = tuple[int, bool]  # an atom's number, and whether it is negated
@@ -75,7 +75,10 @@ class Program:
         ]
         self._sets = self._members()
         self._plan: dict[int, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
+        self._loads = _Loads(self.atoms, vocabulary, phase)
         for number, atom in enumerate(self.atoms):
+            if atom.op == "load":
+                continue
             self._plan[vocabulary.concepts[atom.concept]][vocabulary.window(atom, phase)].append(number)
         self._seal_silence()
         self._groups = {
@@ -95,6 +98,7 @@ class Program:
             part = _slice(events, first, last)
             for window in windows:
                 self._groups[concept, window].answer(events, part, _window(events, part.rows, window), answers)
+        self._loads.answer(events, answers)
         return Outcome(self, events, answers, self._circuit.reduce(answers)[self._outputs])
 
     def _when_silent(self, absent: Int8s) -> Int8s:
@@ -104,8 +108,8 @@ class Program:
         return answers
 
     def _seal_silence(self) -> None:
-        """What a count, a load or a number of days comes to when there certainly is nothing."""
-        counted = [n for n, a in enumerate(self.atoms) if a.op in ("count", "load", "days_since")]
+        """What a count or a number of days comes to when there certainly is nothing."""
+        counted = [n for n, a in enumerate(self.atoms) if a.op in ("count", "days_since")]
         nothing = [np.array([np.inf if self.atoms[n].op == "days_since" else 0.0]) for n in counted]
         known = [_compare(none, none, self.atoms[n]) for n, none in zip(counted, nothing, strict=True)]
         concept_of = [self.vocabulary.concepts[a.concept] for a in self.atoms]
@@ -228,9 +232,10 @@ class _Group:
         self.any = np.array(by_op["any"], dtype=np.intp)
         self.all = np.array(by_op["all"], dtype=np.intp)
         self.deniable = np.array([program.atoms[n].in_set is None for n in by_op["any"]], dtype=np.bool_)
+        self.any_deniable = bool(self.deniable.any())
         self.any_sets = _stack([program.members(program.atoms[n]) for n in by_op["any"]])
         self.all_sets = _stack([program.members(program.atoms[n]) for n in by_op["all"]])
-        self.counts = by_op["count"] + by_op["load"] + by_op["days_since"]
+        self.counts = by_op["count"] + by_op["days_since"]
         self._seal_latest(by_op["latest"])
 
     def _seal_latest(self, numbers: Sequence[int]) -> None:
@@ -257,8 +262,10 @@ class _Group:
             code = events.code[part.rows]
             if len(self.any):
                 found = np.maximum.reduceat(np.minimum(score, self.any_sets[code]), part.bounds, axis=0)
-                denied = np.maximum.reduceat(window.inside & (status == NO), part.bounds)
-                silent = np.where(denied[:, None] & self.deniable, NO, absent[:, None])
+                silent = absent[:, None]
+                if self.any_deniable:
+                    denied = np.maximum.reduceat(window.inside & (status == NO), part.bounds)
+                    silent = np.where(denied[:, None] & self.deniable, NO, silent)
                 _put(answers, self.any, part.people, np.where(found == NO, silent, found))
             if len(self.all):
                 self._answer_all(score, self.all_sets[code], part, absent, answers)
@@ -359,16 +366,50 @@ def _interval(
         none = np.where(absent == NO, np.inf, 0.0)
         low = np.where(newest > -FAR, now - np.minimum(newest, now), none)
         return low, np.where(oldest > -FAR, now - oldest, np.inf)
-    weight = events.value[part.rows] if op == "load" else np.ones(len(sure))
-    low = np.add.reduceat(np.where(sure, weight, 0.0), part.bounds)
-    high = np.add.reduceat(np.where(maybe, weight, 0.0), part.bounds)
-    silent = (absent != NO) if op == "load" else (absent != NO) & ~np.maximum.reduceat(maybe, part.bounds)
+    low = np.add.reduceat(sure, part.bounds, dtype=np.float64)
+    high = np.add.reduceat(maybe, part.bounds, dtype=np.float64)
+    silent = (absent != NO) & ~np.maximum.reduceat(maybe, part.bounds)
     return low, np.where(silent, np.inf, high)
 
 
-def _compare(low: Floats, high: Floats, atom: Atom) -> Int8s:
-    """Compare an interval with a number: yes or no only where every value inside agrees."""
-    against = float(atom.against)  # type: ignore[arg-type]
+class _Loads:
+    """The loads of all effects at once: their concepts lie side by side, and all look at what is current."""
+
+    def __init__(self, asked: Sequence[Atom], vocabulary: Vocabulary, phase: str) -> None:
+        numbers = [n for n, a in enumerate(asked) if a.op == "load"]
+        concepts = [i for name, i in vocabulary.concepts.items() if name.startswith(EFFECT)]
+        self.numbers = np.array(numbers, dtype=np.intp)
+        self.first, self.last = min(concepts, default=0), max(concepts, default=-1) + 1
+        self.window = vocabulary.window(asked[numbers[0]], phase) if numbers else 0
+        self.effects = np.array([vocabulary.concepts[asked[n].concept] - self.first for n in numbers], dtype=np.intp)
+        self.against = np.array([float(asked[n].against or 0) for n in numbers])[:, np.newaxis]
+        self.atoms = [asked[n] for n in numbers]
+        self.by_compare = {a.compare: a for a in self.atoms}
+
+    def answer(self, events: Events, answers: Int8s) -> None:
+        """Sum the weights of each effect and person, surely and possibly, and compare."""
+        if not len(self.numbers):
+            return
+        low = np.zeros((self.last - self.first, events.people))
+        high = np.where(events.absent[self.first : self.last] == NO, 0.0, np.inf)
+        rows = slice(int(events.starts[self.first]), int(events.starts[self.last]))
+        if rows.start < rows.stop:
+            concept, person = events.concept[rows], events.person[rows]
+            new = (concept[1:] != concept[:-1]) | (person[1:] != person[:-1])
+            bounds = np.concatenate(([0], np.flatnonzero(new) + 1))
+            window, status, weight = _window(events, rows, self.window), events.status[rows], events.value[rows]
+            place = concept[bounds] - self.first, person[bounds]
+            low[place] = np.add.reduceat(np.where(window.inside & (status == YES), weight, 0.0), bounds)
+            high[place] += np.add.reduceat(np.where(window.touches & (status != NO), weight, 0.0), bounds)
+        low, high = low[self.effects], high[self.effects]
+        for compare, sample in self.by_compare.items():
+            lines = np.array([a.compare == compare for a in self.atoms])
+            answers[self.numbers[lines]] = _compare(low[lines], high[lines], sample, self.against[lines])
+
+
+def _compare(low: Floats, high: Floats, atom: Atom, limits: Floats | None = None) -> Int8s:
+    """Compare intervals with a number, or with `limits`: yes or no only where every value inside agrees."""
+    against = np.float64(atom.against) if limits is None else limits
     match atom.compare:
         case "<":
             some, every = low < against, high < against
