@@ -5,17 +5,22 @@ from __future__ import annotations
 import ast
 import importlib.metadata
 import importlib.util
+import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from adjunct.knowledge.compiled import compile_knowledge
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src" / "adjunct"
@@ -235,6 +240,126 @@ def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
     assert [t for t in targets if not (page.parent / t).exists()] == []
 
 
+def test_every_name_in_the_hazard_log_exists() -> None:
+    """A control that nobody can find is none: its tests, its rules, and the decisions it refers to."""
+    page = (ROOT / "docs" / "safety" / "hazard-log.md").read_text(encoding="utf-8")
+    tests = {
+        name
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for name in re.findall(r"^def (test_\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    rules = set(re.findall(r"(\S+)@\d+", (ROOT / "tests" / "cases" / "rule_ids.txt").read_text(encoding="utf-8")))
+    words = {"project-default"}  # a source
+    named_tests = set(re.findall(r"`(test_\w+)`", page))
+    named_rules = set(re.findall(r"`([a-z0-9]+(?:-[a-z0-9]+)+)`", page)) - words
+    assert len(named_tests) > len(named_rules) > 0
+    assert named_tests - tests == set()
+    assert named_rules - rules == set()
+    decisions = {path.name.partition("-")[0] for path in (ROOT / "docs" / "adr").glob("0*.md")}
+    assert set(re.findall(r"ADR (\d{4})", page)) <= decisions
+    rows = re.findall(r"^\| (H\d\d) \|(.*)\|$", page, re.MULTILINE)
+    assert len({number for number, _ in rows}) == len(rows), "a number stands twice"
+    assert [number for number, row in rows if row.count("|") != 3 or "| |" in row] == []
+
+
+def test_the_list_of_decisions_is_complete() -> None:
+    folder = ROOT / "docs" / "adr"
+    listed = re.findall(
+        r"^\| \[(\d{4})\]\(([^)]+)\) \| (.+) \|$", (folder / "README.md").read_text("utf-8"), re.MULTILINE
+    )
+    written = sorted(folder.glob("[0-9]*.md"))
+    assert [name for _, name, _ in listed] == [path.name for path in written]
+    for (number, _, title), path in zip(listed, written, strict=True):
+        assert path.read_text(encoding="utf-8").startswith(f"# {number} {title}\n")
+
+
+def test_the_changelog_counts_what_the_knowledge_holds() -> None:
+    """Only while the newest section is the first edition: one that is out keeps its numbers."""
+    newest = " ".join((ROOT / "CHANGELOG.md").read_text(encoding="utf-8").split("\n## ")[1].split())
+    if "First edition" not in newest:
+        return
+    held = json.loads(compile_knowledge(SOURCE / "knowledge" / "data"))
+    kinds = ("sources", "facts", "concepts", "rules", "substances", "names")
+    status = {kind: Counter(entry["status"] for entry in held[kind]) for kind in ("facts", "rules", "substances")}
+    read = Counter(source["read_as"] for source in held["sources"])
+    defaults = Counter(fact["source"] for fact in held["facts"])
+    lines, law, as_of = held["crisis_lines"], held["jurisdictions"], held["knowledge"]["as_of"]
+    numbers = [line for line in lines if line["for_whom"] == "emergency"]
+    late, late_law, late_numbers = (sum(r["review_by"] < as_of for r in rows) for rows in (lines, law, numbers))
+    sentences = [
+        ", ".join(f"{len(held[kind])} {kind}" for kind in kinds) + ".",
+        *(f"{status[kind]['proposed']} of {len(held[kind])} are proposed" for kind in status),
+        f"{status['facts']['reported']} reported, {status['facts']['verified']} verified. - **Rules.**",
+        f"{status['rules']['reported']} reported, {status['rules']['verified']} verified. Their",
+        f"{defaults['project-default']} defaults of this project",
+        f"{defaults['uncited']} `uncited` ones",
+        f"{sum(n['verification'].startswith('U') for n in held['names'])} of {len(held['names'])} product",
+        f"{read['excerpt']} of {len(held['sources'])} were read as excerpts, {read['full']} in full",
+        f"{len(held['claims'])} claims with grades; {len(law)} rows of law on kratom; {len(lines)} crisis",
+        f"All {sum(len(s.get('effects', ())) for s in held['substances'])} effect weights",
+        f"{late_law} of {len(law)} rows of law and {late} of {len(lines)} lines are past their review date",
+        f"({late_numbers} of {len(numbers)} emergency numbers among them)",
+        f"{sum(line['verification'].startswith('U') for line in lines)} lines were not confirmed",
+    ]
+    assert [said for said in sentences if said not in newest] == [], "count again in CHANGELOG.md"
+
+
+@pytest.mark.parametrize("picture", sorted((ROOT / "docs").rglob("*.svg")), ids=named)
+def test_a_picture_asks_nobody_for_anything(picture: Path) -> None:
+    text = picture.read_text(encoding="utf-8").replace('xmlns="http://www.w3.org/2000/svg"', "")
+    assert not re.search(r"https?:|@import|@font-face|<script|<image|url\((?!#)", text)
+
+
+def test_the_picture_shows_what_check_answers() -> None:
+    picture = tool("picture")
+    assert picture.TARGET.read_text(encoding="utf-8") == picture.drawn(), "run tools/picture.py"
+
+
+#: Stops the program where it would reach out, or leave something behind.
+WATCH = """
+import sys
+def watch(event, args):
+    writes = event == "open" and isinstance(args[1], str) and set(args[1]) & set("wax+")
+    if event in ("socket.__new__", "socket.connect", "socket.getaddrinfo", "subprocess.Popen", "os.mkdir") or writes:
+        print("watched:", event, *map(repr, args[:2]), file=sys.stderr)
+        raise SystemExit(99)
+sys.addaudithook(watch)
+from adjunct.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["check", "sertraline 50 mg", "phenelzine", "kratom", "--country", "US"],
+        ["check", "sertraline", "--fhir"],
+        ["assess", str(SOURCE / "examples" / "ana-first-visit.json"), "--for", "ketamine-iv", "--phase", "pre-dose"],
+        ["assess", str(SOURCE / "examples" / "ana-first-visit.json"), "--for", "none", "--json"],
+    ],
+    ids=" ".join,
+)
+def test_an_answer_opens_no_connection_and_writes_no_file(arguments: list[str]) -> None:
+    done = subprocess.run([sys.executable, "-B", "-c", WATCH, *arguments], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout
+
+
+QUESTIONS = [
+    (page, line)
+    for page in PAGES
+    for line in re.findall(r"^adjunct (?:check|assess) .+$", page.read_text(encoding="utf-8"), re.MULTILINE)
+]
+
+
+@pytest.mark.parametrize(("page", "line"), QUESTIONS, ids=lambda value: named(value) if isinstance(value, Path) else "")
+def test_every_question_shown_on_a_page_is_answered(page: Path, line: str) -> None:
+    command = [sys.executable, "-m", *shlex.split(line.replace("adjunct", "adjunct.cli", 1))]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout
+
+
 def test_the_makefile_explains_each_command() -> None:
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
     declared = set(re.search(r"^\.PHONY: (.+)$", text, re.MULTILINE)[1].split())  # type: ignore[index]
@@ -254,9 +379,8 @@ def test_continuous_integration_runs_what_people_run() -> None:
 
 
 @cache
-def unit_tool() -> ModuleType:
-    path = ROOT / "tools" / "ucum_table.py"
-    spec = importlib.util.spec_from_file_location("ucum_table", path)
+def tool(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -265,9 +389,13 @@ def unit_tool() -> ModuleType:
     return module
 
 
+def unit_tool() -> ModuleType:
+    return tool("ucum_table")
+
+
 def test_the_unit_table_is_what_its_tool_makes() -> None:
-    tool = unit_tool()
-    assert tool.TABLE.read_text(encoding="utf-8") == tool.rendered(tool.make())
+    table = unit_tool()
+    assert table.TABLE.read_text(encoding="utf-8") == table.rendered(table.make())
 
 
 @pytest.mark.filterwarnings("default")

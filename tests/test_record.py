@@ -1146,3 +1146,44 @@ def test_an_administered_treatment_is_a_dose(substance: str, given: str) -> None
         "effectiveDateTime": "2026-11-20T10:00:00-06:00",
     }
     assert truth(read(administration), "exists(dose, within='2 d')") == given
+
+
+ANEURYSM = {
+    "resourceType": "Condition",
+    "id": "aaa",
+    "subject": {"reference": "Patient/p"},
+    "code": {
+        "coding": [
+            {"system": "http://snomed.info/sct", "code": "14336007", "display": "Ruptured abdominal aortic aneurysm"}
+        ]
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("words", "asks"),
+    [
+        ("Ruptured abdominal aortic aneurysm", "unknown"),
+        ("Family history of abdominal aortic aneurysm", "no"),
+        ("Screening for aortic aneurysm", "no"),
+        ("Aneurysmal bone cyst", "no"),
+    ],
+)
+def test_a_code_in_no_list_is_looked_at_by_its_words(words: str, asks: str) -> None:
+    condition = {**ANEURYSM, "code": {"coding": [{**ANEURYSM["code"]["coding"][0], "display": words}]}}
+    bundle = person(reviewed=True, extra=[condition])
+    record = from_bundle(read_bundle(bundle), knowledge(), now=instant(NOW), phase="intake")
+    assert truth(record, "exists(aneurysmal_vascular_disease)") == asks
+
+
+def test_an_ambiguous_name_in_a_record_blocks_until_it_is_told() -> None:
+    blues = {
+        "resourceType": "MedicationStatement",
+        "id": "blues",
+        "status": "active",
+        "subject": {"reference": "Patient/p"},
+        "medicationCodeableConcept": {"text": "blues"},
+    }
+    record = from_bundle(read_bundle(person(extra=[blues])), knowledge(), now=instant(NOW), phase="intake")
+    assert len(record.worlds) > 1
+    assert any(p.blocks and "Which is meant" in p.ask for p in record.problems)

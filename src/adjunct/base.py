@@ -28,7 +28,6 @@ Bools = npt.NDArray[np.bool_]
 NO, UNKNOWN, YES = 0, 1, 2
 
 MS_PER_SECOND = 1000
-SECONDS_PER_MINUTE = 60
 SECONDS_PER_DAY = 86_400
 MS_PER_DAY = SECONDS_PER_DAY * MS_PER_SECOND
 FAR = 2**60  # milliseconds; the open end of an interval, far outside any calendar

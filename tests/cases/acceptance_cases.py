@@ -1,6 +1,6 @@
 """People as an outside integrator would send them: standard codes, and own codes only where none exists.
 
-Each case starts from somebody who meets every requirement of its phase, so the verdict is that of the one thing changed.
+Each case starts from somebody who meets every requirement of its phase: the verdict is that of the one thing changed.
 The protocol decides what is expected. A verdict written as two words joined by `|` may be either of them.
 """
 
@@ -558,6 +558,17 @@ SYMPTOM_FREE = [
         ("25064002", "Headache"),
     )
 ]
+
+
+def home(systolic: float, diastolic: float) -> list[Resource]:
+    """A home log of four days."""
+    return [
+        number(name, value, "mm[Hg]", ago(days=days))
+        for days in (2, 3, 4, 5)
+        for name, value in (("home_systolic", systolic), ("home_diastolic", diastolic))
+    ]
+
+
 PRESSURE = [
     case(f"C{n:02}", f"{s}/{d} {phase}", verdict, finds, never=never, phase=phase, complete=True, **swap(bp=bp(s, d)))
     for n, (s, d, verdict, finds, never, phase) in enumerate(
@@ -698,24 +709,14 @@ PRESSURE = [
         "home log 140/85 on treatment (row 6)",
         "DEFER",
         "uncontrolled-hypertension",
-        add=[
-            condition("I10", "Essential hypertension"),
-            drug("29046", "lisinopril", 20),
-            number("home_systolic", 140, "mm[Hg]", ago(days=3)),
-            number("home_diastolic", 85, "mm[Hg]", ago(days=3)),
-        ],
+        add=[condition("I10", "Essential hypertension"), drug("29046", "lisinopril", 20), *home(140, 85)],
     ),
     case(
         "C35",
         "home log 139/89 on treatment",
         "ELIGIBLE|CAUTION",
         never="uncontrolled-hypertension",
-        add=[
-            condition("I10", "Essential hypertension"),
-            drug("29046", "lisinopril", 20),
-            number("home_systolic", 139, "mm[Hg]", ago(days=3)),
-            number("home_diastolic", 89, "mm[Hg]", ago(days=3)),
-        ],
+        add=[condition("I10", "Essential hypertension"), drug("29046", "lisinopril", 20), *home(139, 89)],
     ),
 ]
 
@@ -1231,6 +1232,37 @@ LIFE = [
         **swap(patient=patient("2008-11")),
     ),
     case("F32", "born in 1961: 64 or 65", "CAUTION|DEFER", **swap(patient=patient("1961"))),
+    case(
+        "F34",
+        "woman born in 1970: 55 or 56",
+        "DEFER",
+        "",
+        "age|hcg",
+        complete=False,
+        **swap(patient=patient("1970", "F")),
+    ),
+    case(
+        "F35",
+        "positive and negative test of one instant",
+        "DEFER|NOT_ELIGIBLE",
+        change={"patient": WOMAN},
+        add=[pregnancy_test("positive", ago(days=1)), pregnancy_test("negative", ago(days=1))],
+    ),
+    case(
+        "F36",
+        "test by LOINC answer Negative",
+        "ELIGIBLE",
+        never=TEST,
+        complete=True,
+        change={"patient": WOMAN},
+        add=[
+            observation(
+                {"system": LOINC, "code": "2118-8"},
+                ago(days=1),
+                valueCodeableConcept=coding(LOINC, "LA6577-6", "Negative"),
+            )
+        ],
+    ),
     case("F33", "born in 1982", "ELIGIBLE", complete=True, **swap(patient=patient("1982"))),
 ]
 
@@ -1346,6 +1378,16 @@ LIVER = (
             phase=PRE,
             change={"liver": liver(0.6, 0.5, 2.1)},
             add=[own_sign("itch", False)],
+        ),
+        case(
+            "G28",
+            "two laboratories disagree at one instant",
+            "DEFER",
+            "",
+            "alt_xuln",
+            phase=PRE,
+            complete=False,
+            **swap(liver=[*liver(0.6, at=ago(days=5)), alt(6.0, ago(days=5))]),
         ),
         case(
             "G27",
@@ -1497,7 +1539,12 @@ SUBSTANCE = [
 
 # Row 24 and section 9
 KRATOM = drug("", "kratom powder")
-STABLE = [answer("kratom_daily", "no", ago(minutes=30)), answer("kratom_stable_plan", "yes", ago(days=3))]
+STABLE = [
+    answer("kratom_daily", "no", ago(minutes=30)),
+    answer("kratom_stable_plan", "yes", ago(days=3)),
+    answer("kratom_withdrawal", False, ago(minutes=30)),
+]
+COWS_0 = score("cows", 0)
 DAILY = answer("kratom_daily", "yes", ago(minutes=30))
 
 
@@ -1513,7 +1560,8 @@ KRATOM_CASES = [
         "kratom-stable-or-occasional",
         never="kratom-same-day",
         phase=PRE,
-        **has(KRATOM, kratom(25), *STABLE),
+        complete=True,
+        **has(KRATOM, kratom(25), *STABLE, COWS_0),
     ),
     case(
         "K02",
@@ -1537,10 +1585,17 @@ KRATOM_CASES = [
         "K04",
         "product unknown",
         "DEFER",
-        "",
-        "kratom_product_known",
-        complete=False,
+        "kratom-product-unknown",
+        never="kratom-last-use-unknown",
         **has(drug("", "kratom"), used("kratom", ago(hours=60)), *STABLE),
+    ),
+    case(
+        "K18",
+        "product unknown, this morning",
+        "DEFER",
+        "kratom-product-unknown kratom-same-day",
+        phase=PRE,
+        **has(drug("", "kratom"), used("kratom", ago(hours=3)), *STABLE),
     ),
     case(
         "K05",
@@ -1658,7 +1713,7 @@ def stopped(code: str, name: str, days: float) -> dict[str, Any]:
     return drug(code, name, state="stopped", start="2025-01", end=ago(days=days))
 
 
-LORAZEPAM = drug("197901", "lorazepam 1 MG Oral Tablet", 1)
+LORAZEPAM = drug("197900", "lorazepam 0.5 MG Oral Tablet", 0.5)
 MEDICINES = [
     case("M01", "phenelzine alone", "CAUTION", "ketamine-maoi", **swap(medicines=PHENELZINE)),
     case(
@@ -1748,7 +1803,14 @@ MEDICINES = [
     case(
         "M13", "modafinil by ATC", "CAUTION", "ketamine-stimulant", **has(drug("N06BA07", "modafinil", 100, system=ATC))
     ),
-    case("M14", "lorazepam product", "CAUTION", "ketamine-benzodiazepine", **has(LORAZEPAM)),
+    case(
+        "M14",
+        "lorazepam product, 0.5 mg",
+        "CAUTION",
+        "ketamine-benzodiazepine",
+        never="ketamine-benzodiazepine-high",
+        **has(LORAZEPAM),
+    ),
     case(
         "M15",
         "diazepam 8 mg a day",
@@ -2319,11 +2381,92 @@ PRESESSION = [
     ),
     case(
         "P29",
-        "clobetasol 'yes' about pregnancy is not a dose",
-        "ELIGIBLE",
+        "weight without a unit before an infusion",
+        "DEFER",
+        "",
+        "weight",
         phase=PRE,
-        complete=True,
-        **has(drug("2590", "clobetasol")),
+        complete=False,
+        **swap(weight=observation({"system": LOINC, "code": "29463-7"}, ago(hours=1), valueQuantity={"value": 74})),
+    ),
+    case(
+        "P30",
+        "heart rate not obtained",
+        "DEFER",
+        "",
+        "heart_rate",
+        phase=PRE,
+        complete=False,
+        **swap(
+            hr=observation(
+                {"system": LOINC, "code": "8867-4"},
+                ago(minutes=9),
+                dataAbsentReason=coding("http://terminology.hl7.org/CodeSystem/data-absent-reason", "error"),
+            )
+        ),
+    ),
+    case(
+        "P31",
+        "respiratory rate as text",
+        "DEFER",
+        "",
+        "resp_rate",
+        phase=PRE,
+        complete=False,
+        **swap(rr=observation({"system": LOINC, "code": "9279-1"}, ago(minutes=9), valueString="sixteen")),
+    ),
+    case(
+        "P32",
+        "creatinine without a unit before the first dose",
+        "DEFER",
+        "",
+        "creatinine",
+        phase=PRE,
+        complete=False,
+        **swap(creatinine=observation({"system": LOINC, "code": "2160-0"}, ago(days=5), valueQuantity={"value": 0.9})),
+    ),
+    case(
+        "P33",
+        "saturation below 95 by comparator",
+        "DEFER",
+        "",
+        "spo2",
+        phase=PRE,
+        complete=False,
+        **swap(
+            spo2=observation(
+                {"system": LOINC, "code": "59408-5"},
+                ago(minutes=9),
+                valueQuantity={"value": 95, "comparator": "<", "unit": "%", "code": "%", "system": UCUM},
+            )
+        ),
+    ),
+    case(
+        "P34",
+        "two oximeters disagree at one instant",
+        "DEFER",
+        "",
+        "spo2",
+        phase=PRE,
+        complete=False,
+        **swap(spo2=[vital("spo2", 92, ago(minutes=5)), vital("spo2", 97, ago(minutes=5))]),
+    ),
+    case(
+        "P35",
+        "a value dated tomorrow does not count",
+        "DEFER",
+        "",
+        "systolic diastolic",
+        phase=PRE,
+        complete=False,
+        **swap(bp=bp(120, 78, ago(days=-1))),
+    ),
+    case(
+        "P36",
+        "consent and withdrawal of one instant",
+        "DEFER",
+        phase=PRE,
+        **swap(consent=[consented(ago(days=1)), {**consented(ago(days=1)), "status": "inactive"}]),
     ),
 ]
 
@@ -2996,6 +3139,15 @@ DURING = [
                 "",
             ),
             (
+                "182/95 with a new headache",
+                bp_now(182, 95),
+                [sign("25064002", "Headache", True, ago(minutes=1))],
+                "ketamine-iv",
+                "ESCALATE",
+                "session-hypertensive-emergency",
+                "",
+            ),
+            (
                 "chest pain at 130/80",
                 {},
                 [sign("29857009", "Chest pain", True, ago(minutes=1))],
@@ -3417,6 +3569,348 @@ FOLLOW = [
     ),
 ]
 
+
+# How records are written elsewhere
+def stated(text: str, at: str) -> dict[str, Any]:
+    """A statement of one instant in plain words."""
+    found = drug("", text)
+    del found["effectivePeriod"]
+    return {**found, "effectiveDateTime": at}
+
+
+def systolic_only(reason: str) -> dict[str, Any]:
+    found = bp(124, 78)
+    first, second = found["component"]
+    second = {k: v for k, v in second.items() if k != "valueQuantity"}
+    absent = coding("http://terminology.hl7.org/CodeSystem/data-absent-reason", reason)
+    return {**found, "component": [first, {**second, "dataAbsentReason": absent}]}
+
+
+ICD10 = "http://hl7.org/fhir/sid/icd-10"
+WRITING = [
+    case(
+        "X01",
+        "kratom of unknown kind, stated for three hours ago",
+        "DEFER",
+        "kratom-same-day",
+        phase=PRE,
+        **has(stated("kratom", ago(hours=3)), *STABLE),
+    ),
+    case(
+        "X02",
+        "7-OH stated for three hours ago",
+        "DEFER",
+        "kratom-same-day",
+        phase=PRE,
+        **has(stated("7-OH tablets", ago(hours=3)), *STABLE),
+    ),
+    case(
+        "X03",
+        "buprenorphine with naloxone film is no antagonist",
+        "CAUTION",
+        "ketamine-moud",
+        never="antagonist-with-moud antagonist-with-opioid ketamine-naltrexone",
+        **has(drug("1010600", "buprenorphine 8 MG / naloxone 2 MG Sublingual Film", 8, 2)),
+    ),
+    case(
+        "X04",
+        "a naloxone spray beside oxycodone is no antagonist load",
+        "CAUTION",
+        "ketamine-opioid",
+        never="antagonist-with-opioid ketamine-naltrexone",
+        **has(drug("7804", "oxycodone", 5, 2), drug("1725059", "naloxone hydrochloride 4 MG/ACTUAT Nasal Spray")),
+    ),
+    case(
+        "X05",
+        "bupropion with naltrexone beside oxycodone",
+        "DEFER",
+        "antagonist-with-opioid",
+        **has(
+            drug("7804", "oxycodone", 5, 2),
+            drug(
+                "1551467",
+                "12 HR bupropion hydrochloride 90 MG / naltrexone hydrochloride 8 MG Extended Release Oral Tablet",
+            ),
+        ),
+    ),
+    case(
+        "X06",
+        "fluoxetine with olanzapine capsule beside phenelzine",
+        "DEFER",
+        "maoi-with-serotonergic-antidepressant",
+        **swap(medicines=[PHENELZINE, drug("721773", "fluoxetine 25 MG / olanzapine 6 MG Oral Capsule")]),
+    ),
+    case(
+        "X07",
+        "brand name in brackets",
+        "DEFER",
+        "maoi-with-serotonergic-antidepressant",
+        **swap(medicines=[PHENELZINE, drug("208149", "sertraline hydrochloride 100 MG Oral Tablet [Zoloft]")]),
+    ),
+    case(
+        "X08",
+        "tall-man letters",
+        "DEFER",
+        "maoi-with-serotonergic-antidepressant",
+        **swap(medicines=[PHENELZINE, drug("", "fluvoxaMINE maleate 50 MG Oral Tablet")]),
+    ),
+    case(
+        "X09",
+        "by ATC on both sides",
+        "DEFER",
+        "maoi-with-serotonergic-antidepressant",
+        **swap(medicines=[drug("N06AF04", "", system=ATC), drug("N06AX16", "", system=ATC)]),
+    ),
+    case(
+        "X10",
+        "through a contained Medication",
+        "DEFER",
+        "maoi-with-serotonergic-antidepressant",
+        **has(
+            {
+                "resourceType": "MedicationStatement",
+                "id": "cm",
+                "status": "active",
+                "subject": SUBJECT,
+                "contained": [
+                    {"resourceType": "Medication", "id": "inner", "code": coding(RXNORM, "8123", "phenelzine")}
+                ],
+                "medicationReference": {"reference": "#inner"},
+                "effectivePeriod": {"start": "2026-01"},
+            }
+        ),
+    ),
+    case(
+        "X11",
+        "NSTEMI five weeks ago by WHO ICD-10",
+        NE,
+        "recent-cardiac-event",
+        **has(condition("I21.4", "Non-ST elevation infarction", day(35), system=ICD10)),
+    ),
+    case("X12", "aneurysm by WHO ICD-10", NE, ANEURYSM, **has(condition("I71.4", "AAA", system=ICD10))),
+    case(
+        "X13",
+        "infarction recorded five weeks ago without an onset",
+        "DEFER",
+        "",
+        "myocardial_infarction",
+        complete=False,
+        never="recent-cardiac-event",
+        **has({**infarct(), "recordedDate": day(35)}, LETTER),
+    ),
+    case(
+        "X14",
+        "a condition without a clinical status counts",
+        NE,
+        ANEURYSM,
+        **has(condition("I71.9", "Aortic aneurysm", clinical="")),
+    ),
+    case(
+        "X15", "pressure in UTC", "ELIGIBLE", phase=PRE, complete=True, **swap(bp=bp(124, 78, "2026-11-21T14:50:00Z"))
+    ),
+    case(
+        "X16",
+        "pressure in UTC, 40 minutes old",
+        "DEFER",
+        phase=PRE,
+        complete=False,
+        **swap(bp=bp(124, 78, "2026-11-21T14:20:00Z")),
+    ),
+    case(
+        "X17",
+        "diastolic not obtained at intake",
+        "DEFER",
+        "",
+        "diastolic",
+        complete=False,
+        **swap(bp=systolic_only("error")),
+    ),
+    case(
+        "X18",
+        "an amended pressure counts",
+        "DEFER",
+        "bp-too-high-to-start",
+        phase=PRE,
+        **swap(bp={**bp(166, 90), "status": "amended"}),
+    ),
+    case(
+        "X19",
+        "a later normal pressure replaces a high one",
+        "ELIGIBLE",
+        never="bp-too-high-to-start",
+        phase=PRE,
+        **swap(bp=[bp(166, 98, ago(minutes=20)), bp(132, 84, ago(minutes=5))]),
+    ),
+    case(
+        "X20",
+        "a later high pressure replaces a normal one",
+        "DEFER",
+        "bp-too-high-to-start",
+        phase=PRE,
+        **swap(bp=[bp(132, 84, ago(minutes=20)), bp(166, 98, ago(minutes=5))]),
+    ),
+    case(
+        "X21",
+        "suicide attempt by ICD seventh character",
+        "ESCALATE",
+        "suicide-high",
+        **has(condition("T14.91XA", "Suicide attempt, initial encounter", day(10))),
+    ),
+    case(
+        "X22",
+        "screener entered in error",
+        "DEFER",
+        "",
+        "cssrs_q1 cssrs_q2 cssrs_q6",
+        complete=False,
+        **swap(cssrs=[{**r, "status": "entered-in-error"} for r in screener(q1=False, q2=False, q6=False)]),
+    ),
+    case(
+        "X23",
+        "screener answered 'unknown'",
+        "DEFER",
+        "",
+        "cssrs_q2",
+        complete=False,
+        **swap(
+            cssrs=[
+                *screener(q1=False, q6=False),
+                observation(
+                    {"system": LOINC, "code": "93247-5"},
+                    ago(minutes=20),
+                    valueCodeableConcept=coding(LOINC, "LA4489-6", "Unknown"),
+                ),
+            ]
+        ),
+    ),
+    case(
+        "X24",
+        "alanine aminotransferase in another report's words: value string",
+        "DEFER",
+        "",
+        phase=PRE,
+        complete=False,
+        **swap(
+            liver=[observation({"system": LOINC, "code": "1742-6"}, ago(days=5), valueString="24 U/L"), *liver(0.6)[1:]]
+        ),
+    ),
+    case(
+        "X25",
+        "temperature 98.1 degF is no fever and is read",
+        "ELIGIBLE",
+        never="fever-before-dose",
+        phase=PRE,
+        complete=True,
+        **swap(temp=vital("temp", 98.1, unit="[degF]")),
+    ),
+    case(
+        "X26",
+        "the newest consent is the refusal",
+        "DEFER",
+        "consent-missing",
+        phase=PRE,
+        **swap(consent=[consented(ago(days=30)), {**consented(ago(hours=3)), "status": "rejected"}]),
+    ),
+    case(
+        "X27",
+        "an entry of a person unknown to the record's history: hearing of AVM 'ruled out'",
+        "ELIGIBLE",
+        never="arteriovenous-malformation",
+        complete=True,
+        **has(condition("Q28.2", "AVM of cerebral vessels", verified="refuted", clinical="")),
+    ),
+    case(
+        "X28",
+        "two records of one diagnosis disagree: confirmed and refuted",
+        "DEFER|NOT_ELIGIBLE",
+        **has(condition("I67.1", "Cerebral aneurysm"), condition("I67.1", "Cerebral aneurysm", verified="refuted")),
+    ),
+    case(
+        "X29",
+        "sertraline on hold beside phenelzine, end unknown",
+        "DEFER",
+        **swap(medicines=[PHENELZINE, drug("36437", "sertraline", 50, state="on-hold")]),
+    ),
+    case(
+        "X30",
+        "lithium and vomiting known by its name only, no treatment in question",
+        "ESCALATE|DEFER|CAUTION",
+        complete=False,
+        treatment="none",
+        **has(LITHIUM, text_condition("vómitos")),
+    ),
+    case(
+        "X31",
+        "chest pain known by its name only, no treatment in question",
+        "ESCALATE|DEFER|CAUTION",
+        complete=False,
+        treatment="none",
+        **has(text_condition("chest pain")),
+    ),
+    case(
+        "X32",
+        "chest pain coded today, provisional",
+        "ESCALATE|DEFER|CAUTION",
+        complete=False,
+        **has(condition("29857009", "Chest pain", ago(hours=2), verified="provisional")),
+    ),
+    case(
+        "X33",
+        "last use of an unlisted substance, in words",
+        "DEFER",
+        "kratom-same-day",
+        phase=PRE,
+        **has(used("kratom powder", ago(hours=3))),
+    ),
+    case(
+        "X34",
+        "last use of an unlisted substance in an ambiguous word",
+        "DEFER",
+        phase=PRE,
+        **has(used("kratom", ago(hours=3))),
+    ),
+    case(
+        "X35",
+        "last use of an unlisted substance that nobody knows",
+        "DEFER",
+        complete=False,
+        phase=PRE,
+        **has(used("zorbelux", ago(hours=3))),
+    ),
+    case(
+        "X36",
+        "last use of beer three hours ago",
+        "DEFER",
+        "ketamine-alcohol-same-day",
+        phase=PRE,
+        **has(used("beer", ago(hours=3))),
+    ),
+    case(
+        "X38",
+        "two oximeters disagree in a session: 85 and 97",
+        "ESCALATE|CAUTION",
+        phase="during",
+        **swap(spo2=[vital("spo2", 85, ago(minutes=1)), vital("spo2", 97, ago(minutes=1))]),
+    ),
+    case(
+        "X39",
+        "two monitors disagree in a session: 185/90 and 125/80, sight disturbed",
+        "ESCALATE|CAUTION",
+        phase="during",
+        change={"bp": [bp(185, 90, ago(minutes=1)), bp(125, 80, ago(minutes=1))]},
+        add=[sign("63102001", "Visual disturbance", True, ago(minutes=1))],
+    ),
+    case(
+        "X37",
+        "red-flag symptoms in a session record without a treatment",
+        "ESCALATE",
+        "chest-pain",
+        treatment="none",
+        phase="during",
+        **has(sign("29857009", "Chest pain", True, ago(minutes=2))),
+    ),
+]
+
 CASES = [
     *READY,
     *HISTORY,
@@ -3436,4 +3930,5 @@ CASES = [
     *DURING,
     *DISCHARGE,
     *FOLLOW,
+    *WRITING,
 ]

@@ -97,7 +97,7 @@ def _item_gaps(items: Sequence[Item], knowledge: Knowledge) -> list[Gap]:
             why, ask = (texts["gap"][k].replace("{text}", item.text) for k in ("planned_item", "planned_ask"))
             found.append(Gap(fact=reference, why=why, ask=ask, blocks=False, reference=reference))
         elif item.match == "ambiguous" and item.status != "not-taken":
-            names = ", ".join(_name(c, knowledge) for c in item.candidates)
+            names = ", ".join(knowledge.name_of(c) for c in item.candidates)
             why = texts["ambiguous"]["item"].replace("{text}", item.text).replace("{candidates}", names)
             kratom = set(item.candidates) & knowledge.sets.get("kratom", frozenset())
             ask = f"Which product is it: {names}?" if kratom else f"Which is meant: {names}?"
@@ -107,17 +107,13 @@ def _item_gaps(items: Sequence[Item], knowledge: Knowledge) -> list[Gap]:
             name = " or ".join(knowledge.substances[s].name for s in sorted(timed))
             why, ask = (texts["gap"][k].replace("{name}", name) for k in ("last_use_unknown", "last_use_ask"))
             found.append(Gap(fact=f"last_use ({reference})", why=why, ask=ask, blocks=True, reference=reference))
-    return found
+    return list({gap.ask: gap for gap in reversed(found)}.values())[::-1]
 
 
 def _readings(item: Item) -> tuple[str, ...]:
     """What an item may be: one thing, any of several, or nothing known."""
     known = (item.substance,) if item.match == "known" and item.substance else ()
     return known or (item.candidates if item.match == "ambiguous" else ())
-
-
-def _name(candidate: str, knowledge: Knowledge) -> str:
-    return " + ".join(knowledge.substances[part].name for part in candidate.split("+"))
 
 
 def _ask_about_amount(item: Item, reference: str, country: str, knowledge: Knowledge) -> None:
@@ -175,7 +171,7 @@ def _shown(item: Item) -> dict[str, Any]:
 def _checked(record: Record, knowledge: Knowledge) -> str:
     """What was looked at, by name: only this list was checked, and nobody should think otherwise."""
     taken = [i for i in record.intakes if not i.denied]
-    names = [" or ".join(_name(option, knowledge) for option in intake.options) for intake in taken]
+    names = [" or ".join(knowledge.name_of(option) for option in intake.options) for intake in taken]
     stated = [e.value for e in record.evidence if e.reference.startswith("conditions[")]
     return ", ".join(dict.fromkeys([*names, *stated])) or "nothing that could be read"
 

@@ -11,7 +11,6 @@ from adjunct.record import Record
 
 Line = Mapping[str, str]
 ANYWHERE = "INT"
-WORLDWIDE = "EU"
 
 
 def contacts(record: Record, knowledge: Knowledge, findings: Sequence[Finding]) -> tuple[Contact, ...]:
@@ -87,10 +86,10 @@ def law(record: Record, knowledge: Knowledge) -> tuple[list[Finding], list[Gap]]
             fact = f"law ({code}, {substance})"
             texts = knowledge.wording["law"]
             if row is None:
-                gaps.append(Gap(fact=fact, why=texts["missing"], ask=texts["travel"], blocks=asked))
+                gaps.append(Gap(fact=fact, why=texts["missing"], ask=texts["look_up"], blocks=asked))
             elif expired(row["review_by"], record.now.date()):
                 why = texts["expired"].replace("{date}", row["reviewed"])
-                gaps.append(Gap(fact=fact, why=why, ask=texts["travel"], blocks=asked))
+                gaps.append(Gap(fact=fact, why=why, ask=texts["look_up"], blocks=asked))
             else:
                 findings.append(_law_finding(row, substance, knowledge))
     return findings, gaps

@@ -20,7 +20,6 @@ from dataclasses import dataclass, field
 from adjunct.base import FAR, MS_PER_DAY, MS_PER_SECOND, AdjunctError, convert, duration_ms, shown
 
 PHASES = ("intake", "pre-dose", "during", "discharge", "follow-up")
-ASKED = "asked"
 EFFECT = "effect_"
 _LINE_ENDS = re.compile(r"(?<=\n)|(?<=\r)(?!\n)")
 

@@ -31,6 +31,7 @@ LOCAL = "urn:adjunct:concept"
 SUBSTANCE = "substance"
 ATTESTATIONS = {"history": "history_reviewed", "reconciled": "reconciled", "allergies": "allergies_asked"}
 _FACT = re.compile(r"fact\('([^']+)'\)")
+_WORDS = re.compile(r"\w+")
 _PLACE = re.compile(r"\{([a-z0-9_.-]+)\}")
 
 
@@ -175,7 +176,6 @@ class Knowledge:
         self.rules = _unique(content["rules"], self._rule)
         self._programs: dict[str, Program] = {}
         self._in_force: dict[tuple[str, str], tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]] = {}
-        self._said: dict[str, str] = {}
 
     @classmethod
     def load(cls, data: Path = HERE / "data", compiled: Path = HERE / "knowledge.json") -> Knowledge:
@@ -284,6 +284,24 @@ class Knowledge:
                     found[fold(name)].append(concept.id)
         return {name: tuple(ids) for name, ids in found.items()}
 
+    def conditions_within(self, text: str) -> tuple[str, ...]:
+        """Conditions whose name stands, as whole words, inside a longer one; not where another person is meant.
+
+        A code list cannot hold every kind of aneurysm; an entry that says the word must at least be asked about.
+        """
+        words = f" {' '.join(_WORDS.findall(fold(text)))} "
+        if any(f" {phrase} " in words for phrase in self.content["knowledge"]["not_own"]):
+            return ()
+        return tuple(dict.fromkeys(c for name, ids in self._condition_names if name in words for c in ids))
+
+    @cached_property
+    def _condition_names(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        return tuple(
+            (f" {' '.join(_WORDS.findall(name))} ", conditions)
+            for name, ids in self.concepts_by_name.items()
+            if (conditions := tuple(c for c in ids if self.concepts[c].kind == "condition"))
+        )
+
     @cached_property
     def answers(self) -> Mapping[str, Mapping[str, str]]:
         """For each concept: `system|code` or a plain word -> its canonical answer."""
@@ -352,6 +370,10 @@ class Knowledge:
                 yield EFFECT + tag, least, YES
             if most > least:
                 yield EFFECT + tag, most - least, UNKNOWN
+
+    def name_of(self, candidate: str) -> str:
+        """A substance, or the components of a combination, as people read it."""
+        return " + ".join(self.substances[part].name for part in candidate.split("+"))
 
     def number(self, fact: str) -> float:
         value: float | tuple[float, float] = self.facts[fact].value

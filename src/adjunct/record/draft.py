@@ -266,6 +266,10 @@ class Draft:
         combined = list(islice(product(*(c.options for c in self.choices)), MOST_WORLDS + 1))
         if len(combined) <= MOST_WORLDS:
             return tuple(dict(zip(names, picks, strict=True)) for picks in combined)
+        said = "too many entries can mean several things for every combination of them to be judged"
+        self.problem(
+            self.choices[0].reference, said, "Say which product each of them is.", concept="substance", blocks=True
+        )
         first = {c.reference: next(iter(c.options)) for c in self.choices}
         return tuple(first | {c.reference: option} for c in self.choices for option in c.options)
 

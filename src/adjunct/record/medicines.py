@@ -75,6 +75,10 @@ def medication(
         for substance in dict.fromkeys(s for ids in options.values() for s in ids):
             evidence = Evidence(reference=reference, concept="allergy", value=text, text_only=True)
             draft.add("allergy", present(draft), evidence, code=substance, status=UNKNOWN)
+    if len(options) > 1 and not denied:
+        names = ", ".join(draft.knowledge.name_of(option) for option in options)
+        said = f"{shown(text)} can mean {names}; it was judged as each of them"
+        draft.problem(reference, said, f"Which is meant: {names}?", concept="substance", blocks=True)
     amount = per_day_mg(draft, resource) or (item_per_day_mg(item) if item else None)
     draft.take(
         Intake(

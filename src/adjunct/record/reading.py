@@ -141,8 +141,8 @@ def _measure(
     ranges: Sequence[Resource],
 ) -> None:
     low, high = _number(draft, concept, value, evidence.reference)
-    for bound in ends(low, high):
-        draft.add(concept.id, span, evidence, value=bound, status=status)
+    for bound in ends(low, high):  # a number that cannot be read was perhaps never measured
+        draft.add(concept.id, span, evidence, value=bound, status=status if bound == bound else UNKNOWN)
     multiple = f"{concept.id}_xuln"
     if multiple in draft.knowledge.concepts:
         least, most = _upper_limit(concept, ranges)
@@ -227,7 +227,10 @@ def condition(draft: Draft, resource: Resource, reference: str) -> None:
 def _named(draft: Draft, codes: Codes, reference: str) -> list[str]:
     """The concepts that the words of an entry name. A name is no code: it asks."""
     table = draft.knowledge.concepts_by_name
-    concepts = list(dict.fromkeys(c for name in codes.names for c in table.get(fold(name), ())))
+    whole = [c for name in codes.names for c in table.get(fold(name), ())]
+    concepts = list(
+        dict.fromkeys(whole or (c for name in codes.names for c in draft.knowledge.conditions_within(name)))
+    )
     if concepts:
         said = f"a condition is known only by its name: {shown(codes.text)}"
         draft.problem(reference, said, "Code this entry, or confirm it with the person.")
@@ -476,9 +479,7 @@ def _age(draft: Draft, birth: Any, reference: str) -> None:
     if low == PAST:
         return
     if low > draft.now.ms:
-        raise BadInput(
-            "the birth date is in the future, so nobody can tell the age: correct it", f"{reference}.birthDate"
-        )
+        raise BadInput("the birth date is in the future, so nobody can tell the age: correct it", "Patient.birthDate")
     concept = draft.knowledge.concepts["age"]
     ages = sorted({years_between(min(high, draft.now.ms), draft), years_between(low, draft)})
     if concept.plausible and not concept.plausible[0] <= ages[0] <= ages[-1] <= concept.plausible[1]:
