@@ -34,12 +34,10 @@ def wrong(case: Case, result: Assessment) -> list[str]:
     return said
 
 
-UNREADABLE = "a value that cannot be read counts as one that exists"
 UNREAD_USE = "a last use whose substance is not one exact name is dropped without a word"
 POSSIBLE = "a red flag that is named but unconfirmed leaves the answer complete"
 DISAGREE = "readings of one instant that disagree silence an alarm"
 KNOWN = {
-    **dict.fromkeys(("P29", "P30", "P31", "P32"), UNREADABLE),
     **dict.fromkeys(("K04", "K18", "X34", "X35"), UNREAD_USE),
     **dict.fromkeys(("X30", "X31", "X32"), POSSIBLE),
     **dict.fromkeys(("X38", "X39"), DISAGREE),

@@ -19,7 +19,7 @@ import pytest
 import adjunct
 from adjunct.base import BadInput
 from adjunct.fhir import read_bundle
-from adjunct.knowledge.load import fold
+from adjunct.knowledge.entries import fold
 from adjunct.publish import to_fhir
 from bundles import NOW, RXNORM, knowledge, medicine
 from fhir_corpora import Example, official_examples, us_core_patients

@@ -22,7 +22,7 @@ from rapidfuzz.distance import DamerauLevenshtein
 from adjunct.base import BadInput
 from adjunct.items import Dose, Item, Reader
 from adjunct.knowledge import Knowledge
-from adjunct.knowledge.load import fold
+from adjunct.knowledge.entries import fold
 from adjunct.record import reader_of
 
 TABLE = Path(__file__).parent / "cases" / "product_strings.csv"

@@ -70,8 +70,8 @@ def assess(
     from adjunct.assessment import assess as weigh
     from adjunct.base import BadInput, shown
     from adjunct.fhir import read_bundle
+    from adjunct.knowledge.entries import NONE, TREATMENTS
     from adjunct.knowledge.language import PHASES
-    from adjunct.knowledge.load import NONE, TREATMENTS
     from adjunct.record import from_bundle
 
     for name, value, allowed in (("treatment", treatment, (*TREATMENTS, NONE)), ("phase", phase, PHASES)):

@@ -117,9 +117,8 @@ def demo() -> None:
     from adjunct.demo import PEOPLE, bundle_path
 
     for person in PEOPLE:
-        typer.echo(
-            f"\n$ adjunct assess examples/{person.file} --for {person.treatment} --phase {person.phase} --at {person.at}"
-        )
+        question = f"--for {person.treatment} --phase {person.phase} --at {person.at}"
+        typer.echo(f"\n$ adjunct assess examples/{person.file} {question}")
         typer.echo(person.story + "\n")
         result = adjunct.assess(
             bundle_path(person.file),

@@ -12,7 +12,7 @@ from adjunct.assessment.weigh import assess
 from adjunct.base import AdjunctError, BadInput, Instant, Verdict, convert
 from adjunct.items import Item
 from adjunct.knowledge import Knowledge
-from adjunct.knowledge.load import ATTESTATIONS, NONE
+from adjunct.knowledge.entries import ATTESTATIONS, NONE
 from adjunct.record import Record, from_items
 
 NOT_ASKED = (ATTESTATIONS["reconciled"], ATTESTATIONS["allergies"])  # a clinician attests these, nobody who asks

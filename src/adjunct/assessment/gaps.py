@@ -10,8 +10,8 @@ from adjunct.assessment.result import Finding, Gap
 from adjunct.base import UNKNOWN, duration_ms
 from adjunct.knowledge import Knowledge
 from adjunct.knowledge.columns import Outcome
+from adjunct.knowledge.entries import ATTESTATIONS, Rule
 from adjunct.knowledge.language import EFFECT, Atom
-from adjunct.knowledge.load import ATTESTATIONS, Rule
 from adjunct.record import Record
 
 OF_ATTESTATIONS = frozenset(ATTESTATIONS.values())

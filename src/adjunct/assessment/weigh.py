@@ -14,8 +14,8 @@ from adjunct.assessment.result import ACTIONS, SEVERITIES, URGENCIES, Assessment
 from adjunct.base import NO, UNKNOWN, YES, Verdict, worst
 from adjunct.knowledge import Knowledge
 from adjunct.knowledge.columns import Outcome
+from adjunct.knowledge.entries import NONE, Locator, Rule
 from adjunct.knowledge.language import EFFECT
-from adjunct.knowledge.load import NONE, Locator, Rule
 from adjunct.record import Record
 
 OF_SUBSTANCES = ("substance", "last_use", "allergy", "duplicate_substance")

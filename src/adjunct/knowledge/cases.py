@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from adjunct.base import FAR, NO, UNKNOWN, YES, AdjunctError, BadInput, Events, Row, convert, duration_ms, instant
+from adjunct.knowledge.entries import ATTESTATIONS, SUBSTANCE, Rule
 from adjunct.knowledge.language import PHASES, RuleError
-from adjunct.knowledge.load import ATTESTATIONS, SUBSTANCE, Knowledge, Rule
+from adjunct.knowledge.load import Knowledge
 
 NOW = instant("2026-11-21T12:00:00+00:00")
 GIVES = {"no": NO, "unknown": UNKNOWN, "yes": YES}

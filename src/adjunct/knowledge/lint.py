@@ -13,8 +13,9 @@ from typing import Any
 from adjunct.base import AdjunctError, units
 from adjunct.knowledge.cases import failures
 from adjunct.knowledge.compiled import TABLES
+from adjunct.knowledge.entries import LOCAL, Rule
 from adjunct.knowledge.language import PHASES
-from adjunct.knowledge.load import LOCAL, Knowledge, Rule
+from adjunct.knowledge.load import Knowledge
 
 Progress = Callable[[int, int], None]
 

@@ -6,10 +6,8 @@ Loading is all or nothing: a missing, corrupt or mismatched file is `Refused`, n
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,146 +16,32 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from adjunct.base import NO, UNKNOWN, YES, AdjunctError, Grade, Int8s, Refused, Verdict, convert, duration_ms
+from adjunct.base import NO, UNKNOWN, YES, Grade, Int8s, Refused, Verdict, convert
 from adjunct.knowledge.columns import Program
 from adjunct.knowledge.compiled import FileError, compile_knowledge, manifest, sealed, unsealed
-from adjunct.knowledge.language import EFFECT, PHASES, Expression, RuleError, Vocabulary, parse
+from adjunct.knowledge.entries import (
+    LOCAL,
+    SUBSTANCE,
+    WEIGHTS,
+    Rule,
+    effect_sets,
+    enzyme_sets,
+    fold,
+    locators,
+    phases,
+    read_concept,
+    read_fact,
+    read_source,
+    read_substance,
+    treatments,
+    unique,
+)
+from adjunct.knowledge.language import EFFECT, PHASES, Vocabulary, parse
 
 HERE = Path(__file__).parent
-TREATMENTS = ("ketamine-iv", "ketamine-im", "ketamine-sc", "esketamine-nasal")
-NONE = "none"
-WEIGHTS = ("weak", "moderate", "strong")
-LOCAL = "urn:adjunct:concept"
-SUBSTANCE = "substance"
-ATTESTATIONS = {"history": "history_reviewed", "reconciled": "reconciled", "allergies": "allergies_asked"}
 _FACT = re.compile(r"fact\('([^']+)'\)")
 _WORDS = re.compile(r"\w+")
 _PLACE = re.compile(r"\{([a-z0-9_.-]+)\}")
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    id: str
-    kind: str
-    citation: str
-    read_as: str
-    doi: str = ""
-    url: str = ""
-    year: int = 0
-    read_note: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """A number somebody published (or proposed), with its unit and its address."""
-
-    id: str
-    value: float | tuple[float, float]
-    unit: str
-    source: str
-    locator: str
-    grade: Grade
-    status: str
-    valid_from: str
-    review_by: str
-    population: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Concept:
-    """One thing that may be known of a person, and how its silence, its age and its units are read."""
-
-    id: str
-    title: str
-    kind: str
-    absent: str
-    time: str
-    ask: str
-    unit: str
-    ages: Mapping[str, int]
-    codes: str
-    answers: Mapping[str, tuple[str, ...]]
-    names: tuple[str, ...]
-    plausible: tuple[float, float] | None
-    molar_mass: float | None
-    raw: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Locator:
-    id: str
-    locator: str = ""
-    says: str = ""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Rule:
-    """One cited conclusion. `when` says when it holds, `cases` show it."""
-
-    id: str
-    version: int
-    title: str
-    says: str
-    tell: str
-    phase: frozenset[str]
-    treatments: frozenset[str]
-    when: Expression
-    text: str
-    verdict: Verdict | None
-    severity: str
-    action: str
-    kind: str
-    about: str
-    urgency: str
-    if_unknown: Mapping[str, str]
-    ask: str
-    hard: bool
-    quiet: bool
-    grade: Grade
-    status: str
-    sources: tuple[Locator, ...]
-    disputed: tuple[Locator, ...]
-    why: str
-    involves: tuple[str, ...]
-    instead_of: tuple[str, ...]
-    lines: tuple[str, ...]
-    cases: tuple[Mapping[str, Any], ...]
-    file: str
-    review_by: str  # the earliest review date of the facts it rests on; empty when it rests on none
-
-
-@dataclass(frozen=True, slots=True)
-class Effect:
-    tag: str
-    weight: str
-    above: str = ""
-    note: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Enzyme:
-    enzyme: str
-    strength: str
-    note: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Substance:
-    id: str
-    name: str
-    classes: tuple[str, ...]
-    codes: tuple[str, ...]
-    pathways: Mapping[str, float]
-    inhibits: tuple[Enzyme, ...]
-    induces: tuple[Enzyme, ...]
-    effects: tuple[Effect, ...]
-    components: tuple[str, ...]
-    depots: tuple[Mapping[str, Any], ...]
-    half_life_h: tuple[float, float] | None
-    protected_stop: bool
-    status: str
-    sources: tuple[str, ...]
-    note: str
 
 
 class Knowledge:
@@ -168,12 +52,12 @@ class Knowledge:
         self.version: str = content["version"][: len("0123456789ab")]
         self.as_of: str = content["knowledge"]["as_of"]
         self.wording: Mapping[str, Any] = content["wording"]
-        self.sources = _unique(content["sources"], _source)
-        self.facts = _unique(content["facts"], _fact)
-        self.concepts = _unique(content["concepts"], _concept)
-        self.substances = _unique(content["substances"], _substance)
+        self.sources = unique(content["sources"], read_source)
+        self.facts = unique(content["facts"], read_fact)
+        self.concepts = unique(content["concepts"], read_concept)
+        self.substances = unique(content["substances"], read_substance)
         self.vocabulary = self._vocabulary()
-        self.rules = _unique(content["rules"], self._rule)
+        self.rules = unique(content["rules"], self._rule)
         self._programs: dict[str, Program] = {}
         self._in_force: dict[tuple[str, str], tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]] = {}
 
@@ -418,7 +302,7 @@ class Knowledge:
         """Sets of substances: by class, effect and enzyme, each substance alone, and those of `sets.toml`."""
         found: dict[str, set[str]] = defaultdict(set)
         for substance in self.substances.values():
-            for name in (substance.id, *substance.classes, *_enzyme_sets(substance), *_effect_sets(substance)):
+            for name in (substance.id, *substance.classes, *enzyme_sets(substance), *effect_sets(substance)):
                 found[name].add(substance.id)
         for entry in self.content["sets"].get("set", ()):
             for member in entry["members"]:
@@ -430,16 +314,16 @@ class Knowledge:
     def _rule(self, entry: Mapping[str, Any]) -> Rule:
         where = f"{entry['file']}, rule {entry['id']}"
         unknown = entry.get("if_unknown", "ask")
-        phases = _phases(entry["phase"], where)
-        sources = _locators(entry["sources"])
+        chosen = phases(entry["phase"], where)
+        sources = locators(entry["sources"])
         return Rule(
             id=entry["id"],
             version=entry["version"],
             title=entry["title"],
             says=entry["says"],
             tell=entry.get("tell", ""),
-            phase=phases,
-            treatments=_treatments(entry["for"], where),
+            phase=chosen,
+            treatments=treatments(entry["for"], where),
             when=parse(entry["when"], self.vocabulary, where),
             text=entry["when"],
             verdict=Verdict[entry["verdict"]] if "verdict" in entry else None,
@@ -455,7 +339,7 @@ class Knowledge:
             grade=Grade(entry["grade"]),
             status=entry["status"],
             sources=sources,
-            disputed=_locators(entry.get("disputed", ())),
+            disputed=locators(entry.get("disputed", ())),
             why=entry.get("why", ""),
             involves=tuple(entry.get("involves", ())),
             instead_of=tuple(entry.get("instead_of", ())),
@@ -472,94 +356,6 @@ class Knowledge:
                 yield name
 
 
-def fold(text: str) -> str:
-    """Words as they are compared: no accents, no case, single spaces.
-
-    >>> fold("  Épilepsie  généralisée ")
-    'epilepsie generalisee'
-    """
-    plain = unicodedata.normalize("NFKD", text)
-    return " ".join("".join(c for c in plain if not unicodedata.combining(c)).casefold().split())
-
-
-def _unique(entries: Sequence[Mapping[str, Any]], read: Callable[[Mapping[str, Any]], Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for entry in entries:
-        where = f"{entry.get('file', '?')}, {entry.get('id', '?')}"
-        if entry.get("id") in found:
-            raise Refused(f"the id {entry['id']!r} is defined twice", where)
-        try:
-            found[entry["id"]] = read(entry)
-        except AdjunctError:
-            raise
-        except (KeyError, ValueError, TypeError) as error:
-            raise Refused(f"cannot be read: {type(error).__name__} {error}", where) from None
-    return found
-
-
-def _source(entry: Mapping[str, Any]) -> Source:
-    known = ("id", "kind", "citation", "read_as", "doi", "url", "year", "read_note")
-    return Source(**{k: entry[k] for k in known if k in entry})
-
-
-def _fact(entry: Mapping[str, Any]) -> Fact:
-    value = entry["value"]
-    known = ("id", "unit", "source", "locator", "status", "valid_from", "review_by", "population")
-    return Fact(
-        value=(float(value[0]), float(value[1])) if isinstance(value, list) else float(value),
-        grade=Grade(entry["grade"]),
-        **{k: entry[k] for k in known if k in entry},
-    )
-
-
-def _concept(entry: Mapping[str, Any]) -> Concept:
-    kind = entry["kind"]
-    time = entry.get("time", "until" if kind in ("condition", SUBSTANCE, "allergy") else "event")
-    lasting = kind == "allergy"
-    age = entry.get("age", "ever" if lasting else "0 d" if time == "until" else "ever")
-    ages = {p: duration_ms(age if isinstance(age, str) else age.get(p, age.get("default", "ever"))) for p in PHASES}
-    plausible = entry.get("plausible")
-    return Concept(
-        id=entry["id"],
-        title=entry["title"],
-        kind=kind,
-        absent=entry.get("absent", "unknown"),
-        time=time,
-        ask=entry.get("ask", ""),
-        unit=entry.get("unit", ""),
-        ages=ages,
-        codes=entry.get("codes", ""),
-        answers={k: tuple(v) for k, v in entry.get("answers", {}).items()},
-        names=tuple(entry.get("names", ())),
-        plausible=(float(plausible[0]), float(plausible[1])) if plausible else None,
-        molar_mass=entry.get("molar_mass"),
-        raw=entry,
-    )
-
-
-def _substance(entry: Mapping[str, Any]) -> Substance:
-    half_life = entry.get("half_life_h")
-    return Substance(
-        id=entry["id"],
-        name=entry["name"],
-        classes=tuple(entry.get("classes", ())),
-        codes=tuple(entry.get("codes", ())),
-        pathways=entry.get("pathways", {}),
-        inhibits=tuple(Enzyme(e["enzyme"], e["strength"], e.get("note", "")) for e in entry.get("inhibits", ())),
-        induces=tuple(Enzyme(e["enzyme"], e["strength"], e.get("note", "")) for e in entry.get("induces", ())),
-        effects=tuple(
-            Effect(e["tag"], e["weight"], e.get("above", ""), e.get("note", "")) for e in entry.get("effects", ())
-        ),
-        components=tuple(entry.get("components", ())),
-        depots=tuple(entry.get("depots", ())),
-        half_life_h=(half_life[0], half_life[1]) if half_life else None,
-        protected_stop=entry.get("protected_stop", False),
-        status=entry["status"],
-        sources=tuple(entry.get("sources", ())),
-        note=entry.get("note", ""),
-    )
-
-
 def _reached(above: str, per_day: tuple[float, float] | None) -> int:
     """Whether a daily dose in mg lies above a limit such as "16 mg/d"; no limit is always reached."""
     if not above:
@@ -569,41 +365,3 @@ def _reached(above: str, per_day: tuple[float, float] | None) -> int:
     amount, _, unit = above.partition(" ")
     limit = convert(float(amount), unit.removesuffix("/d"), "mg")
     return NO if per_day[1] <= limit else UNKNOWN if per_day[0] <= limit else YES
-
-
-def _enzyme_sets(substance: Substance) -> Iterator[str]:
-    for verb, enzymes in (("inhibits", substance.inhibits), ("induces", substance.induces)):
-        for enzyme in enzymes:
-            yield f"{verb}-{enzyme.enzyme}-{enzyme.strength}".lower()
-
-
-def _effect_sets(substance: Substance) -> Iterator[str]:
-    """An effect that needs a dose to appear counts in loads only, where the dose is looked at."""
-    for effect in substance.effects:
-        if effect.above:
-            continue
-        if effect.weight not in WEIGHTS:
-            yield f"{effect.tag}-{effect.weight}".lower()
-            continue
-        yield effect.tag.lower()
-        for weight in WEIGHTS[1 : WEIGHTS.index(effect.weight) + 1]:
-            yield f"{effect.tag}-{weight}".lower()
-
-
-def _phases(given: Sequence[str], where: str) -> frozenset[str]:
-    chosen = frozenset(PHASES if "any" in given else given)
-    if not chosen <= frozenset(PHASES):
-        raise RuleError(f"unknown phase {sorted(chosen - frozenset(PHASES))}", where)
-    return chosen
-
-
-def _treatments(given: Sequence[str], where: str) -> frozenset[str]:
-    groups = {"any": (*TREATMENTS, NONE), "ketamine": TREATMENTS}
-    chosen = frozenset(t for name in given for t in groups.get(name, (name,)))
-    if not chosen <= {*TREATMENTS, NONE}:
-        raise RuleError(f"unknown treatment {sorted(chosen - {*TREATMENTS, NONE})}", where)
-    return chosen
-
-
-def _locators(given: Iterable[Mapping[str, str]]) -> tuple[Locator, ...]:
-    return tuple(Locator(entry["id"], entry.get("locator", ""), entry.get("says", "")) for entry in given)

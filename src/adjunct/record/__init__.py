@@ -14,7 +14,7 @@ from adjunct.base import UNKNOWN, YES, BadInput, Instant, shown
 from adjunct.fhir import Bundle, Entry
 from adjunct.items import Item, Reader
 from adjunct.knowledge import Knowledge
-from adjunct.knowledge.load import ATTESTATIONS, fold
+from adjunct.knowledge.entries import ATTESTATIONS, fold
 from adjunct.record import dosing, medicines, reading
 from adjunct.record.derived import derive
 from adjunct.record.draft import PAST, Draft, Evidence, Intake, Problem, Record

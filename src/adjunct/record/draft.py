@@ -11,7 +11,7 @@ import numpy as np
 
 from adjunct.base import FAR, NO, YES, Events, Instant, Int8s, Row, iso
 from adjunct.knowledge import Knowledge
-from adjunct.knowledge.load import ATTESTATIONS
+from adjunct.knowledge.entries import ATTESTATIONS
 
 MOST_WORLDS = 64  # solver constant: beyond it each choice is varied alone, which still shows every candidate
 PAST = -FAR // 2  # the open beginning of an interval: before any calendar, and still within "ever"

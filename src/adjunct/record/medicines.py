@@ -13,7 +13,7 @@ from typing import Any
 
 from adjunct.base import UNKNOWN, YES, AdjunctError, convert, duration_ms, shown
 from adjunct.items import Item, Reader
-from adjunct.knowledge.load import fold
+from adjunct.knowledge.entries import fold
 from adjunct.record.dosing import as_needed, dosages, item_per_day_mg, item_times_a_day, per_day_mg, times_a_day
 from adjunct.record.draft import PAST, Draft, Evidence, Intake
 from adjunct.record.values import (

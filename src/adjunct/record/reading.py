@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from adjunct.base import MS_PER_SECOND, NO, UNKNOWN, YES, AdjunctError, BadInput, shown
-from adjunct.knowledge.load import LOCAL, Concept, fold
+from adjunct.knowledge.entries import LOCAL, Concept, fold
 from adjunct.record.draft import PAST, Draft, Evidence
 from adjunct.record.values import (
     DROPPED,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from adjunct.base import NO, YES, AdjunctError, convert, partial_date, unit_spellings, units
-from adjunct.knowledge.load import LOCAL, Concept, fold
+from adjunct.knowledge.entries import LOCAL, Concept, fold
 from adjunct.record.draft import PAST, Draft
 
 Resource = Mapping[str, Any]

@@ -20,7 +20,8 @@ from adjunct.knowledge.book.markdown import (
     web,
 )
 from adjunct.knowledge.book.rules import stem
-from adjunct.knowledge.load import Enzyme, Fact, Knowledge, Substance
+from adjunct.knowledge.entries import Enzyme, Fact, Substance
+from adjunct.knowledge.load import Knowledge
 
 _FACT = re.compile(r"""fact\(\s*['"]([^'"]+)['"]\s*\)""")
 _RULES = re.compile(r"rules/([a-z0-9_]+)\.toml")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from adjunct.knowledge.load import Knowledge, Locator
+from adjunct.knowledge.entries import Locator
+from adjunct.knowledge.load import Knowledge
 
 MADE = "<!-- Made by `make docs` from the knowledge files. Edit those, not this page. -->"
 FILLED_LATER = {"names": "*the substances found*", "stop_sentence": "*the sentence about stopping, filled in*"}

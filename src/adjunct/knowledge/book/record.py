@@ -15,8 +15,9 @@ from typing import Any
 
 from adjunct.base import FAR
 from adjunct.knowledge.book.markdown import anchor, code, link, page, plain, source, table
+from adjunct.knowledge.entries import ATTESTATIONS, LOCAL, Concept
 from adjunct.knowledge.language import PHASES
-from adjunct.knowledge.load import ATTESTATIONS, LOCAL, Concept, Knowledge
+from adjunct.knowledge.load import Knowledge
 
 PROSE = Path(__file__).parent / "reading.md"
 SYSTEMS = {

@@ -8,8 +8,9 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from adjunct.knowledge.book.markdown import anchor, cited, code, filled, link, listed, page, plain, table
+from adjunct.knowledge.entries import NONE, TREATMENTS, Rule
 from adjunct.knowledge.language import PHASES
-from adjunct.knowledge.load import NONE, TREATMENTS, Knowledge, Rule
+from adjunct.knowledge.load import Knowledge
 
 GIVES = {"yes": "holds", "no": "does not hold", "unknown": "unknown"}
 SILENT = {"defer": "blocks until it is known", "ask": "asks", "ignore": "says nothing"}
