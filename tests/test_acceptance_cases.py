@@ -6,7 +6,6 @@ The protocol decides what is expected. `finds`, `asks` and `never` are ids; of i
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import pytest
 
@@ -34,22 +33,7 @@ def wrong(case: Case, result: Assessment) -> list[str]:
     return said
 
 
-UNREAD_USE = "a last use whose substance is not one exact name is dropped without a word"
-POSSIBLE = "a red flag that is named but unconfirmed leaves the answer complete"
-DISAGREE = "readings of one instant that disagree silence an alarm"
-KNOWN = {
-    **dict.fromkeys(("K04", "K18", "X34", "X35"), UNREAD_USE),
-    **dict.fromkeys(("X30", "X31", "X32"), POSSIBLE),
-    **dict.fromkeys(("X38", "X39"), DISAGREE),
-}
-
-
-def marked(case: Case) -> Any:
-    marks = [pytest.mark.xfail(reason=KNOWN[case.id], strict=True)] if case.id in KNOWN else []
-    return pytest.param(case, id=case.id, marks=marks)
-
-
-@pytest.mark.parametrize("case", [marked(case) for case in CASES])
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_acceptance(case: Case) -> None:
     result = answer_to(case)
     seen = (
@@ -57,10 +41,6 @@ def test_acceptance(case: Case) -> None:
         [(g.fact, g.blocks) for g in result.gaps],
     )
     assert wrong(case, result) == [], f"{case.title}: {seen}"
-
-
-def test_known_faults_name_cases() -> None:
-    assert set(KNOWN) <= {case.id for case in CASES}
 
 
 def test_each_case_has_a_name_of_its_own() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import adjunct
 from adjunct.base import FAR, MS_PER_DAY, BadInput, instant
 from adjunct.fhir import read_bundle
 from adjunct.knowledge.columns import Program
@@ -1126,11 +1127,12 @@ def test_no_row_lies_after_now_or_before_time() -> None:
     assert (record.events.t1 > now - 400 * MS_PER_DAY).all()
 
 
-def test_a_birth_date_to_come_refuses_the_record() -> None:
-    bundle = person()
+def test_a_birth_date_to_come_refuses_the_record_but_not_its_red_flags() -> None:
+    bundle = person(says={"cannot_be_woken": True})
     bundle["entry"][0]["resource"]["birthDate"] = "2027-01-01"
-    with pytest.raises(BadInput, match="birth date is in the future"):
-        from_bundle(read_bundle(bundle), knowledge(), now=instant(NOW), phase="intake")
+    with pytest.raises(BadInput, match="birth date is in the future") as caught:
+        adjunct.assess(bundle, treatment="ketamine-iv", at=NOW, knowledge=knowledge())
+    assert any("emergency number" in text for text in caught.value.advice)
 
 
 @pytest.mark.parametrize(
@@ -1187,3 +1189,10 @@ def test_an_ambiguous_name_in_a_record_blocks_until_it_is_told() -> None:
     record = from_bundle(read_bundle(person(extra=[blues])), knowledge(), now=instant(NOW), phase="intake")
     assert len(record.worlds) > 1
     assert any(p.blocks and "Which is meant" in p.ask for p in record.problems)
+
+
+def test_more_meanings_than_can_be_combined_are_said() -> None:
+    texts = ["kratom", "kratom capsules", "kratom drink", "K-pins kratom", "kratum"]
+    record, _ = from_items(texts, knowledge(), now=instant(NOW))
+    assert any(p.blocks and "every combination" in p.what for p in record.problems)
+    assert len(record.worlds) > 1

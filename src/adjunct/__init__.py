@@ -79,7 +79,11 @@ def assess(
             raise BadInput(f"{name} {shown(value)} is not one of {', '.join(allowed)}")
     known = knowledge or _knowledge()
     record = from_bundle(read_bundle(bundle), known, now=_instant(at), phase=phase, country=(country or "").upper())
-    return weigh(record, known, treatment=treatment)
+    result = weigh(record, known, treatment=treatment)
+    if record.refusal:
+        urgent = tuple(f.tell or f.says for f in result.findings if f.action == "emergency")
+        raise BadInput(record.refusal, "Patient.birthDate", advice=urgent)
+    return result
 
 
 def _instant(at: str | None) -> Instant:

@@ -41,9 +41,10 @@ class AdjunctError(Exception):
 
     exit_code = 2
 
-    def __init__(self, message: str, at: str = "") -> None:
+    def __init__(self, message: str, at: str = "", *, advice: tuple[str, ...] = ()) -> None:
         super().__init__(f"{message} (at {at})" if at else message)
         self.at = at
+        self.advice = advice  # what to do now all the same: a refusal never silences a red flag
 
 
 class BadInput(AdjunctError):

@@ -7,7 +7,7 @@ import math
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -237,7 +237,7 @@ def _run(command: Callable[[], Any]) -> None:
         code = command()
         sys.stdout.flush()  # here a closed pipe can still be met quietly
     except AdjunctError as error:
-        _refuse(str(error), error.exit_code)
+        _refuse(str(error), error.exit_code, error.advice)
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except click.ClickException as error:
@@ -251,8 +251,10 @@ def _run(command: Callable[[], Any]) -> None:
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _refuse(line: str, code: int) -> NoReturn:
+def _refuse(line: str, code: int, advice: Sequence[str] = ()) -> NoReturn:
     print("adjunct: " + " ".join(line.split()), file=sys.stderr)
+    for text in advice:  # a refusal never silences a red flag
+        print(text)
     if code == Refused.exit_code:
         print(HELP_STILL)
     sys.exit(code)

@@ -14,6 +14,7 @@ from adjunct.knowledge.entries import ATTESTATIONS, Rule
 from adjunct.knowledge.language import EFFECT, Atom
 from adjunct.record import Record
 
+OF_LISTS = frozenset({"substance", "last_use"})  # what is open about the list has its own questions
 OF_ATTESTATIONS = frozenset(ATTESTATIONS.values())
 
 
@@ -56,6 +57,11 @@ def open_questions(
     program, alone = outcome.program, record.events.people == 1
     for rule, number in waiting:
         mode = rule.if_unknown[record.phase]
+        if mode == "ignore":  # silence about an emergency is not asked about, a sign of one is
+            if not present.isdisjoint(program.concepts_of_rule[number]):
+                for gap in _signs(number, record, knowledge, outcome):
+                    add(gap, gap.ask, blocks=True)
+            continue
         if present.isdisjoint(program.concepts_of_rule[number]):
             asked = _of_silence(rule, number, record.phase, record.attested, knowledge)
         else:
@@ -73,6 +79,17 @@ def open_questions(
     return [
         Gap(fact=", ".join(q.facts), why=q.why, ask=q.ask, blocks=q.blocks, reference=q.reference) for q in questions
     ]
+
+
+def _signs(number: int, record: Record, knowledge: Knowledge, outcome: Outcome) -> Iterator[Gap]:
+    """What is on record of an emergency but cannot be decided: unconfirmed, undated, or readings that disagree."""
+    program = outcome.program
+    for reading in range(record.events.people):
+        if outcome.truths[number, reading] != UNKNOWN:
+            continue
+        for atom in program.open_atoms(outcome, number, reading):
+            if program.atoms[atom].concept not in OF_LISTS and outcome.carrying(atom, reading, UNKNOWN):
+                yield _gap(program.atoms[atom], reading, record, knowledge)
 
 
 @cache

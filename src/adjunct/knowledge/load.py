@@ -117,7 +117,9 @@ class Knowledge:
         if key not in self._in_force:
             rules = enumerate(self.rule_list)
             numbers = [n for n, r in rules if phase in r.phase and treatment in r.treatments]
-            asks = [self.rule_list[n].if_unknown[phase] != "ignore" for n in numbers]
+            asks = [
+                r.if_unknown[phase] != "ignore" or r.action == "emergency" for r in (self.rule_list[n] for n in numbers)
+            ]
             self._in_force[key] = np.array(numbers, dtype=np.intp), np.array(asks, dtype=np.bool_)
         return self._in_force[key]
 

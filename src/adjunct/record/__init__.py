@@ -19,7 +19,7 @@ from adjunct.record import dosing, medicines, reading
 from adjunct.record.derived import derive
 from adjunct.record.draft import PAST, Draft, Evidence, Intake, Problem, Record
 from adjunct.record.medicines import MEDICATIONS
-from adjunct.record.values import Resource, ever, present
+from adjunct.record.values import DROPPED, Resource, ever, present
 
 __all__ = ["Evidence", "Intake", "Problem", "Record", "from_bundle", "from_items", "reader_of"]
 
@@ -69,6 +69,9 @@ def _read(draft: Draft, entry: Entry, bundle: Bundle, questionnaires: Mapping[st
                 lambda r: _resolve(bundle, r, entry),
                 lambda: reader_of(draft.knowledge),
             )
+        elif kind == "Observation" and medicines.states_last_use(resource):
+            if resource.get("status") not in DROPPED:
+                medicines.last_use(draft, resource, entry.reference, lambda: reader_of(draft.knowledge))
         elif kind == "QuestionnaireResponse":
             url = str(resource.get("questionnaire") or "")
             codes = questionnaires.get(url) or questionnaires.get(url.partition("|")[0]) or {}

@@ -63,6 +63,7 @@ class Record:
     country: str = ""
     jurisdiction: str = ""
     patient: str = ""
+    refusal: str = ""  # why the whole record cannot be answered; its red flags still are
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +100,7 @@ class Draft:
     evidence: list[Evidence] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     choices: list[Choice] = field(default_factory=list)
+    refusal: str = ""
     intakes: list[Intake] = field(default_factory=list)
     seen: dict[str, list[Row]] = field(default_factory=dict)  # rows by concept, for what is derived from them
 
@@ -238,6 +240,7 @@ class Draft:
             country=country,
             jurisdiction=jurisdiction,
             patient=patient,
+            refusal=self.refusal,
         )
 
     def _once(self, rows: Sequence[Row]) -> list[Row]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from adjunct.base import UNKNOWN, YES, AdjunctError, convert, duration_ms, shown
 from adjunct.items import Item, Reader
-from adjunct.knowledge.entries import fold
+from adjunct.knowledge.entries import LOCAL, fold
 from adjunct.record.dosing import as_needed, dosages, item_per_day_mg, item_times_a_day, per_day_mg, times_a_day
 from adjunct.record.draft import PAST, Draft, Evidence, Intake
 from adjunct.record.values import (
@@ -28,10 +28,12 @@ from adjunct.record.values import (
     period_of,
     present,
     quantity_of,
+    read_value,
     span_of,
     unit_of,
 )
 
+LAST_USE = "last_use"
 STATEMENT, REQUEST = "MedicationStatement", "MedicationRequest"
 ADMINISTRATION, DISPENSE = "MedicationAdministration", "MedicationDispense"
 MEDICATIONS = frozenset({STATEMENT, REQUEST, ADMINISTRATION, DISPENSE})
@@ -76,9 +78,7 @@ def medication(
             evidence = Evidence(reference=reference, concept="allergy", value=text, text_only=True)
             draft.add("allergy", present(draft), evidence, code=substance, status=UNKNOWN)
     if len(options) > 1 and not denied:
-        names = ", ".join(draft.knowledge.name_of(option) for option in options)
-        said = f"{shown(text)} can mean {names}; it was judged as each of them"
-        draft.problem(reference, said, f"Which is meant: {names}?", concept="substance", blocks=True)
+        _ask_which(draft, reference, text, options)
     amount = per_day_mg(draft, resource) or (item_per_day_mg(item) if item else None)
     draft.take(
         Intake(
@@ -97,6 +97,38 @@ def medication(
             view=kind,
         )
     )
+
+
+def states_last_use(resource: Resource) -> bool:
+    """Whether an Observation says when a substance was last really taken."""
+    return (LOCAL, LAST_USE) in Codes.read(resource.get("code")).pairs
+
+
+def last_use(draft: Draft, resource: Resource, reference: str, reader: Callable[[], Reader]) -> None:
+    """When a substance was last really taken: the time as value, the substance as a component, by code or by name.
+
+    A name that may be several things counts for each of them, so that a use of today is never lost.
+    """
+    when = read_value(draft, reference, resource).span
+    for part in mappings(resource.get("component")):
+        codes = read_value(draft, reference, part).codes or Codes((), read_value(draft, reference, part).text)
+        options, item, text_only = identify(draft, codes, reader)
+        if not options:
+            _unmatched(draft, reference, codes.text, item)
+        if len(options) > 1:
+            _ask_which(draft, reference, codes.text, options)
+        span = when or ever(draft)
+        for substance in dict.fromkeys(s for ids in options.values() for s in ids):
+            evidence = Evidence(
+                reference=reference, concept=LAST_USE, value=substance, at=draft.at(span), text_only=text_only
+            )
+            draft.add(LAST_USE, span, evidence, code=substance, status=YES if when else UNKNOWN)
+
+
+def _ask_which(draft: Draft, reference: str, text: str, options: Options) -> None:
+    names = ", ".join(draft.knowledge.name_of(option) for option in options)
+    said = f"{shown(text)} can mean {names}; it was judged as each of them"
+    draft.problem(reference, said, f"Which is meant: {names}?", concept="substance", blocks=True)
 
 
 # --- what it is -------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
-from adjunct.base import MS_PER_SECOND, NO, UNKNOWN, YES, AdjunctError, BadInput, shown
+from adjunct.base import MS_PER_SECOND, NO, UNKNOWN, YES, AdjunctError, shown
 from adjunct.knowledge.entries import LOCAL, Concept, fold
 from adjunct.record.draft import PAST, Draft, Evidence
 from adjunct.record.values import (
@@ -22,7 +22,6 @@ from adjunct.record.values import (
     Value,
     answer_of,
     ends,
-    ever,
     in_unit,
     listed,
     mappings,
@@ -34,7 +33,6 @@ from adjunct.record.values import (
 )
 
 LOINC = "http://loinc.org"
-LAST_USE = "last_use"
 OPEN_VERIFICATION = frozenset({"unconfirmed", "provisional", "differential", "?"})
 VERIFICATION = frozenset({"confirmed", "refuted", "entered-in-error"}) | OPEN_VERIFICATION
 ONGOING = frozenset({"active", "recurrence", "relapse"})
@@ -58,9 +56,6 @@ def observation(draft: Draft, resource: Resource, reference: str) -> None:
     """Code and value, then each component; the time belongs to all of them."""
     status = resource.get("status")
     if status in DROPPED:
-        return
-    if (LOCAL, LAST_USE) in Codes.read(resource.get("code")).pairs:
-        _last_use(draft, resource, reference)
         return
     times = (resource.get(k) for k in ("effectiveDateTime", "effectiveInstant", "effectivePeriod", "issued"))
     span = span_of(draft, reference, *times)
@@ -86,16 +81,6 @@ def _named_by_value(draft: Draft, codes: Codes, span: Span, reference: str, cert
             observe(draft, concept, Value(truth=YES), span, reference, status=UNKNOWN)
             said = f"{shown(codes.text or concept)} stands as the value of an observation whose code is not known here"
             draft.problem(reference, said, "Is it a diagnosis of this person? Record it as a condition.")
-
-
-def _last_use(draft: Draft, resource: Resource, reference: str) -> None:
-    """When a substance was last really taken: the time as value, the substance as a coded component."""
-    when = read_value(draft, reference, resource).span
-    for part in mappings(resource.get("component")):
-        for substance in substances_of(draft, read_value(draft, reference, part).codes or Codes((), ""))[0]:
-            span = when or ever(draft)
-            evidence = Evidence(reference=reference, concept=LAST_USE, value=substance, at=draft.at(span))
-            draft.add(LAST_USE, span, evidence, code=substance, status=YES if when else UNKNOWN)
 
 
 def observe(
@@ -479,7 +464,8 @@ def _age(draft: Draft, birth: Any, reference: str) -> None:
     if low == PAST:
         return
     if low > draft.now.ms:
-        raise BadInput("the birth date is in the future, so nobody can tell the age: correct it", "Patient.birthDate")
+        draft.refusal = "the birth date is in the future, so nobody can tell the age: correct it"
+        return
     concept = draft.knowledge.concepts["age"]
     ages = sorted({years_between(min(high, draft.now.ms), draft), years_between(low, draft)})
     if concept.plausible and not concept.plausible[0] <= ages[0] <= ages[-1] <= concept.plausible[1]:
