@@ -191,7 +191,7 @@ def test_tracked_files_name_no_registry_and_no_machine(forbidden: re.Pattern[str
 
 
 def test_the_scans_of_tracked_files_can_find_something() -> None:
-    assert REGISTRIES.search("--index-url https://" + "pypi" + ".org/simple")
+    assert REGISTRIES.search("--index-" + "url https://" + "pypi" + ".org/simple")
     assert PLACES.search('"' + "/home" + '/ana/adjunct"')
     assert PLACES.search("see https://example.org/home/page") is None
     assert len(tracked()) > len(MODULES)
