@@ -666,3 +666,14 @@ def test_the_columns_have_their_types_and_lie_in_one_piece() -> None:
         assert column.flags.c_contiguous, name
     assert np.isnan(events.value).all()
     assert events.code.tolist() == [-1, -1]
+
+
+def test_a_refusal_carries_what_to_do_now_all_the_same() -> None:
+    assert BadInput("no", advice=("call",)).advice == ("call",)
+    assert BadInput("no").advice == ()
+
+
+def test_a_duration_beyond_the_calendar_says_where_it_stood() -> None:
+    with pytest.raises(BadInput) as caught:
+        duration_ms("40000000 a", "onset")
+    assert caught.value.at == "onset"
