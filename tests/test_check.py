@@ -186,3 +186,12 @@ def test_an_overdue_number_is_used_and_shown_as_due() -> None:
 def test_an_age_that_nobody_has_is_refused(age: float) -> None:
     with pytest.raises(adjunct.base.BadInput, match="age"):  # type: ignore[attr-defined]
         check("sertraline", age=age)
+
+
+def test_a_finding_of_one_reading_does_not_hide_that_of_another() -> None:
+    """ "Blues" may be a benzodiazepine or an opioid: each has its own finding beside zolpidem, and both are told."""
+    found = {
+        f.id: {name for part in f.only_if for name in part["is"]} for f in check("blues", "zolpidem 10 mg").findings
+    }
+    assert "oxycodone" in found["opioid-with-sedative"]
+    assert "diazepam" in found["sedation-two-strong"]

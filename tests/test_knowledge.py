@@ -270,6 +270,10 @@ BREAKS: dict[str, tuple[Break, str]] = {
     "a key left out": (without("rules", "grade"), "'grade' is a required property"),
     "a date that is none": (fact(review_by="next year"), "does not match"),
     "a rule that replaces nobody": (rule(instead_of=["nobody"]), "instead_of names the unknown rule 'nobody'"),
+    "a rule that replaces itself": (
+        lambda c: c["rules"][0].update(instead_of=[c["rules"][0]["id"]]),
+        "instead_of comes round to the rule itself",
+    ),
     "a name for an unknown set": (rule(involves=["no-such-set"]), "involves names the unknown set"),
     "an id used twice": (lambda c: c["facts"].append(copy.deepcopy(FACT)), "the id is also used in facts/test.toml"),
     "a claim beyond its grade": (

@@ -8,8 +8,6 @@ from typing import Any
 
 import orjson
 
-from adjunct.base import Verdict
-
 SEVERITIES = ("low", "moderate", "high")
 ACTIONS = ("inform", "monitor", "adjust", "defer", "avoid", "contraindicated", "emergency")
 URGENCIES = ("routine", "soon", "today", "now")
@@ -106,12 +104,11 @@ class Assessment:
     items: tuple[Mapping[str, Any], ...] | None = None
     at: str = ""
     patient: str = field(default="", repr=False)
-    weight: Verdict = field(default=Verdict.ELIGIBLE, repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON shape of the contract; `items` only where somebody's own words were read."""
         content = asdict(self)
-        del content["weight"], content["patient"]
+        del content["patient"]
         for finding in content["findings"]:
             del finding["lines"]
         if self.items is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -34,10 +34,7 @@ def assess(record: Record, knowledge: Knowledge, *, treatment: str) -> Assessmen
     """Weigh every rule in force for this treatment and phase over all that is known of one person."""
     outcome = knowledge.program(record.phase).run(record.events)
     weighed = _weigh(record.phase, treatment, knowledge, outcome)
-    replaced = {r for w in weighed if w.fired for r in w.rule.instead_of}
-    findings = [
-        _finding(w, record, knowledge, outcome, treatment) for w in weighed if w.fired and w.rule.id not in replaced
-    ]
+    findings = [_finding(w, record, knowledge, outcome, treatment) for w in _leading(weighed)]
     legal, legal_gaps = law(record, knowledge)
     if legal:  # the dated row of the place says more than the note that laws differ
         findings = [f for f in findings if f.kind != "legal"]
@@ -60,7 +57,6 @@ def assess(record: Record, knowledge: Knowledge, *, treatment: str) -> Assessmen
         contacts=contacts(record, knowledge, findings),
         at=record.now.iso(),
         patient=record.patient,
-        weight=verdict,
     )
 
 
@@ -81,6 +77,21 @@ def _weigh(phase: str, treatment: str, knowledge: Knowledge, outcome: Outcome) -
     return weighed
 
 
+def _leading(weighed: Sequence[_Weighed]) -> Iterator[_Weighed]:
+    """The rules that hold and that no more specific one replaces, reading by reading.
+
+    A rule that holds only if an ambiguous entry is one thing must not hide what is found if it is another.
+    """
+    replaced: dict[str, set[int]] = {}
+    for w in weighed:
+        for other in w.rule.instead_of if w.fired else ():
+            replaced.setdefault(other, set()).update(w.fired)
+    for w in weighed:
+        left = tuple(person for person in w.fired if person not in replaced.get(w.rule.id, ()))
+        if left:
+            yield w if left == w.fired else w._replace(fired=left)
+
+
 def _first_things_first(finding: Finding) -> tuple[int, ...]:
     """What to do first: the verdict it forces, then how soon, how strong, how severe."""
     return (
@@ -96,7 +107,7 @@ def _first_things_first(finding: Finding) -> tuple[int, ...]:
 
 def _finding(w: _Weighed, record: Record, knowledge: Knowledge, outcome: Outcome, treatment: str) -> Finding:
     rule = w.rule
-    rows = dict.fromkeys(row for person in w.fired for row in outcome.because(w.number, person).rows)
+    rows = dict.fromkeys(row for person in w.fired for row in outcome.because(w.number, person))
     reasons, text_only = _reasons(rows, record)
     involves = _involved(rows, rule, record, knowledge)
     fixed = _fixed(rule, knowledge)

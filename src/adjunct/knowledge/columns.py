@@ -26,14 +26,6 @@ _UNKNOWN = np.int8(UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True)
-class Because:
-    """Why a rule came out as it did for one person: table rows that carried it, atoms that could not be answered."""
-
-    rows: tuple[int, ...]
-    open_atoms: tuple[Atom, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class _Slice:
     """The rows of one concept: which people have any, and where each one's rows begin."""
 
@@ -146,12 +138,11 @@ class Program:
             return np.full(len(self.vocabulary.codes) + 1, YES, dtype=np.int8)
         return self._sets[atom.in_set]
 
-    def because(self, outcome: Outcome, rule: int, person: int) -> Because:
+    def because(self, outcome: Outcome, rule: int, person: int) -> tuple[int, ...]:
         """Follow the parts that came out as the rule did; an open conjunction also shows what already holds."""
         truths = outcome.atoms_of(person)
         supports = _supports(self._trees[rule], truths)[1]
-        rows = {row: None for number in supports for row in outcome.carrying(number, person, truths[number])}
-        return Because(tuple(rows), tuple(self.atoms[n] for n in supports if truths[n] == UNKNOWN))
+        return tuple({row: None for number in supports for row in outcome.carrying(number, person, truths[number])})
 
     def open_atoms(self, outcome: Outcome, rule: int, person: int) -> list[int]:
         """The atoms (by number) whose answers a rule that came out unknown still waits for."""
@@ -207,7 +198,7 @@ class Outcome:
             self._by_person[person] = self.answers[:, person].tolist()
         return self._by_person[person]
 
-    def because(self, rule: int, person: int) -> Because:
+    def because(self, rule: int, person: int) -> tuple[int, ...]:
         return self.program.because(self, rule, person)
 
 

@@ -166,6 +166,20 @@ def _support(rule: Rule, knowledge: Knowledge) -> Iterator[str]:
     for other in rule.instead_of:
         if other not in knowledge.rules:
             yield f"instead_of names the unknown rule {other!r}"
+    if rule.id in _replaced_by(rule, knowledge):
+        yield "instead_of comes round to the rule itself, so that all of them could replace each other and none be shown"
+
+
+def _replaced_by(rule: Rule, knowledge: Knowledge) -> set[str]:
+    """Every rule that this one replaces, directly or through others."""
+    found: set[str] = set()
+    waiting = list(rule.instead_of)
+    while waiting:
+        other = waiting.pop()
+        if other not in found and other in knowledge.rules:
+            found.add(other)
+            waiting.extend(knowledge.rules[other].instead_of)
+    return found
 
 
 def _cases(rule: Rule, knowledge: Knowledge) -> Iterator[str]:
