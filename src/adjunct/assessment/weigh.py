@@ -34,7 +34,8 @@ def assess(record: Record, knowledge: Knowledge, *, treatment: str) -> Assessmen
     """Weigh every rule in force for this treatment and phase over all that is known of one person."""
     outcome = knowledge.program(record.phase).run(record.events)
     weighed = _weigh(record.phase, treatment, knowledge, outcome)
-    findings = [_finding(w, record, knowledge, outcome, treatment) for w in _leading(weighed)]
+    today = record.now.date()
+    findings = [_finding(w, record, knowledge, outcome, treatment, today) for w in _leading(weighed)]
     legal, legal_gaps = law(record, knowledge)
     if legal:  # the dated row of the place says more than the note that laws differ
         findings = [f for f in findings if f.kind != "legal"]
@@ -105,7 +106,9 @@ def _first_things_first(finding: Finding) -> tuple[int, ...]:
 # --- findings ---------------------------------------------------------------------------------------------------------
 
 
-def _finding(w: _Weighed, record: Record, knowledge: Knowledge, outcome: Outcome, treatment: str) -> Finding:
+def _finding(
+    w: _Weighed, record: Record, knowledge: Knowledge, outcome: Outcome, treatment: str, today: str
+) -> Finding:
     rule = w.rule
     rows = dict.fromkeys(row for person in w.fired for row in outcome.because(w.number, person))
     reasons, text_only = _reasons(rows, record)
@@ -126,7 +129,7 @@ def _finding(w: _Weighed, record: Record, knowledge: Knowledge, outcome: Outcome
         why=fixed.why.format_map(words),
         grade=rule.grade,
         status=rule.status,
-        certainty=fixed.certainty + _overdue(rule, record.now.date(), knowledge),
+        certainty=fixed.certainty + _overdue(rule, today, knowledge),
         sources=fixed.sources,
         disputed=fixed.disputed,
         because=reasons,

@@ -167,7 +167,7 @@ def _support(rule: Rule, knowledge: Knowledge) -> Iterator[str]:
         if other not in knowledge.rules:
             yield f"instead_of names the unknown rule {other!r}"
     if rule.id in _replaced_by(rule, knowledge):
-        yield "instead_of comes round to the rule itself, so that all of them could replace each other and none be shown"
+        yield "instead_of comes round to the rule itself: all could replace each other and none be shown"
 
 
 def _replaced_by(rule: Rule, knowledge: Knowledge) -> set[str]:
