@@ -130,7 +130,7 @@ m[IU]/L m[IU]/mL u[IU]/mL k[IU]/L [IU]/d
 /s /min /h /d /wk /mo /a Hz {beats}/min {breaths}/min {times}/d {times}/wk {events}/wk {events}/mo
 mg/d g/d ug/d mg/wk g/wk mg/h ug/h g/h mg/min ug/min ng/min mmol/d umol/d
 mL/h mL/min L/min L/h mL/d L/d mL/min/{1.73_m2}
-mg/kg g/kg ug/kg mmol/kg mg/kg/d mg/kg/h mg/kg/min ug/kg/h ug/kg/min ng/kg/min mL/kg mL/kg/h mL/kg/min
+mg/kg g/kg ug/kg mmol/kg mg/kg/d mg/kg/h mg/kg/min ug/kg/h ug/kg/min ng/kg/min L/kg L/h/kg mL/kg mL/kg/h mL/kg/min
 mg/mg mg/g ug/mg ng.h/mL ug.h/L
 /L /uL 10*3/uL 10*6/uL 10*9/L 10*12/L {cells}/uL
 {tablet} {tbl} {capsule} {patch} {puff} {spray} {drink} {cigarette}

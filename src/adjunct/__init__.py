@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from adjunct.assessment import Assessment
     from adjunct.base import Instant
     from adjunct.knowledge import Knowledge
+    from adjunct.pharmacology.exposure import Exposure
+    from adjunct.pharmacology.interaction import ExposureRatio
 
 __version__ = "0.1.0"
-__all__ = ["Knowledge", "assess", "check"]
+__all__ = ["Knowledge", "assess", "check", "interact", "simulate"]
 
 
 def check(
@@ -84,6 +86,83 @@ def assess(
         urgent = tuple(f.tell or f.says for f in result.findings if f.action == "emergency")
         raise BadInput(record.refusal, "Patient.birthDate", advice=urgent)
     return result
+
+
+def simulate(
+    model_or_drug: str,
+    *,
+    dose: str,
+    route: str,
+    weight: float | None = None,
+    over: str | None = None,
+    age: float | None = None,
+    repeat: str | None = None,
+    missed: Sequence[int] = (),
+    hours: float | None = None,
+    above: str | None = None,
+    n: int = 0,
+    seed: int = 1,
+    knowledge: Knowledge | None = None,
+    **covariates: float,
+) -> Exposure:
+    """The concentrations that published models predict: a drug runs every model valid for this person and route.
+
+    `dose` with its unit ("0.5 mg/kg", "56 mg"), `over` a duration ("40 min"), `weight` in kg, `age` in years, `repeat`
+    such as "2x/week for 4 weeks" with the numbers of `missed` doses, `hours` how long to look, `above` a level with
+    its unit; `n` people that differ as published, the same for the same `seed`. Raises `OutsideModel` where no model
+    speaks of such a person, dose or route, and other `BadInput` for what cannot be read.
+    """
+    from adjunct.pharmacology.exposure import simulate as run
+
+    return run(
+        knowledge or _knowledge(),
+        model_or_drug,
+        dose=dose,
+        route=route,
+        weight_kg=weight,
+        over=over,
+        age_a=age,
+        repeat=repeat,
+        missed=missed,
+        hours=hours,
+        above=above,
+        n=n,
+        seed=seed,
+        **covariates,
+    )
+
+
+def interact(
+    victim: str,
+    perpetrators: str | Sequence[str],
+    *,
+    victim_route: str = "oral",
+    regimen: str | None = None,
+    phenotype: Mapping[str, str] | None = None,
+    stopped_h: float | None = None,
+    lag_h: float | None = None,
+    predict: bool = False,
+    knowledge: Knowledge | None = None,
+) -> ExposureRatio:
+    """How the exposure of `victim` changes beside `perpetrators`: observed in people first, else predicted.
+
+    `regimen` of the perpetrator ("20 mg daily, 9 d"), `phenotype` such as {"CYP2D6": "poor"}, `stopped_h` hours since
+    the perpetrator was stopped, `lag_h` hours from the perpetrator to the victim; `predict` leaves out what was
+    measured. Raises `CannotPredict` with the missing input; it never answers 1 for what it does not know.
+    """
+    from adjunct.pharmacology.interaction import interact as run
+
+    return run(
+        knowledge or _knowledge(),
+        victim,
+        [perpetrators] if isinstance(perpetrators, str) else list(perpetrators),
+        victim_route=victim_route,
+        regimen=regimen,
+        phenotype=phenotype,
+        stopped_h=stopped_h,
+        lag_h=lag_h,
+        predict=predict,
+    )
 
 
 def _instant(at: str | None) -> Instant:

@@ -1,10 +1,14 @@
-"""An assessment on a terminal: what, what to do, why, how sure; sources on request. Words carry what colour shows."""
+"""Answers on a terminal: what, what to do, why, how sure; sources on request. Words carry what colour shows."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rich.console import Console
 from rich.padding import Padding
 from rich.rule import Rule as Line
+from rich.table import Table
 from rich.text import Text
 
 from adjunct.assessment.result import Assessment, Contact, Finding, Gap
@@ -90,6 +94,8 @@ def _finding(console: Console, finding: Finding, *, sources: bool) -> None:
         console.print(Padding(Text.assemble(("For the person: ", "italic"), finding.tell), DEEPER))
     if finding.why:
         console.print(Padding(Text(f"Why: {finding.why}"), DEEPER))
+    for pair in finding.exposure:
+        console.print(Padding(_words(_level(pair)), DEEPER))
     console.print(Padding(Text(f"How sure: grade {finding.grade}, {finding.certainty}.", style="dim"), DEEPER))
     for source in finding.disputed:
         console.print(Padding(Text(f"Disputed: {source.says} ({source.citation})"), DEEPER))
@@ -101,3 +107,185 @@ def _finding(console: Console, finding: Finding, *, sources: bool) -> None:
             value = " ".join(p for p in (reason.value, reason.unit) if p)
             said = f"Because: {reason.reference} {reason.concept} {value} {reason.at}".rstrip()
             console.print(Padding(_words(said), DEEPER))
+
+
+def _level(pair: Mapping[str, Any]) -> str:
+    """A level that changes: how much, by which route, whether measured or predicted."""
+    who = f"Level of {pair['victim']} ({pair['victim_route']}) with {pair['perpetrator']}"
+    if pair["auc_ratio"] is None:
+        return f"{who}: not known. {' '.join(pair['why'])}"
+    return f"{who}: {_times(pair)}, {pair['basis']}"
+
+
+# --- exposure ---------------------------------------------------------------------------------------------------------
+
+METRICS = {
+    "cmax": "highest level",
+    "tmax": "time of the highest level",
+    "auc_inf": "exposure, all of it (AUC)",
+    "auc_last": "exposure in the time shown (AUC)",
+    "half_life": "half-life",
+    "time_above": "time above the level asked for",
+    "metabolite_ratio": "metabolite to parent (AUC)",
+}
+NOT_KNOWN = "not published"
+SHOWN_DIGITS = 3  # significant digits: no model is surer than that
+THOUSAND = 1000
+DAY_H = 24
+
+
+def _console(console: Console | None) -> Console:
+    console = console or Console(highlight=False, soft_wrap=False)
+    console.width = min(console.width, WIDEST)
+    return console
+
+
+def _number(value: float | None, unit: str = "") -> str:
+    if value is None:
+        return NOT_KNOWN
+    text = f"{value:.{SHOWN_DIGITS}g}" if abs(value) < THOUSAND else f"{value:,.0f}"
+    return f"{text} {unit}".strip()
+
+
+def show_exposure(exposure: Mapping[str, Any], console: Console | None = None) -> None:
+    """What the models predict: the envelope first, then each model; what refused and why."""
+    console = _console(console)
+    console.print(
+        Text("Predicted, not measured. ", style="bold"),
+        _words(f"{exposure['drug']}, {exposure['dose']}, {exposure['route']}."),
+    )
+    for name, analyte in exposure["analytes"].items():
+        console.print(Line(name, align="left", characters="-"))
+        for metric, words in METRICS.items():
+            found = analyte["metrics"].get(metric)
+            if found:
+                spread = _spread(
+                    [m["analytes"][name]["metrics"][metric] for m in exposure["models"] if name in m["analytes"]]
+                )
+                console.print(
+                    Padding(
+                        _words(f"{words}: {_number(found['typical'], found['unit'])}{_people(found)}{spread}"), INDENT
+                    )
+                )
+    console.print(Line("models", align="left", characters="-"))
+    for entry in exposure["models"]:
+        console.print(Padding(_words(f"{entry['id']}: {entry.get('population', '')}"), INDENT))
+        for gap in entry.get("gaps", ()):
+            console.print(Padding(_words(f"Gap: {gap}", "dim"), DEEPER))
+    for refused in exposure["refused"]:
+        console.print(Padding(_words(f"not used: {refused['model']}: {refused['why']}", "dim"), INDENT))
+    edition = exposure["knowledge"]
+    console.print(Text(f"Knowledge {edition['version']} of {edition['as_of']}.", style="dim"))
+
+
+def _people(metric: Mapping[str, Any]) -> str:
+    if metric["p5"] is None:
+        return ""
+    return f"; 90 % of people between {_number(metric['p5'])} and {_number(metric['p95'], metric['unit'])}"
+
+
+def _spread(metrics: Sequence[Mapping[str, Any]]) -> str:
+    typical = [m["typical"] for m in metrics if m["typical"] is not None]
+    if len(typical) < 2:
+        return ""
+    return f"; the {len(typical)} models say {_number(min(typical))} to {_number(max(typical), metrics[0]['unit'])}"
+
+
+def show_ratio(ratio: Mapping[str, Any], console: Console | None = None) -> None:
+    """What is known of one exposure ratio: measured first, predicted beside it, why, and what it does not say."""
+    console = _console(console)
+    others = " + ".join(ratio["perpetrators"])
+    console.print(Text.assemble((f"{ratio['victim']} ({ratio['victim_route']}) with {others}", "bold")))
+    for seen in ratio["observed"]:
+        console.print(Padding(_words(f"Measured in people: {_times(seen)}, {seen['source']['citation']}"), INDENT))
+    predicted = ratio["predicted"]
+    if predicted and predicted["auc_ratio"] is not None:
+        console.print(Padding(_words(f"Predicted: {_times(predicted)}"), INDENT))
+        console.print(
+            Padding(_words(f"gut x{_number(predicted['gut'])}, liver x{_number(predicted['hepatic'])}"), DEEPER)
+        )
+    elif predicted and predicted["ceiling"] is not None:
+        console.print(Padding(_words(f"Not studied; the mechanism ends at x{_number(predicted['ceiling'])}."), INDENT))
+    moiety = ratio["active_moiety"]
+    if moiety:
+        console.print(Padding(_words(f"{moiety['name']}: {_times(moiety)}"), INDENT))
+    course = ratio["time_course"]
+    if course:
+        console.print(
+            Padding(
+                _words(
+                    f"Full effect after {_hours(course['onset_h'])}; gone {_hours(course['offset_h'])} after stopping."
+                ),
+                INDENT,
+            )
+        )
+    for why in ratio["why"]:
+        console.print(Padding(_words(f"- {why}"), INDENT))
+    for missing in ratio["missing"]:
+        console.print(Padding(_words(f"- not known: {missing}"), INDENT))
+    console.print(Text(f"Basis: {ratio['basis']}, {ratio['validity']}.", style="dim"))
+
+
+def _times(ratio: Mapping[str, Any]) -> str:
+    text = f"x{_number(ratio['auc_ratio'])} (AUC)"
+    if ratio.get("low") is not None:
+        text += f", {ratio['interval_kind'] or 'interval'} {_number(ratio['low'])} to {_number(ratio['high'])}"
+    return text
+
+
+def _hours(hours: float | None) -> str:
+    if hours is None:
+        return "a time that is not known"
+    return f"{hours:.0f} h" if hours < 2 * DAY_H else f"{hours / DAY_H:.0f} days"
+
+
+def show_checks(checks: Sequence[Mapping[str, Any]], console: Console | None = None) -> None:
+    """Every published figure beside what the model gives; misses first."""
+    console = _console(console)
+    table = Table("", "model", "figure", "published", "here", "off by")
+    for check in checks:
+        mark = "ok" if check["ok"] else "known gap" if check["expected_gap"] else "MISS"
+        table.add_row(
+            mark,
+            check["model"],
+            check["table"],
+            _number(check["published"], check["unit"]),
+            _number(check["predicted"]),
+            "" if check["percent"] is None else f"{check['percent']:+.1f} %",
+        )
+    console.print(table)
+    missed = sum(not c["ok"] for c in checks)
+    console.print(Text(f"{len(checks)} published figures; {missed} are not met.", style="bold"))
+
+
+def show_models(models: Sequence[Mapping[str, Any]], console: Console | None = None) -> None:
+    """The published models, one line each."""
+    table = Table("model", "what", "routes", "people", "read as")
+    for entry in models:
+        routes = ", ".join(r["name"] for r in entry.get("route", ()))
+        people = entry["population"]
+        table.add_row(
+            entry["id"], entry["title"], routes or "no curve", people, f"{entry['read_as']}, {entry['status']}"
+        )
+    _console(console).print(table)
+
+
+def show_model(entry: Mapping[str, Any], sources: Mapping[str, Any], console: Console | None = None) -> None:
+    """One model: what it says of whom, every number with its unit and place, what is wrong or missing."""
+    console = _console(console)
+    console.print(Text(entry["title"], style="bold"))
+    console.print(_words(f"{sources[entry['source']].citation} ({entry['read_as']}: {entry['read_note']})"))
+    console.print(_words(f"People: {entry['population']}"))
+    table = Table("parameter", "value", "unit", "place", "note")
+    for parameter in entry.get("parameter", ()):
+        table.add_row(
+            parameter["name"],
+            f"{parameter['value']:g}",
+            parameter["unit"],
+            parameter["locator"],
+            parameter.get("note", ""),
+        )
+    console.print(table)
+    for kind in ("errata", "gaps"):
+        for text in entry.get(kind, ()):
+            console.print(Padding(_words(f"{kind}: {text}"), INDENT))

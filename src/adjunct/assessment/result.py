@@ -62,6 +62,7 @@ class Finding:
     hard: bool = False
     lines: tuple[str, ...] = field(default=(), repr=False)
     only_if: tuple[Mapping[str, Any], ...] = ()
+    exposure: tuple[Mapping[str, Any], ...] = ()  # of a pharmacokinetic finding: ratio, interval, route, basis, a pair
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from adjunct.assessment.exposure import exposures
 from adjunct.assessment.gaps import open_questions
 from adjunct.assessment.lines import contacts, law
 from adjunct.assessment.result import ACTIONS, SEVERITIES, URGENCIES, Assessment, Cited, Finding, Gap, Reason
@@ -138,6 +139,7 @@ def _finding(
         hard=rule.hard,
         lines=rule.lines,
         only_if=_only_if(w.fired, record),
+        exposure=exposures(rule, involves, treatment, knowledge),
     )
 
 

@@ -14,9 +14,18 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-TABLES = {"sources": "source", "facts": "fact", "concepts": "concept", "rules": "rule", "substances": "substance"}
-SINGLE = ("knowledge", "derive", "sets", "phrases", "wording")
-COLUMNS = ("names", "claims", "jurisdictions", "crisis_lines")
+TABLES = {
+    "sources": "source",
+    "facts": "fact",
+    "concepts": "concept",
+    "rules": "rule",
+    "substances": "substance",
+    "victims": "victim",
+    "perpetrators": "perpetrator",
+}
+SINGLE = ("knowledge", "derive", "sets", "phrases", "wording", "method", "fit")
+COLUMNS = ("names", "claims", "jurisdictions", "crisis_lines", "observed_ratios", "observed_exposure")
+EXPOSURE = ("victims", "perpetrators", "method", "fit")  # what interactions of enzymes need stands in one folder
 
 
 class FileError(ValueError):
@@ -34,13 +43,16 @@ def compile_knowledge(data: Path) -> bytes:
     hashes = manifest(data)
     content: dict[str, Any] = {"manifest": hashes, "version": _digest(hashes)}
     for name in SINGLE:
-        content[name] = _toml(data / f"{name}.toml")
+        content[name] = _toml(data / ("exposure" if name in EXPOSURE else "") / f"{name}.toml")
     for folder, key in TABLES.items():
         content[folder] = [
             entry | {"file": path.relative_to(data).as_posix()}
-            for path in sorted((data / folder).glob("*.toml"))
+            for path in sorted(data.glob(f"exposure/{folder}*.toml" if folder in EXPOSURE else f"{folder}/*.toml"))
             for entry in _entries(path, key)
         ]
+    content["models"] = [
+        _toml(path) | {"file": path.relative_to(data).as_posix()} for path in sorted((data / "models").glob("*.toml"))
+    ]
     for name in COLUMNS:
         content[name] = _csv(data / f"{name}.csv")
     content["valuesets"] = [

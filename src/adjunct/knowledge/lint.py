@@ -6,6 +6,7 @@ entry is checked by `schema`; here stands what one entry must agree on with the 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -35,6 +36,7 @@ UNANSWERED = frozenset({"defer", "ask", "ignore"})
 BOUNDARY = frozenset({"below", "at", "above", "unknown"})
 PRESENCE = frozenset({"present", "absent", "unknown"})
 FILLED_BY_CODE = frozenset({"names", "stop_sentence"})
+ADDS_UP = 0.005  # shares are written with two decimals
 _WORD = re.compile(r"[\w'-]+")
 _PLACE = re.compile(r"\{[a-z0-9_.-]+\}")
 _FILE = re.compile(r"\b[a-z_]+/[a-z_]+\.(?:toml|csv)\b")
@@ -60,7 +62,7 @@ def check(content: Mapping[str, Any], *, as_of: str | None = None, progress: Pro
         return [*found, f"the knowledge cannot be loaded, so its rules were not run: {_said(error)}"]
     found.extend(unreadable)
     found.extend(_rules(knowledge, progress or _silent))
-    for part in (_sources, _facts, _concepts, _valuesets, _derived, _substances, _names, _tables, _wording):
+    for part in (_sources, _facts, _concepts, _valuesets, _derived, _substances, _names, _tables, _exposure, _wording):
         found.extend(part(knowledge))
     found.extend(_expired(knowledge, as_of or knowledge.as_of))
     return found
@@ -388,6 +390,55 @@ def _tables(knowledge: Knowledge) -> Iterator[str]:
             yield from _known_sources(f"{name}.csv, {row[key]}", row["source"], knowledge)
             if not row["review_by"]:
                 yield f"{name}.csv, {row[key]}: no review_by"
+
+
+def _exposure(knowledge: Knowledge) -> Iterator[str]:
+    """Models, victims, perpetrators and observed figures: every number has a source, every share of a whole adds up."""
+    for name, entry in knowledge.models.items():
+        where = f"{entry['file']}, model {name}"
+        if not entry["file"].endswith(f"/{name}.toml"):
+            yield f"{where}: the file does not bear the model's id"
+        if entry["drug"] not in knowledge.substances:
+            yield f"{where}: unknown drug {entry['drug']!r}"
+        if not (entry.get("table") or entry.get("gaps")):
+            yield f"{where}: neither a published table that it rebuilds nor its gaps"
+        for part in (entry, *entry.get("table", ())):
+            if "source" in part:
+                yield from _known_sources(where, part["source"], knowledge)
+        for parameter in entry.get("parameter", ()):
+            if not _is_unit(parameter["unit"]):
+                yield f"{where}: {parameter['name']} has the unknown unit {parameter['unit']!r}"
+    for name, entry in knowledge.victims.items():
+        where = f"{entry['file']}, victim {name}"
+        if not math.isclose(sum(entry["pathways"].values()), 1, abs_tol=ADDS_UP):
+            yield f"{where}: its pathways add up to {sum(entry['pathways'].values()):g}, not to 1"
+        for metabolite in entry.get("metabolites", ()):
+            if metabolite["id"] not in knowledge.victims:
+                yield f"{where}: the metabolite {metabolite['id']!r} has no entry of its own"
+            for enzyme, share in metabolite.get("formed_by", {}).items():
+                if share > entry["pathways"].get(enzyme, 0) + ADDS_UP:
+                    yield f"{where}: more of {metabolite['id']} is formed by {enzyme} than that pathway carries"
+        yield from (f"{where}: source {s['id']!r} is not defined" for s in _undefined(entry, knowledge))
+    for name, entry in knowledge.perpetrators.items():
+        where = f"{entry['file']}, perpetrator {name}"
+        if name not in knowledge.substances and not entry.get("names"):
+            yield f"{where}: no substance of this id, and no name by which it is asked for"
+        for part in (entry, *entry.get("effect", ())):
+            yield from (f"{where}: source {s['id']!r} is not defined" for s in _undefined(part, knowledge))
+    for table in ("observed_ratios", "observed_exposure"):
+        for row in knowledge.content[table]:
+            yield from _known_sources(f"{table}.csv, {row['id']}", row["source"], knowledge)
+    for row in knowledge.content["observed_ratios"]:
+        where = f"observed_ratios.csv, {row['id']}"
+        if row["victim"] not in knowledge.victims:
+            yield f"{where}: the victim {row['victim']!r} has no entry"
+        for part in row["perpetrators"].split("+"):
+            if part not in knowledge.substances and part not in knowledge.perpetrators:
+                yield f"{where}: unknown perpetrator {part!r}"
+
+
+def _undefined(entry: Mapping[str, Any], knowledge: Knowledge) -> Iterator[Mapping[str, str]]:
+    return (source for source in entry.get("sources", ()) if source["id"] not in knowledge.sources)
 
 
 def _known_sources(where: str, sources: str, knowledge: Knowledge) -> Iterator[str]:

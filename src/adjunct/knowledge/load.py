@@ -123,6 +123,33 @@ class Knowledge:
             self._in_force[key] = np.array(numbers, dtype=np.intp), np.array(asks, dtype=np.bool_)
         return self._in_force[key]
 
+    # --- exposure: read when a simulation or an interaction asks for it; plain tables, one meaning each in pharmacology
+
+    @cached_property
+    def models(self) -> Mapping[str, Mapping[str, Any]]:
+        """Published pharmacokinetic models by id, as their files say them."""
+        return unique(self.content["models"], dict)
+
+    @cached_property
+    def victims(self) -> Mapping[str, Mapping[str, Any]]:
+        """Medicines, isomers and metabolites that enzymes clear: by which pathway, to which share."""
+        return unique(self.content["victims"], dict)
+
+    @cached_property
+    def perpetrators(self) -> Mapping[str, Mapping[str, Any]]:
+        """Substances that inhibit or induce enzymes in people: which, how strongly, at which dose."""
+        return unique(self.content["perpetrators"], dict)
+
+    @cached_property
+    def observed_ratios(self) -> Mapping[str, Mapping[str, str]]:
+        """Exposure ratios measured in people, one row a study arm."""
+        return unique(self.content["observed_ratios"], dict)
+
+    @cached_property
+    def observed_exposure(self) -> Mapping[str, Mapping[str, str]]:
+        """Exposures measured in people, or published from a model, one row a figure."""
+        return unique(self.content["observed_exposure"], dict)
+
     @cached_property
     def rule_list(self) -> tuple[Rule, ...]:
         return tuple(self.rules.values())

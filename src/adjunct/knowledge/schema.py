@@ -17,7 +17,8 @@ from adjunct.knowledge.compiled import COLUMNS, SINGLE, TABLES
 
 HERE = Path(__file__).parent / "schemas"
 WHOLE = {name: "set" if name == "sets" else name for name in SINGLE}  # a file that is one entry
-ROWS = {**TABLES, **{name: name for name in COLUMNS}, "valuesets": "valueset"}  # files that are lists of entries
+# Files that are lists of entries:
+ROWS = {**TABLES, "models": "model", **{name: name for name in COLUMNS}, "valuesets": "valueset"}
 NAMED_BY = ("id", "set", "claim_id", "text", "code", "name")
 LONGEST = 2 * SHOWN  # a fault repeats the entry it is about, however long
 

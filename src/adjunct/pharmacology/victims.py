@@ -1,0 +1,180 @@
+"""Floor 2: who is changed. A name as people write it -> what clears it, what it turns into, which of it acts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from adjunct.base import BadInput, shown
+from adjunct.knowledge import Knowledge
+from adjunct.knowledge.entries import fold
+from adjunct.pharmacology import CannotPredict
+from adjunct.pharmacology.mechanism import GUT_ENZYME, Clearance, Metabolite
+
+OTHER = "other"
+_SUFFIX = re.compile(r"\s*\((?:metabolite|from [^)]*)\)\s*$|-from-[a-z0-9-]+")
+_FROM = re.compile(r"\(from ([^)]+)\)")
+_METABOLITE = "(metabolite)"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One acting substance of a moiety: its weight in the effect, its share of the exposure before."""
+
+    id: str
+    weight: float
+    baseline: float
+
+
+@dataclass(frozen=True, slots=True)
+class Victim:
+    """What is measured (`analyte`), and in whom it arises: itself, or the parent it is formed from."""
+
+    analyte: str
+    parent: Clearance  # what is given
+    metabolite: Metabolite | None  # the analyte, when it is formed from what is given
+    others: tuple[Metabolite, ...]  # everything else that is formed
+    moiety: str
+    parts: tuple[Part, ...]
+    entry: Mapping[str, Any]  # as the knowledge says it; empty when only the class is known
+    substance: str
+
+
+class Victims:
+    """Every victim of one edition of the knowledge, found by any of its names."""
+
+    def __init__(self, knowledge: Knowledge) -> None:
+        self.knowledge = knowledge
+        self.names = dict(self._names())
+        self.parents = {m["id"]: v["id"] for v in reversed(list(knowledge.victims.values())) for m in _formed(v)}
+        self.unknown = knowledge.number("ddi.unknown.share")
+        self._found: dict[str, Victim] = {}
+
+    def _names(self) -> Iterator[tuple[str, str]]:
+        for victim in self.knowledge.victims.values():
+            for name in (victim["id"], *victim.get("names", ())):
+                yield fold(name), victim["id"]
+                yield _words(name), victim["id"]
+        for victim in self.knowledge.victims.values():
+            yield fold(victim["id"]), victim["id"]  # an id outranks a name of something else
+
+    def find(self, name: str) -> Victim:
+        """The victim of this name. BadInput: no such thing. CannotPredict: known, but nobody knows what clears it."""
+        if name not in self._found:
+            self._found[name] = self._read(name)
+        return self._found[name]
+
+    def _read(self, name: str) -> Victim:
+        if not name.strip():
+            raise BadInput("no victim: name the medicine whose exposure is asked for", "victim")
+        plain = _SUFFIX.sub("", _SUFFIX.sub("", fold(name)))
+        key = next((self.names[k] for k in (fold(name), plain, _words(plain)) if k in self.names), None)
+        formed = _METABOLITE in fold(name)
+        origin = _FROM.search(fold(name))
+        if key is None:
+            key = self._substance(plain, name)
+        if origin or formed or (key in self.parents and not self._is_given(key)):
+            parent = self.find(origin[1]).parent.id if origin else self.parents.get(key)
+            if parent is None:
+                raise CannotPredict(
+                    f"cannot predict {name}: it is a metabolite, and the medicine it is formed from is not in the "
+                    "knowledge; ask for that medicine",
+                    "victim",
+                )
+            return self._formed_from(key, parent)
+        return self._given(key)
+
+    def _is_given(self, key: str) -> bool:
+        substance = self.knowledge.substances.get(key)
+        return substance is not None and not any("metabolite" in c for c in substance.classes)
+
+    def _substance(self, plain: str, name: str) -> str:
+        found = self.knowledge.substances_by_name.get(plain) or ((plain,) if plain in self.knowledge.substances else ())
+        if not found:
+            raise BadInput(
+                f"unknown victim {shown(name)}: check the spelling, or use its non-proprietary name", "victim"
+            )
+        mixed = self.knowledge.substances[found[0]].components if len(found) == 1 else found
+        if mixed:
+            parts = " or ".join(mixed)
+            raise BadInput(f"{shown(name)} is a combination: ask for {parts}", "victim")
+        return found[0]
+
+    def _given(self, key: str) -> Victim:
+        entry = self.knowledge.victims.get(key, {})
+        formed = tuple(self._metabolite(key, m) for m in _formed(entry))
+        moiety, parts = self._parts(entry)
+        return Victim(key, self.clearance(key), None, formed, moiety, parts, entry, entry.get("substance", key))
+
+    def _formed_from(self, key: str, parent: str) -> Victim:
+        whole = self._given(parent)
+        asked = [m for m in whole.others if m.id == key]
+        if not asked:
+            raise CannotPredict(
+                f"cannot predict {key} formed from {parent}: the knowledge does not say how it is formed", "victim"
+            )
+        others = tuple(m for m in whole.others if m.id != key)
+        return Victim(key, whole.parent, asked[0], others, whole.moiety, whole.parts, whole.entry, whole.substance)
+
+    def _metabolite(self, parent: str, entry: Mapping[str, Any]) -> Metabolite:
+        known = entry["id"] in self.knowledge.victims
+        formed = entry.get("formed_by", {})
+        if not formed:
+            raise CannotPredict(f"the pathway that makes {entry['id']} from {parent} is unknown", "victim")
+        return Metabolite(entry["id"], formed, self.clearance(entry["id"]) if known else None)
+
+    def _parts(self, entry: Mapping[str, Any]) -> tuple[str, tuple[Part, ...]]:
+        moiety = entry.get("moiety")
+        if not moiety:
+            return "", ()
+        baseline = moiety.get("baseline", {})
+        even = 1 / len(moiety["of"])
+        parts = [Part(i, float(w), float(baseline.get(i, even))) for i, w in moiety["of"].items()]
+        return moiety["name"], tuple(parts)
+
+    def clearance(self, key: str) -> Clearance:
+        """What clears a substance: as curated, else as the list of substances has it."""
+        entry = self.knowledge.victims.get(key)
+        if entry is not None:
+            return Clearance(
+                id=key,
+                shares=self._mapped(entry["pathways"]),
+                share_sd=entry.get("sd", {}),
+                gut=entry.get("gut_availability"),
+                extraction=entry.get("hepatic_extraction"),
+                availability=entry.get("oral_availability"),
+                poor=entry.get("poor", {}),
+                rated=True,
+            )
+        substance = self.knowledge.substances[key]
+        if substance.pathways.get(OTHER, 0) >= self.unknown or not substance.pathways:
+            raise CannotPredict(
+                f"cannot predict {key}: which enzymes or organs clear it is not in the knowledge", "victim"
+            )
+        shares = self._mapped(substance.pathways)
+        gut = self.knowledge.number("ddi.unrated.gut_availability") if shares.get(GUT_ENZYME, 0) else 1.0
+        return Clearance(key, shares, {}, gut, None, None, {}, False)
+
+    def _mapped(self, pathways: Mapping[str, float]) -> Mapping[str, float]:
+        """Pathways under the names the method knows, adding up to 1; what is missing is `other`."""
+        names: Mapping[str, str] = self.knowledge.content["method"]["pathway_names"]
+        shares: dict[str, float] = {}
+        for pathway, share in pathways.items():
+            name = names.get(pathway, pathway)
+            shares[name] = shares.get(name, 0) + float(share)
+        total = sum(shares.values())
+        if total < 1:
+            shares[OTHER] = shares.get(OTHER, 0) + 1 - total
+        return {p: s / max(total, 1) for p, s in shares.items()}
+
+
+def _formed(entry: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    found: Sequence[Mapping[str, Any]] = entry.get("metabolites", ())
+    return found
+
+
+def _words(name: str) -> str:
+    """A name without the order of its parts: "tramadol-plus" is "plus-tramadol"."""
+    return " ".join(sorted(re.split(r"[\s-]+", fold(name))))
