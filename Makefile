@@ -37,6 +37,7 @@ format: $(READY) ## put the code into its standard form
 
 bench: $(KNOWLEDGE) ## measure speed beside the strongest alternative that runs
 	$(BIN)/python bench/run.py
+	$(BIN)/python bench/exposure.py
 
 docs: $(KNOWLEDGE) ## write the generated pages: rules, facts, claims, record
 	$(BIN)/adjunct knowledge book

@@ -198,6 +198,7 @@ def test_steady_state_is_what_a_long_course_comes_to(knowledge: Knowledge) -> No
     last = [c for t, c in zip(found.curve.time_h, found.curve.typical, strict=True) if 1432 <= t <= 1440]
     ss = {name: found.metrics[name].typical for name in ("cmax_ss", "ctrough_ss", "auc_tau_ss", "accumulation")}
     assert found.metrics["cmax"].typical == pytest.approx(ss["cmax_ss"], rel=1e-9)
+    assert 1 < found.metrics["tmax"].typical < 2  # hours after a dose, whichever
     assert last[-1] == pytest.approx(ss["ctrough_ss"], rel=1e-9)
     once = simulate(knowledge, PEREZ, **SPRAY, hours=8).analytes["noresketamine"].metrics
     assert ss["auc_tau_ss"] == pytest.approx(once["auc_inf"].typical, rel=1e-12)
@@ -245,7 +246,7 @@ def test_a_plan_of_ones_own_may_pause_and_change_rate(knowledge: Knowledge) -> N
         ([0.0], [], 0.01),
         ([0.0], [1e-7, 5e-7], 8760.0),
         ([84.0 * n for n in range(8)], [84.0 * n + 0.7 for n in range(8)], 672.0),
-        ([8.0 * n for n in range(2000)], [8.0 * n + 1 for n in range(2000)], 16_000.0),
+        ([8.0 * n for n in range(500)], [8.0 * n + 1 for n in range(500)], 4_000.0),
         ([3.0], [4.0], 5.0),
         ([24.0], [25.0], 24.5),
     ],
@@ -320,6 +321,8 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("ketamine", {"repeat": "every 30 min for 2 h"}, "next is due after 0.5 h"),
     ("ketamine", {"above": "100"}, "no unit"),
     ("ketamine", {"above": "100 mg"}, "concentration|does not measure"),
+    ("ketamine", {"weight": 70}, "weight_kg"),
+    ("ketamine", {"japanese": "yes"}, "not understood"),
     ("ketamine", {"shoe_size": 43}, "no model here knows 'shoe_size'"),
     ("ketamine", {"plan": [Administration(0, 35)]}, "give a dose"),
     ("ketamine", {"dose": None, "over": None, "plan": []}, "at least one administration"),

@@ -233,8 +233,8 @@ def test_inside_its_people_a_model_answers(small: Model, weight: float, age: flo
     [
         (Person(39.9, 45), "weight 39.9 kg is outside Small_2000_example, which covers weight 40 to 120 kg"),
         (Person(120.1, 45), "weight 120.1 kg is outside"),
-        (Person(70, 17.9), "age 17.9 a is outside"),
-        (Person(70, 66), "which covers age 18 to 65 a"),
+        (Person(70, 17.9), "age 17.9 years is outside"),
+        (Person(70, 66), "which covers age 18 to 65 years"),
         (Person(70, 45, {"smoker": 2}), "smoker 2 is outside Small_2000_example, which covers smoker 0 to 1"),
     ],
 )

@@ -174,6 +174,12 @@ def test_a_dose_that_outlasts_its_interval_is_refused() -> None:
     assert len(administrations(35, over_h=1, repeat=Repeat(1, 3))) == 3
 
 
+@pytest.mark.parametrize("numbers", [(-1, 5, 0), (0, -5, 0), (0, 5, -1), (math.nan, 5, 0), (0, math.inf, 0)])
+def test_an_administration_is_finite_and_not_below_zero(numbers: tuple[float, float, float]) -> None:
+    with pytest.raises(BadInput):
+        Administration(*numbers)
+
+
 # --- an infusion that is changed while it runs ------------------------------------------------------------------------
 
 PLAN = infusion([Segment(0.5, 40), Segment(0.25, 0), Segment(0.5, 20)])

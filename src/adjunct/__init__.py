@@ -100,7 +100,7 @@ def simulate(
     missed: Sequence[int] = (),
     hours: float | None = None,
     above: str | None = None,
-    n: int = 0,
+    n: int | None = None,
     seed: int = 1,
     knowledge: Knowledge | None = None,
     **covariates: float,

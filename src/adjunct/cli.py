@@ -127,7 +127,7 @@ def simulate(
     ] = None,
     hours: Annotated[float | None, typer.Option(help="How long to look, in hours.")] = None,
     above: Annotated[str | None, typer.Option(help="Report the time above this level, such as '100 ng/mL'.")] = None,
-    n: Annotated[int, typer.Option("--n", help="How many different people; 0 shows the typical person only.")] = 0,
+    n: Annotated[int | None, typer.Option("--n", help="How many people; left out, the typical person only.")] = None,
     seed: Annotated[int, typer.Option(help="Which people: the same number gives the same people.")] = 1,
     as_json: AsJson = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print the curves as a table.")] = False,
@@ -211,21 +211,20 @@ def models(
 ) -> None:
     """The published models: list them, show one with its sources, or rebuild every table they were published with."""
     import adjunct
-    from adjunct.pharmacology.exposure import validate as rebuild
     from adjunct.pharmacology.models import model
+    from adjunct.pharmacology.tables import ORDER, all_checks
 
     knowledge = adjunct._knowledge()
-    chosen = [model(knowledge, name).entry] if name else list(knowledge.models.values())
+    chosen = [model(knowledge, name).raw] if name else list(knowledge.models.values())
     if validate:
-        checks = [check for entry in chosen for check in rebuild(knowledge, entry["id"])]
-        checks.sort(key=lambda c: (c.ok, not c.expected_gap, -abs(c.percent)))
+        checks = sorted(all_checks(knowledge, [entry["id"] for entry in chosen]), key=lambda c: ORDER.index(c.status))
         if as_json:
             _print_json(_json([c.to_dict() for c in checks]))
         else:
             from adjunct.terminal import show_checks
 
             show_checks([c.to_dict() for c in checks])
-        if any(not (c.ok or c.expected_gap) for c in checks):
+        if any(c.status in ("miss", "refused") for c in checks):
             raise typer.Exit(code=Refused.exit_code)
     elif as_json:
         _print_json(_json(chosen[0] if name else chosen))

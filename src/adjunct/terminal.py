@@ -134,6 +134,12 @@ THOUSAND = 1000
 DAY_H = 24
 
 
+def dose_words(dose: Mapping[str, Any]) -> str:
+    """A dose as it was asked: amount, length of an infusion, how often."""
+    parts = (dose["text"], dose["over"] and f"over {dose['over']}", dose["repeat"])
+    return " ".join(part for part in parts if part)
+
+
 def _console(console: Console | None) -> Console:
     console = console or Console(highlight=False, soft_wrap=False)
     console.width = min(console.width, WIDEST)
@@ -152,21 +158,16 @@ def show_exposure(exposure: Mapping[str, Any], console: Console | None = None) -
     console = _console(console)
     console.print(
         Text("Predicted, not measured. ", style="bold"),
-        _words(f"{exposure['drug']}, {exposure['dose']}, {exposure['route']}."),
+        _words(f"{exposure['drug']}, {dose_words(exposure['dose'])}, {exposure['route']}."),
     )
     for name, analyte in exposure["analytes"].items():
         console.print(Line(name, align="left", characters="-"))
         for metric, words in METRICS.items():
             found = analyte["metrics"].get(metric)
             if found:
-                spread = _spread(
-                    [m["analytes"][name]["metrics"][metric] for m in exposure["models"] if name in m["analytes"]]
-                )
-                console.print(
-                    Padding(
-                        _words(f"{words}: {_number(found['typical'], found['unit'])}{_people(found)}{spread}"), INDENT
-                    )
-                )
+                unit = "" if found["unit"] == "1" else found["unit"]
+                said = f"{words}: {_number(found['typical'], unit)}{_spread(found, unit)}{_people(found, unit)}"
+                console.print(Padding(_words(said), INDENT))
     console.print(Line("models", align="left", characters="-"))
     for entry in exposure["models"]:
         console.print(Padding(_words(f"{entry['id']}: {entry.get('population', '')}"), INDENT))
@@ -178,17 +179,17 @@ def show_exposure(exposure: Mapping[str, Any], console: Console | None = None) -
     console.print(Text(f"Knowledge {edition['version']} of {edition['as_of']}.", style="dim"))
 
 
-def _people(metric: Mapping[str, Any]) -> str:
+def _people(metric: Mapping[str, Any], unit: str) -> str:
     if metric["p5"] is None:
         return ""
-    return f"; 90 % of people between {_number(metric['p5'])} and {_number(metric['p95'], metric['unit'])}"
+    return f"; 90 % of people between {_number(metric['p5'])} and {_number(metric['p95'], unit)}"
 
 
-def _spread(metrics: Sequence[Mapping[str, Any]]) -> str:
-    typical = [m["typical"] for m in metrics if m["typical"] is not None]
-    if len(typical) < 2:
+def _spread(metric: Mapping[str, Any], unit: str) -> str:
+    low, high = metric.get("low"), metric.get("high")
+    if low is None or low == high:
         return ""
-    return f"; the {len(typical)} models say {_number(min(typical))} to {_number(max(typical), metrics[0]['unit'])}"
+    return f"; between the models {_number(low)} to {_number(high, unit)}"
 
 
 def show_ratio(ratio: Mapping[str, Any], console: Console | None = None) -> None:
@@ -244,30 +245,28 @@ def show_checks(checks: Sequence[Mapping[str, Any]], console: Console | None = N
     console = _console(console)
     table = Table("", "model", "figure", "published", "here", "off by")
     for check in checks:
-        mark = "ok" if check["ok"] else "known gap" if check["expected_gap"] else "MISS"
         table.add_row(
-            mark,
+            check["status"],
             check["model"],
-            check["table"],
+            f"{check['analyte']} {check['metric']}, {check['id']}",
             _number(check["published"], check["unit"]),
             _number(check["predicted"]),
             "" if check["percent"] is None else f"{check['percent']:+.1f} %",
         )
     console.print(table)
-    missed = sum(not c["ok"] for c in checks)
+    missed = sum(c["status"] != "ok" for c in checks)
     console.print(Text(f"{len(checks)} published figures; {missed} are not met.", style="bold"))
 
 
 def show_models(models: Sequence[Mapping[str, Any]], console: Console | None = None) -> None:
-    """The published models, one line each."""
-    table = Table("model", "what", "routes", "people", "read as")
-    for entry in models:
-        routes = ", ".join(r["name"] for r in entry.get("route", ()))
-        people = entry["population"]
-        table.add_row(
-            entry["id"], entry["title"], routes or "no curve", people, f"{entry['read_as']}, {entry['status']}"
-        )
-    _console(console).print(table)
+    """The published models, drug by drug: what each is of, by which routes, how far its paper was read."""
+    console = _console(console)
+    for drug in dict.fromkeys(entry["drug"] for entry in sorted(models, key=lambda m: str(m["drug"]))):
+        console.print(Line(drug, align="left", characters="-"))
+        for entry in (m for m in models if m["drug"] == drug):
+            routes = ", ".join(r["name"] for r in entry.get("route", ())) or "no curve: see its gaps"
+            console.print(Padding(Text.assemble((entry["id"], "bold"), f" ({routes})"), INDENT))
+            console.print(Padding(_words(f"{entry['title']} [{entry['read_as']}, {entry['status']}]"), DEEPER))
 
 
 def show_model(entry: Mapping[str, Any], sources: Mapping[str, Any], console: Console | None = None) -> None:

@@ -121,7 +121,7 @@ def _panel(alt: Any, exposure: Mapping[str, Any], analyte: str, colour: Any, das
             color=tint,
             strokeDash=alt.StrokeDash("model:N", scale=dash, legend=legend),
         ),
-        alt.Chart(alt.Data(values=[{"t": dose["start_h"]} for dose in exposure["doses"]]))
+        alt.Chart(alt.Data(values=[{"t": dose["start_h"]} for dose in exposure["models"][0]["administrations"]]))
         .mark_point(shape="triangle-up", filled=True, size=DOSE_SIZE, color=PALETTE[-1], opacity=1)
         .encode(x="t:Q", y=alt.value(HEIGHT)),
     ]
@@ -137,7 +137,9 @@ def _between_models(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _heading(exposure: Mapping[str, Any]) -> str:
-    return f"Predicted, not measured: {exposure['drug']}, {exposure['dose']}, {exposure['route']}"
+    dose = exposure["dose"]
+    asked = " ".join(p for p in (dose["text"], dose["over"] and f"over {dose['over']}", dose["repeat"]) if p)
+    return f"Predicted, not measured: {exposure['drug']}, {asked}, {exposure['route']}"
 
 
 def _subtitle(exposure: Mapping[str, Any]) -> list[str]:

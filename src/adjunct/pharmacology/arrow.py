@@ -51,9 +51,9 @@ def modes(loss: Floats, out: Floats, back: Floats, lost: Floats) -> tuple[Floats
 
 
 def _poles(loss: Floats, out: Floats, back: Floats, lost: Floats) -> tuple[Floats, ...]:
-    """Hub loss, and per pole in rising order: position, outward rate, o*l and o*b. Poles that do not count go to inf.
+    """Hub loss, and per pole in rising order: position, outward rate, o*l and o*b.
 
-    A spoke that never returns is a loss of the hub; equal poles act on the hub as one.
+    A spoke that is not both left and come back from is no pole: it goes to inf, and what enters it is lost to the hub.
     """
     pole, through, strength = back + lost, out * lost, out * back
     alone = strength <= 0
@@ -62,14 +62,6 @@ def _poles(loss: Floats, out: Floats, back: Floats, lost: Floats) -> tuple[Float
         pole = np.where(alone, np.inf, pole)
         out, through, strength = (np.where(alone, 0, each) for each in (out, through, strength))
     rows = _sorted(np.stack([pole, out, through, strength]))
-    pole = rows[0]
-    twins = (pole[1:] == pole[:-1]) & np.isfinite(pole[1:])
-    if twins.any():
-        for lower, same in enumerate(twins):
-            rows[1:, lower + 1] += np.where(same, rows[1:, lower], 0)
-            rows[1:, lower] = np.where(same, 0, rows[1:, lower])
-            pole[lower] = np.where(same, np.inf, pole[lower])
-        rows = _sorted(rows)
     return loss, *rows
 
 
@@ -119,7 +111,8 @@ class _Search:
         large = np.sqrt(level * level - 2 * (2 * slope * near)) + np.abs(level)
         new = self.side * np.where(level > 0, large / (-2 * slope), 2 * near / large)
         close = np.abs(new - offset) <= CLOSE * np.abs(offset)
-        new = np.where((new > low) & (new < high), new, np.where(close, offset, (low + high) / 2))
+        inside = np.minimum(np.maximum(new, low), high)
+        new = np.where(close | (inside == new) & (new != 0), inside, (low + high) / 2)
         new = np.where(self.arrived, offset, new)
         return replace(self, low=low, high=high, offset=new, arrived=self.arrived | close)
 
@@ -168,7 +161,7 @@ def _search(
     delta = pole[:, None] - origin
     if through.any():  # o * (l - origin), in the one of two forms that subtracts less
         returned, kept = (np.where(out > 0, each / out, 0)[:, None] for each in (strength, through))
-        near_by = returned + np.abs(delta) < kept + origin
+        near_by = (kept > 0) & (returned + np.abs(delta) < kept + origin)
         above = np.where(near_by, delta - returned, kept - origin) * out[:, None]
     else:
         above = -origin * out[:, None]
@@ -188,7 +181,7 @@ def _search(
             low=low,
             high=high,
             offset=offset,
-            arrived=void | closed,
+            arrived=void | closed | (low == high),  # nothing is sought between two equal poles
             delta=delta,
             above=above,
             out=out[:, None],

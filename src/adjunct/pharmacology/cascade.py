@@ -131,14 +131,20 @@ class Motion:
         elapsed_h = np.atleast_2d(elapsed_h)
         return self._written(held, elapsed_h, adjoint) if self._shallow else self._climbed(held, elapsed_h, adjoint)
 
+    def pages(self, held: Floats, elapsed_h: Floats) -> Iterator[Floats]:
+        """`carry` to each row of `elapsed_h` (pages, times), with the same bits whatever other rows there are."""
+        if self._shallow:
+            states = self.carry(held, elapsed_h.ravel())
+            yield from (states[:, :, page] for page in _slices(elapsed_h.size, elapsed_h.shape[1]))
+        else:
+            yield from (self.carry(held, times) for times in elapsed_h)
+
     def crowds(self) -> Iterator[tuple[slice, Motion]]:
         """The same for some people at a time: as many as a cache holds where each needs only a line of arithmetic."""
-        people = len(self.cascade.rates)
-        if not self._shallow or people == 1:
+        if not self._shallow:
             yield slice(None), self
             return
-        for first in range(0, people, CROWD):
-            some = slice(first, first + CROWD)
+        for some in _slices(len(self.cascade.rates), CROWD):
             links = tuple(Link(link.source, link.target, link.weight[some]) for link in self.cascade.links)
             yield some, Motion.of(Cascade(self.cascade.rates[some], links), self.unit_h)
 
@@ -227,6 +233,10 @@ class Motion:
         for link in self.cascade.links:
             matrix[:, link.target, link.source] += link.weight
         return matrix, fastest
+
+
+def _slices(count: int, size: int) -> Iterator[slice]:
+    return (slice(first, first + size) for first in range(0, count, size))
 
 
 Decay = tuple[Floats, Floats]  # a rate (people, 1), and e^-(rate * time) (people, times)

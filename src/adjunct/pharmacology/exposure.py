@@ -14,6 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from adjunct.base import BadInput, Floats, convert
 from adjunct.knowledge import Knowledge
 from adjunct.knowledge.entries import fold
@@ -21,7 +23,7 @@ from adjunct.pharmacology import OutsideModel, regimen
 from adjunct.pharmacology.arithmetic import times_hours
 from adjunct.pharmacology.body import Body, body, concentrations, values
 from adjunct.pharmacology.extras import Measure, metabolite_ratio, steady_state, time_above
-from adjunct.pharmacology.models import Model, Person, Route, drug_named, model, models_of, route_named
+from adjunct.pharmacology.models import OWN, Model, Person, Route, drug_named, model, models_of, route_named
 from adjunct.pharmacology.population import (
     Population,
     Progress,
@@ -32,9 +34,8 @@ from adjunct.pharmacology.population import (
 )
 from adjunct.pharmacology.regimen import Administration, Repeat
 from adjunct.pharmacology.result import AnalyteExposure, Band, Curve, Exposure, ModelExposure, RefusedModel, envelope
-from adjunct.pharmacology.times import time_grid
+from adjunct.pharmacology.times import DEFAULT_HOURS, time_grid
 
-DEFAULT_HOURS = 24.0
 MOST_HOURS = 87_660.0
 TOGETHER = 1e-9
 
@@ -97,7 +98,7 @@ def simulate(
     `hours` shown (default 24, or the whole course); `n` people with a `seed` for percentiles; `above` a level such as
     "100 ng/mL"; `covariates` such as japanese=1. A model's id puts that model first; the envelope stays that of all.
     """
-    person = Person(weight_kg, age_a, {name: float(value) for name, value in covariates.items()})
+    person = Person(weight_kg, age_a, {name: _number(name, value) for name, value in covariates.items()})
     chosen = model(knowledge, model_or_drug) if _is_model(knowledge, model_or_drug) else None
     drug = chosen.drug if chosen else drug_named(knowledge, model_or_drug)
     candidates = sorted(models_of(knowledge, drug), key=lambda m: chosen is None or m.id != chosen.id)
@@ -151,6 +152,12 @@ def simulate(
 
 def _is_model(knowledge: Knowledge, name: str) -> bool:
     return fold(name) in {fold(i) for i in knowledge.models}
+
+
+def _number(name: str, value: object) -> float:
+    if name in OWN or not isinstance(value, int | float):
+        raise BadInput(f"{name} = {value!r} is not understood: give weight_kg and age_a so, others as numbers", name)
+    return float(value)
 
 
 def _known_covariates(candidates: Sequence[Model], person: Person) -> None:
@@ -262,8 +269,20 @@ def _grid(runs: Sequence[_Run], asked: _Question) -> Floats:
     """The times of the curves, the same for all models: close together after each dose, with every event and peak."""
     starts = {a.start_h for run in runs for a in run.course if a.part == 0}
     ends = {t for run in runs for a in run.course for t in (a.start_h, a.end_h)}
-    peaks = {float(m["tmax"][0]) for run in runs for m in run.summary.values()}
+    peaks = set[float]()
+    for run in runs:
+        for summary in run.summary.values():
+            after = float(_since_dose(run, asked, "tmax", summary["tmax"])[0])
+            peaks |= {float(summary["tmax"][0]), *(start + after for start in starts if asked.repeat)}
     return time_grid(sorted(starts), sorted(ends | peaks), asked.hours)
+
+
+def _since_dose(run: _Run, asked: _Question, slot: str, numbers: Floats) -> Floats:
+    """Of a repeated dose the time of the peak counts from the dose before it: later peaks differ by rounding alone."""
+    if slot != "tmax" or not asked.repeat:
+        return numbers
+    starts = np.array(sorted({a.start_h for a in run.course if a.part == 0}))
+    return np.asarray(numbers - starts[np.searchsorted(starts, numbers, side="right") - 1], np.float64)
 
 
 def _answer(knowledge: Knowledge, run: _Run, asked: _Question, grid: Floats) -> ModelExposure:
@@ -327,7 +346,10 @@ def _typical_bands(run: _Run, asked: _Question, grid: Floats) -> dict[str, dict[
     found: dict[str, dict[str, Band]] = {}
     for name, summary in run.summary.items():
         units = _units(run.model.analytes[name].unit)
-        found[name] = {slot: Band(float(summary[slot][0]), None, None, unit) for slot, unit in units.items()}
+        found[name] = {
+            slot: Band(float(_since_dose(run, asked, slot, summary[slot])[0]), None, None, unit)
+            for slot, unit in units.items()
+        }
     for name, slot, unit, of in _extras(run, asked, grid):
         found[name][slot] = Band(float(of(run.typical)[0]), None, None, unit)
     return found
@@ -356,7 +378,7 @@ def _spread(
     found = people.curves(names, grid, asked.progress)
     for name, summary in people.summaries(names, asked.hours).items():
         for slot, everybody in summary.items():
-            bands[name][slot] = _with_spread(bands[name][slot], everybody)
+            bands[name][slot] = _with_spread(bands[name][slot], _since_dose(run, asked, slot, everybody))
     extras = list(_extras(run, asked, grid))
     measured = people.each(
         lambda some: {f"{name} {slot}": of(some) for name, slot, _, of in extras},

@@ -29,6 +29,7 @@ LARGEST = 1.0  # a parameter moves no further than this in one step
 DIGITS = 4  # of what is written
 CORRELATED = 0.05  # weaker correlations are not written
 YES = "yes"
+FITTED = "fit, cross-validated"
 KRATOM = "kratom-leaf"
 PREDICTED_WITHOUT = 1.0  # what a refusal counts as
 
@@ -68,24 +69,37 @@ class Scored:
     def covered(self) -> bool:
         return self.low <= self.study.observed <= self.high
 
-    def within_guest(self, delta: float) -> bool:
-        """Inside the limits of Guest 2011, which narrow from twofold toward `delta` as the observed ratio nears 1."""
+    def within_guest(self, limits: Limits) -> bool:
+        """Inside the limits of Guest 2011, which narrow from twofold as the observed ratio nears 1."""
         ratio = math.exp(abs(math.log(self.study.observed)))
-        return self.fold <= (delta + 2 * (ratio - 1)) / ratio
+        return self.fold <= (limits.guest_delta + 2 * (ratio - 1)) / ratio
 
-    def direction_held(self) -> bool:
-        """An effect is predicted as one, its absence as none (limits of the direction rule)."""
+    def direction_held(self, limits: Limits) -> bool:
+        """An effect is predicted as one, its absence as none."""
         observed, predicted = self.study.observed, self.predicted
-        if observed >= EFFECT_UP:
-            return predicted > SAID_UP
-        if observed <= EFFECT_DOWN:
-            return predicted < SAID_DOWN
-        return NONE_DOWN <= predicted <= NONE_UP
+        if observed >= limits.effect_up:
+            return predicted > limits.said_up
+        if observed <= limits.effect_down:
+            return predicted < limits.said_down
+        return limits.none_down <= predicted <= limits.none_up
 
 
-EFFECT_UP, EFFECT_DOWN = 1.25, 0.8  # an observed ratio this far from 1 is an interaction
-SAID_UP, SAID_DOWN = 1.1, 0.91  # and must then be predicted as one
-NONE_UP, NONE_DOWN = 1.5, 0.67  # a ratio inside the first limits must stay inside these
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What counts as an interaction, as said, and as near enough."""
+
+    guest_delta: float
+    effect_up: float  # an observed ratio this far from 1 is an interaction
+    effect_down: float
+    said_up: float  # and must then be predicted beyond this
+    said_down: float
+    none_up: float  # a ratio inside the first two must stay inside these
+    none_down: float
+
+    @classmethod
+    def of(cls, knowledge: Knowledge) -> Limits:
+        names = ("guest.delta", "null.high", "null.low", "said.up", "said.down", "none.high", "none.low")
+        return cls(*(knowledge.number(f"ddi.{name}") for name in names))
 
 
 def studies(knowledge: Knowledge, predictor: Predictor, rows: Iterable[Mapping[str, str]] | None = None) -> list[Study]:
@@ -213,30 +227,31 @@ def figures(knowledge: Knowledge, scored: Sequence[Scored]) -> dict[str, float]:
     if not scored:
         return {"n": 0}
     folds = np.array([s.fold for s in scored])
-    delta = knowledge.number("ddi.guest.delta")
+    limits = Limits.of(knowledge)
     return {
         "n": len(scored),
         "gmfe": float(np.exp(np.mean(np.log(folds)))),
         "within_2_fold": float(np.mean(folds <= 2)),
-        "within_guest": float(np.mean([s.within_guest(delta) for s in scored])),
-        "direction_misses": sum(not s.direction_held() for s in scored),
+        "within_guest": float(np.mean([s.within_guest(limits) for s in scored])),
+        "direction_misses": sum(not s.direction_held(limits) for s in scored),
         "covered": float(np.mean([s.covered for s in scored])),
         "median_width": float(np.median([s.high / s.low for s in scored])),
         "worst_fold": float(folds.max()),
     }
 
 
-def lines(scored: Sequence[Scored]) -> dict[str, list[Scored]]:
+def lines(knowledge: Knowledge, scored: Sequence[Scored]) -> dict[str, list[Scored]]:
     """The separate lines of the report. A study may stand on more than one."""
-    poor = [s for s in scored if "poor" in s.study.phenotype.values()]
+    limits = Limits.of(knowledge)
+    observed = [(s, s.study.observed) for s in scored]
     return {
         "all": list(scored),
         "oral": [s for s in scored if s.study.route == "oral"],
         "non-oral": [s for s in scored if s.study.route != "oral"],
-        "induction": [s for s in scored if s.study.observed <= EFFECT_DOWN and _induces(s.study)],
-        "inhibition": [s for s in scored if s.study.observed >= EFFECT_UP],
-        "poor metabolisers": poor,
-        "nulls": [s for s in scored if EFFECT_DOWN < s.study.observed < EFFECT_UP],
+        "induction": [s for s, o in observed if o <= limits.effect_down and _induces(s.study)],
+        "inhibition": [s for s, o in observed if o >= limits.effect_up],
+        "poor metabolisers": [s for s in scored if "poor" in s.study.phenotype.values()],
+        "nulls": [s for s, o in observed if limits.effect_down < o < limits.effect_up],
     }
 
 
@@ -253,9 +268,9 @@ def write_fit(knowledge: Knowledge) -> str:
     curated = list(score(predictor, set_of, Posterior.prior()))
     fit = Fit(knowledge, predictor, set_of)
     fitted = cross_validated(fit, set_of)
-    variants = {"class table": by_class, "curated": curated, "fit, cross-validated": fitted}
+    variants = {"class table": by_class, "curated": curated, FITTED: fitted}
     gmfe = {name: figures(knowledge, scored)["gmfe"] for name, scored in variants.items()}
-    ships = gmfe["fit, cross-validated"] < gmfe["class table"]
+    ships = gmfe[FITTED] < gmfe["class table"]
     return "\n".join(_text(knowledge, fit, variants, ships=ships)) + "\n"
 
 
@@ -264,9 +279,13 @@ def _text(knowledge: Knowledge, fit: Fit, variants: Mapping[str, Sequence[Scored
     yield "# Shifts are logits of shares and logarithms of potencies."
     yield f"ships = {str(ships).lower()}"
     for name, scored in variants.items():
-        for line, part in lines(scored).items():
+        for line, part in lines(knowledge, scored).items():
             yield f'\n[[figure]]\nof = "{name}"\nline = "{line}"'
             yield from (f"{k} = {_short(v)}" for k, v in figures(knowledge, part).items())
+    limits = Limits.of(knowledge)
+    for one in variants[FITTED]:
+        yield f'\n[[row]]\nid = "{one.study.id}"\npredicted = {_short(one.predicted)}'
+        yield f"low = {_short(one.low)}\nhigh = {_short(one.high)}\nguest = {str(one.within_guest(limits)).lower()}"
     posterior = fit.solve()
     sd = np.sqrt(np.diag(posterior.covariance))
     for key, n in fit.places.items():
@@ -294,6 +313,3 @@ def read_fit(content: Mapping[str, Any]) -> Posterior:
         a, b = (places[k] for k in pair["between"])
         correlation[a, b] = correlation[b, a] = pair["value"]
     return Posterior({p["id"]: p["shift"] for p in parameters}, places, correlation * np.outer(sd, sd))
-
-
-__all__ = ["Fit", "Scored", "Study", "cross_validated", "figures", "lines", "read_fit", "score", "studies", "write_fit"]

@@ -12,7 +12,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import orjson
@@ -25,10 +25,7 @@ from adjunct.pharmacology.mechanism import (
     GUT_ENZYME,
     Acting,
     Change,
-    Metabolite,
-    Shifts,
     change,
-    metabolite_change,
 )
 from adjunct.pharmacology.observed import Observation, Observed
 from adjunct.pharmacology.perpetrator_regimen import Course, courses
@@ -205,6 +202,8 @@ class _Desk:
 
     def measured(self, asked: _Asked) -> tuple[list[Observation], list[Observation]]:
         self.predictor.genotype(asked.victim.parent, asked.phenotype)  # says what is wrong with a phenotype
+        if asked.victim.whole or asked.victim.doubt:
+            return [], []
         usual = None
         if len(asked.perpetrators) == 1 and asked.perpetrators[0] not in self.predictor.perpetrators.unstudied:
             effects = self.predictor.perpetrators.read(asked.perpetrators[0]).effects
@@ -265,7 +264,9 @@ class _Desk:
     def _peak(self, question: Question, parent: Change) -> float | None:
         """The ratio of peaks by mouth: how much more reaches the blood at once. Slower elimination adds little."""
         victim = question.setting.victim
-        if question.setting.systemic or victim.extraction is None or question.victim.metabolite is not None:
+        if question.setting.systemic or victim.extraction is None:
+            return None
+        if question.victim.metabolite is not None or question.victim.whole:
             return None
         taken = victim.extracted(self.posterior.shifts)
         assert taken is not None
@@ -283,7 +284,7 @@ class _Desk:
             )
         if parent.gut != 1:
             yield f"{GUT_ENZYME} in the gut wall: {parent.gut:.2f} times as much passes it"
-        if not changed and parent.gut == 1 and question.victim.metabolite is None:
+        if not changed and parent.gut == 1:
             names = " and ".join(question.perpetrators)
             yield f"no pathway of {setting.victim.id} is changed by {names}, as far as is known: no interaction"
         if setting.own:
@@ -301,23 +302,14 @@ class _Desk:
         formed = [m for m in (victim.metabolite, *victim.others) if m is not None]
         if not formed:
             return None, ()
-        known = {m.id: m for m in formed if m.clearance is not None}
         shifts = self.posterior.shifts
-        ratios: dict[str, float] = {setting.victim.id: change(setting, shifts).auc}
-        ratios |= {name: metabolite_change(setting, m, shifts) for name, m in known.items()}
-        ratios |= followed or {}
+        names = (setting.victim.id, *victim.formed)
+        ratios = {name: self.predictor.part(question, name, shifts) for name in names} | dict(followed or {})
         missing = tuple(f"what clears {m.id}" for m in formed if m.clearance is None)
-        parts = [p for p in victim.parts if p.id in ratios]
-        weights = {p.id: p.weight * p.baseline for p in parts}
         whole: dict[str, Any] = {"name": victim.moiety or None, "auc_ratio": None, "low": None, "high": None}
-        if sum(weights.values()) > 0 and len(parts) == len(victim.parts):
-
-            def together(moved: Shifts) -> float:
-                return sum(w * self._part(question, known, name, moved) for name, w in weights.items()) / sum(
-                    weights.values()
-                )
-
-            whole |= _interval(self.predictor.spread(question, together, self.posterior, list(known.values())))
+        if victim.parts and {p.id for p in victim.parts} <= set(names):
+            together = partial(self.predictor.together, question)
+            whole |= _interval(self.predictor.spread(question, together, self.posterior, list(victim.formed.values())))
         told = {p.id: p for p in victim.parts}
         whole["of"] = [
             {
@@ -329,11 +321,6 @@ class _Desk:
             for name, ratio in ratios.items()
         ]
         return whole, missing
-
-    def _part(self, question: Question, known: Mapping[str, Metabolite], name: str, shifts: Shifts) -> float:
-        if name == question.setting.victim.id:
-            return change(question.setting, shifts).auc
-        return metabolite_change(question.setting, known[name], shifts)
 
     def _time_course(self, question: Question) -> Mapping[str, Any] | None:
         """When the effect that matters most has come and when it is over."""
@@ -489,7 +476,7 @@ def _told(
     return ExposureRatio(
         victim=asked.victim.parent.id,
         perpetrators=asked.perpetrators,
-        analyte=asked.victim.analyte,
+        analyte=asked.victim.measured,
         victim_route=asked.route,
         regimen=asked.regimen,
         phenotype=asked.phenotype,

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from adjunct.base import BadInput, Floats
 from adjunct.pharmacology.cascade import Motion, gathered
-from adjunct.pharmacology.unfold import AREA, Block, Graph, Unfolded, unfold
+from adjunct.pharmacology.unfold import Block, Graph, Unfolded, unfold
 
 HOUR = 1.0
 MOST = 1e100  # of any number, so that a product of two is one
@@ -232,9 +232,8 @@ class System:
                 raise BadInput("there is no area to infinity where something stays for ever; give an end", compartment)
             return total
         course = self._course(inputs, [compartment], area=True)
-        if AREA not in course.plan.views:
-            return np.zeros(course.people)
-        return course.at(float(_times(until_h)[0]))[:, course.plan.views[AREA][0] - len(course.plan.taps)]
+        until, area = float(_times(until_h)[0]), course.plan.area
+        return np.zeros(course.people) if area is None else course.at(until)[:, area - len(course.plan.taps)]
 
     def peak(self, inputs: Sequence[Input], compartment: str, until_h: float) -> tuple[Floats, Floats]:
         """The most that a compartment holds from 0 to `until_h`, mg, and the first time it does, h; both (people,)."""
@@ -387,7 +386,8 @@ def _fill(out: Floats, stretch: _Stretch, seen: Floats, points: range, begin: in
     row = min(ROW, 2 ** (len(points).bit_length() // 2))
     rows = min(PAGE, -(-len(points) // row))
     page, skip, length = row * rows, begin - points.start, out.shape[1]
-    pages = range(skip // page, (skip + length - 1) // page + 1)
+    pages = np.arange(skip // page, (skip + length - 1) // page + 1)
+    begins: Floats = (pages[:, None] * rows + np.arange(rows)) * row * step_h
     offset = max(points.start * step_h - stretch.begin_h, 0.0)
     room = np.empty((0, rows, row))  # for the pages of which only a part is asked for
     for some, motion in stretch.motion.crowds():
@@ -395,9 +395,7 @@ def _fill(out: Floats, stretch: _Stretch, seen: Floats, points: range, begin: in
         if offset:
             held = motion.carry(held, np.array([offset]))[:, :, 0]
         seen_from = motion.carry(seen, np.arange(row, dtype=np.float64) * step_h, adjoint=True)
-        for number in pages:
-            begins: Floats = np.arange(number * rows, (number + 1) * rows, dtype=np.float64) * row
-            states = motion.carry(held, begins * step_h)
+        for number, states in zip(pages.tolist(), motion.pages(held, begins), strict=True):
             low, high = number * page - skip, (number + 1) * page - skip
             if low >= 0 and high <= length:
                 np.matmul(states.mT, seen_from, out=out[some, low:high].reshape(-1, rows, row))

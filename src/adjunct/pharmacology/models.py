@@ -34,6 +34,7 @@ ROUTE_NAMES = {
     "pr": "rectal",
 }
 INFUSED = ("iv", "sc", "im")
+OWN = ("weight", "age")  # what a person has by name; everything else is a further covariate
 SAME = 1e-9
 MOST_NAMED = 5
 FORMS = ("lognormal", "logit", "normal")
@@ -58,9 +59,8 @@ class Person:
 
     def given(self, covariate: Covariate) -> float | None:
         """This person's value of a covariate, in the covariate's unit."""
-        own = {"weight": (self.weight_kg, "kg"), "age": (self.age_a, "a")}
-        if covariate.name in own:
-            value, unit = own[covariate.name]
+        if covariate.name in OWN:
+            value, unit = (self.weight_kg, "kg") if covariate.name == "weight" else (self.age_a, "a")
             return None if value is None else convert(value, unit, covariate.unit, at=covariate.name)
         value = self.covariates.get(covariate.name)
         return None if value is None else float(value)
@@ -86,6 +86,15 @@ class Covariate:
     required: bool
     low: float
     high: float
+
+    @property
+    def said(self) -> str:
+        """The unit after a number, as people say it."""
+        return {"1": "", "a": " years"}.get(self.unit, f" {self.unit}")
+
+    @property
+    def counted(self) -> str:
+        return f" in{self.said}" if self.said else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,10 +168,10 @@ class Model:
         for c in self.covariates.values():
             value = person.given(c)
             if value is None and c.required:
-                raise BadInput(f"{self.id} needs the {c.name} in {c.unit}: add --{c.name}", c.name)
+                how = f"--{c.name}" if c.name in OWN else f"--covariate {c.name}="
+                raise BadInput(f"{self.id} needs the {c.name}{c.counted}: add {how}")
             if value is not None and not c.low <= value <= c.high:
-                limits = f"{c.name} {c.low:g} to {c.high:g} {c.unit}".removesuffix(" 1")
-                raise outside(self.id, f"{c.name} {value:g} {c.unit}".removesuffix(" 1"), limits)
+                raise outside(self.id, f"{c.name} {value:g}{c.said}", f"{c.name} {c.low:g} to {c.high:g}{c.said}")
             found[c.name] = c.reference if value is None else value
         return found
 
@@ -172,7 +181,7 @@ class Model:
 
     def route(self, name: str) -> Route:
         if not self.complete or not self.routes:
-            raise outside(self.id, "a simulation", "only what its page lists: its structure was not published")
+            raise OutsideModel(f"{self.id} cannot be run: its structure was not published where it could be read")
         if name not in self.routes:
             raise outside(self.id, f"route {name}", f"route {', '.join(self.routes)}")
         return self.routes[name]

@@ -13,7 +13,7 @@ from adjunct.pharmacology.perpetrator_regimen import Course, courses
 from adjunct.pharmacology.victims import Victim, Victims
 
 CONFIDENCE = ("high", "medium", "low")
-SAME_DOSE = 0.02  # daily doses this close, on the log scale, are one dose
+SAME_DOSE = 0.02  # daily doses this close, on the log scale, are one dose, written with other digits
 NORMAL = "normal"
 
 
@@ -82,7 +82,8 @@ class Observed:
 
         `usual` is the reference amount of the (only) perpetrator: without a regimen the study nearest to it leads.
         """
-        meant, otherwise = [], []
+        meant: list[tuple[tuple[float, ...], Observation]] = []
+        otherwise: list[tuple[tuple[float, ...], Observation]] = []
         for row in self.rows.get((victim.analyte, victim.parent.id, frozenset(perpetrators)), ()):
             read = courses(row["regimen"], row["perpetrators"].split("+"))
             order = {name: n for n, name in enumerate(row["perpetrators"].split("+"))}
@@ -90,11 +91,15 @@ class Observed:
             same = (
                 row["victim_route"] == route
                 and self._same_person(row["phenotype"], phenotype)
-                and (lag_h is None or lag_h == (own[0].gap_h or 0))
+                and (lag_h is None or not own[0].single or lag_h == (own[0].gap_h or 0))
                 and (regimen is None or fold(regimen) == fold(row["regimen"]) or _same_course(asked, own))
             )
             observation = self._observation(row, own)
-            (meant if same else otherwise).append((self._rank(observation, own, usual), observation))
+            rank = (
+                float(regimen is None or fold(regimen) != fold(row["regimen"])),
+                *self._rank(observation, own, usual),
+            )
+            (meant if same else otherwise).append((rank, observation))
         return [o for _, o in sorted(meant, key=_first)], [o for _, o in sorted(otherwise, key=_first)]
 
     def _same_person(self, row: str, asked: Mapping[str, str]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -78,13 +79,15 @@ class Perpetrators:
 
     def find(self, name: str) -> tuple[str, ...]:
         """The substances of this name: one, or the components of a combination."""
-        key = fold(name)
+        key = fold(name).replace(".", "")
         if not key:
             raise BadInput("no perpetrator: name what is taken together with the victim", "perpetrator")
         if key in self.names:
             return (self.names[key],)
-        if " + " in key:
-            return tuple(s for part in key.split(" + ") for s in self.find(part))
+        if (joined := key.replace("/", "-")) in self.names:
+            return (self.names[joined],)
+        if " + " in key or "/" in key:
+            return tuple(s for part in re.split(r"\s\+\s|/", key) for s in self.find(part))
         found = self.knowledge.substances_by_name.get(key) or ((key,) if key in self.knowledge.substances else ())
         if not found:
             also = self.method["ambiguous"].get(key)
@@ -109,7 +112,7 @@ class Perpetrators:
         substance = self.knowledge.substances.get(key)
         listed = [(INHIBITS, e) for e in substance.inhibits] if substance else []
         listed += [(INDUCES, e) for e in substance.induces] if substance else []
-        if not entry and not listed and not (substance and (substance.pathways or substance.classes)):
+        if not entry and not listed and not (substance and substance.pathways):
             raise CannotPredict(f"cannot predict: what {key} does to enzymes is not in the knowledge", "perpetrator")
         effects = [self._effect(key, e) for e in entry.get("effect", ())]
         spoken = {(e.enzyme, e.action) for e in effects}

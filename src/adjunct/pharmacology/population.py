@@ -180,7 +180,8 @@ class Population:
             for name in names:
                 found[name][first : first + self.people_a_block] = some[name]
 
-        self._over_people(fill, None)
+        if names:
+            self._over_people(fill, None)
         return found
 
     def _over_people(

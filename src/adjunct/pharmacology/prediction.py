@@ -173,6 +173,8 @@ class Predictor:
     def _doubts(
         self, victim: Victim, perpetrators: Sequence[tuple[str, Course]], setting: Setting, way: Mapping[str, object]
     ) -> Iterator[str]:
+        if victim.doubt:
+            yield victim.doubt
         if not victim.parent.rated:
             yield f"what clears {victim.parent.id} is known by class only"
         for name, regimen in perpetrators:
@@ -202,10 +204,23 @@ class Predictor:
     # --- the answer ---------------------------------------------------------------------------------------------------
 
     def ratio(self, question: Question, shifts: Shifts) -> float:
-        """The analyte's ratio."""
+        """The ratio of what is asked for: the parent, a metabolite, or all that acts."""
+        if question.victim.whole:
+            return self.together(question, shifts)
         if question.victim.metabolite is not None:
             return metabolite_change(question.setting, question.victim.metabolite, shifts)
         return change(question.setting, shifts).auc
+
+    def part(self, question: Question, name: str, shifts: Shifts) -> float:
+        """The ratio of the parent or of one metabolite."""
+        if name == question.setting.victim.id:
+            return change(question.setting, shifts).auc
+        return metabolite_change(question.setting, question.victim.formed[name], shifts)
+
+    def together(self, question: Question, shifts: Shifts) -> float:
+        """All that acts, each by its weight in the effect and its share of the exposure before."""
+        weights = [(p.weight * p.baseline, p.id) for p in question.victim.parts]
+        return sum(w * self.part(question, name, shifts) for w, name in weights) / sum(w for w, _ in weights)
 
     def parameters(self, question: Question, metabolites: Sequence[Metabolite] = ()) -> list[Parameter]:
         """Every number behind this answer that is not sure."""
@@ -213,6 +228,8 @@ class Predictor:
         reached = {a.enzyme for a in setting.acting} | {e for e, v in setting.genotype.items() if v != 1}
         found: dict[str, float] = {}
         asked = [question.victim.metabolite] if question.victim.metabolite is not None else []
+        if question.victim.whole:
+            metabolites = tuple(question.victim.formed.values())
         clearances = [setting.victim, *(m.clearance for m in (*asked, *metabolites) if m.clearance is not None)]
         for clearance in clearances:
             usual = self.sd_share if clearance.rated else self.sd_share_unrated
@@ -285,7 +302,9 @@ class Predictor:
         inhibitors = [a for a in setting.acting if not a.induces and (a.liver or a.gut)]
         inhibited = {a.enzyme for a in inhibitors if a.liver}
         shares = setting.victim.shares
-        if not any(shares.get(a.enzyme, 0) for a in inhibitors) or question.victim.metabolite is not None:
+        if not any(shares.get(a.enzyme, 0) for a in inhibitors):
+            return None
+        if question.victim.metabolite is not None or question.victim.whole:
             return None
         none_left = tuple(
             replace(a, liver=math.inf if a.liver else 0, gut=math.inf if a.gut else 0, hours=None, left=1)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from adjunct.base import BadInput, convert, shown, unit_spellings, units
 from adjunct.pharmacology.arithmetic import ratio
 
-MOST_DOSES = 2000
+MOST_DOSES = 500
 WHOLE = 1e-9
 TIMES = {"once": 1, "twice": 2, "three times": 3, "four times": 4}
 LATIN = {"qd": 1, "od": 1, "bid": 2, "bd": 2, "tid": 3, "tds": 3, "qid": 4, "qds": 4}
@@ -46,6 +46,11 @@ class Administration:
     amount_mg: float
     duration_h: float = 0.0
     part: int = 0
+
+    def __post_init__(self) -> None:
+        numbers = (self.start_h, self.amount_mg, self.duration_h)
+        if not all(map(math.isfinite, numbers)) or min(numbers) < 0:
+            raise BadInput("an administration has a start, an amount and a length, finite and not below 0", "plan")
 
     @property
     def end_h(self) -> float:

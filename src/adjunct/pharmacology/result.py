@@ -56,7 +56,10 @@ def _shown(found: Band | Curve, names: Sequence[str]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class AnalyteExposure:
-    """What happens to one analyte. `metrics`: cmax, tmax, auc_inf, auc_last, half_life and what else was asked."""
+    """What happens to one analyte. `metrics`: cmax, tmax, auc_inf, auc_last, half_life and what else was asked.
+
+    cmax is the highest in the hours shown, tmax the hours from the dose before it; auc_last ends with the last hour.
+    """
 
     curve: Curve
     metrics: Mapping[str, Band]

@@ -18,10 +18,11 @@ from adjunct.pharmacology.extras import area
 from adjunct.pharmacology.models import Model, Person, model
 from adjunct.pharmacology.population import summaries
 from adjunct.pharmacology.regimen import Administration
+from adjunct.pharmacology.times import DEFAULT_HOURS
 
-DEFAULT_HOURS = 24.0
 TOLERANCE = 0.01
 PERCENT = 100
+ORDER = ("miss", "refused", "expected gap", "ok")  # misses first
 _WINDOW = re.compile(r"auc_(\d+(?:\.\d+)?)_(\d+(?:\.\d+)?)", re.ASCII)
 
 
@@ -55,8 +56,7 @@ def validate(knowledge: Knowledge, model_id: str) -> list[TableCheck]:
     """Run every table of a model: what missed stands first, then the gaps that were expected."""
     found = model(knowledge, model_id)
     checks = [check(found, entry) for entry in found.raw.get("table", ())]
-    order = ("miss", "refused", "expected gap", "ok")
-    return sorted(checks, key=lambda c: order.index(c.status))
+    return sorted(checks, key=lambda c: ORDER.index(c.status))
 
 
 def check(of: Model, entry: Mapping[str, Any]) -> TableCheck:

@@ -10,6 +10,7 @@ import numpy as np
 from adjunct.base import Floats
 from adjunct.pharmacology.arithmetic import ratio
 
+DEFAULT_HOURS = 24.0  # shown when nobody says how many
 MOST_POINTS = 600
 STEPS_MIN = ((120, 2), (360, 5), (720, 15), (1440, 30), (4320, 120), (20160, 360))  # until these minutes, every so many
 FEWEST = 60  # points of a horizon shorter than the finest steps allow for
@@ -21,8 +22,8 @@ def time_grid(starts: Sequence[float], events: Sequence[float], until_h: float) 
     """Rising times from 0 to `until_h`, at most about 600: a pattern after each start, and every event between.
 
     >>> grid = time_grid([0.0], [2 / 3], 24.0)
-    >>> len(grid), float(grid[1]), float(grid[-1]), bool((2 / 3 == grid).any())
-    (158, 0.03333333333333333, 24.0, True)
+    >>> len(grid) < 200, float(grid[1] * 60), float(grid[-1]), bool((2 / 3 == grid).any())
+    (True, 2.0, 24.0, True)
     """
     kept = np.unique([0.0, until_h, *(t for t in (*starts, *events) if 0 < t < until_h)])
     kept = _thinned(kept, MOST_POINTS // 2)

@@ -17,7 +17,6 @@ from adjunct.pharmacology.arrow import modes
 from adjunct.pharmacology.cascade import Cascade, Link
 
 Pair = tuple[str, str]
-AREA = "area"  # a node that nothing leaves: what a compartment held, over time
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,6 +92,7 @@ class Unfolded:
     entries: Mapping[str, tuple[tuple[int, Floats], ...]]  # where a dose goes: nodes, and its share in each
     views: Mapping[str, tuple[int, ...]]  # a compartment is the sum of these nodes; absent if nothing reaches it
     taps: Mapping[str, int]  # nodes that hold a rate, mg/h, which runs into a compartment; they come first
+    area: int | None  # a node that nothing leaves: what the compartments held, over time
 
     def entered(self, into: str, amount_mg: Floats) -> Floats:
         """(people, nodes): a bolus among the nodes."""
@@ -118,7 +118,7 @@ def unfold(
     watched: Collection[str],
     area: bool = False,
 ) -> Unfolded:
-    """The cascade of what doses into `dosed` and rates into `tapped` bring to `watched`; `area`: and to its area."""
+    """The cascade of what doses into `dosed` and rates into `tapped` bring to `watched`, and if asked to its `area`."""
     downstream = graph.downstream()
     fed = {name for dose in dosed for name in downstream[dose]}
     alive = {name for name in fed if not downstream[name].isdisjoint(watched)}
@@ -154,9 +154,8 @@ def unfold(
     for name, tap in taps.items():
         links += [Link(tap, b, share) for b, share in entries[name]]
     shown = {name: views[name] for name in watched if name in views}
-    if area and shown:
-        total = node(none)
+    total = node(none) if area and shown else None
+    if total is not None:
         links += [Link(n, total, one) for nodes in shown.values() for n in nodes]
-        shown[AREA] = (total,)
     columns = np.array(rates).reshape(len(rates), graph.people)
-    return Unfolded(Cascade(columns.T, tuple(links)), entries, shown, taps)  # a node's column lies whole in memory
+    return Unfolded(Cascade(columns.T, tuple(links)), entries, shown, taps, total)  # a column lies whole in memory

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from adjunct.base import BadInput, shown
@@ -17,6 +17,8 @@ OTHER = "other"
 _SUFFIX = re.compile(r"\s*\((?:metabolite|from [^)]*)\)\s*$|-from-[a-z0-9-]+")
 _FROM = re.compile(r"\(from ([^)]+)\)")
 _METABOLITE = "(metabolite)"
+_MOIETY = re.compile(r"\s*\(?\bactive moiety\b\)?\s*(?:of\s+)?")
+_HAND = re.compile(r"^\(?(?:r|s|\+|-|r,s|\+/-)\)?-(?=[a-z]{4})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,19 @@ class Victim:
     parts: tuple[Part, ...]
     entry: Mapping[str, Any]  # as the knowledge says it; empty when only the class is known
     substance: str
+    whole: bool = False  # the moiety is asked for: parent and metabolites together
+    doubt: str = ""  # why it stands for what was asked for
+
+    @property
+    def formed(self) -> Mapping[str, Metabolite]:
+        """Every metabolite of which it is known what clears it."""
+        every = (*self.others, self.metabolite) if self.metabolite is not None else self.others
+        return {m.id: m for m in every if m.clearance is not None}
+
+    @property
+    def measured(self) -> str:
+        """What the ratio is of."""
+        return self.moiety if self.whole else self.analyte
 
 
 class Victims:
@@ -48,6 +63,7 @@ class Victims:
     def __init__(self, knowledge: Knowledge) -> None:
         self.knowledge = knowledge
         self.names = dict(self._names())
+        self.moieties = {fold(v["moiety"]["name"]): v["id"] for v in knowledge.victims.values() if v.get("moiety")}
         self.parents = {m["id"]: v["id"] for v in reversed(list(knowledge.victims.values())) for m in _formed(v)}
         self.unknown = knowledge.number("ddi.unknown.share")
         self._found: dict[str, Victim] = {}
@@ -69,10 +85,16 @@ class Victims:
     def _read(self, name: str) -> Victim:
         if not name.strip():
             raise BadInput("no victim: name the medicine whose exposure is asked for", "victim")
+        if _MOIETY.search(fold(name)) or fold(name) in self.moieties:
+            return self._whole(name)
         plain = _SUFFIX.sub("", _SUFFIX.sub("", fold(name)))
         key = next((self.names[k] for k in (fold(name), plain, _words(plain)) if k in self.names), None)
         formed = _METABOLITE in fold(name)
         origin = _FROM.search(fold(name))
+        racemate = _HAND.sub("", plain)
+        if key is None and racemate != plain:
+            mixed = self.find(fold(name).replace(plain, racemate))
+            return replace(mixed, doubt=f"{name} is not known apart from {mixed.analyte}, by class the same is assumed")
         if key is None:
             key = self._substance(plain, name)
         if origin or formed or (key in self.parents and not self._is_given(key)):
@@ -85,6 +107,18 @@ class Victims:
                 )
             return self._formed_from(key, parent)
         return self._given(key)
+
+    def _whole(self, name: str) -> Victim:
+        """Parent and metabolites together, asked for by their moiety's name or as "active moiety"."""
+        key = self.moieties.get(fold(name))
+        if key is None:
+            first, *_ = _MOIETY.sub("", fold(name)).split(" + ")
+            key = self.find(first).parent.id
+        found = self._given(key)
+        known = {m.id for m in found.others if m.clearance is not None} | {key}
+        if not found.parts or not {p.id for p in found.parts} <= known:
+            raise CannotPredict(f"cannot predict the active moiety of {key}: its parts are not all known", "victim")
+        return replace(found, whole=True)
 
     def _is_given(self, key: str) -> bool:
         substance = self.knowledge.substances.get(key)
