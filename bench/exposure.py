@@ -21,9 +21,9 @@ from pathlib import Path
 import numpy as np
 
 from adjunct.knowledge import Knowledge
-from adjunct.pharmacology.exposure import simulate
 from adjunct.pharmacology.interaction import interact
 from adjunct.pharmacology.kinetics import Flow, Input, System
+from adjunct.pharmacology.simulation import simulate
 
 PEERS = Path(__file__).parent / "peers"
 ENVIRONMENT = Path(__file__).parent.parent / ".venv-peers"

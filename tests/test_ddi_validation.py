@@ -15,10 +15,20 @@ import numpy as np
 import pytest
 
 from adjunct.knowledge import Knowledge
-from adjunct.pharmacology import fitting
-from adjunct.pharmacology.fitting import Fit, Limits, Scored, Study, cross_validated, figures, lines, score, studies
-from adjunct.pharmacology.mechanism import change
-from adjunct.pharmacology.prediction import Posterior, Predictor
+from adjunct.pharmacology.interaction import fitting
+from adjunct.pharmacology.interaction.fitting import (
+    Fit,
+    Limits,
+    Scored,
+    Study,
+    cross_validated,
+    figures,
+    lines,
+    score,
+    studies,
+)
+from adjunct.pharmacology.interaction.mechanism import change
+from adjunct.pharmacology.interaction.prediction import Posterior, Predictor
 from bundles import knowledge as loaded
 
 FIT = Path(__file__).parent.parent / "src/adjunct/knowledge/data/exposure/fit.toml"

@@ -13,12 +13,12 @@ import pytest
 from adjunct.base import AdjunctError, BadInput
 from adjunct.knowledge import Knowledge
 from adjunct.pharmacology import OutsideModel, UnknownModel
-from adjunct.pharmacology.exposure import simulate
-from adjunct.pharmacology.models import models_of
-from adjunct.pharmacology.regimen import Administration, Segment, infusion, paused
-from adjunct.pharmacology.result import AnalyteExposure, Band, Curve, Exposure, envelope
-from adjunct.pharmacology.tables import all_checks, validate
-from adjunct.pharmacology.times import hours_above, refined, time_grid
+from adjunct.pharmacology.simulation import simulate
+from adjunct.pharmacology.simulation.models import models_of
+from adjunct.pharmacology.simulation.regimen import Administration, Segment, infusion, paused
+from adjunct.pharmacology.simulation.result import AnalyteExposure, Band, Curve, Exposure, envelope
+from adjunct.pharmacology.simulation.tables import all_checks, validate
+from adjunct.pharmacology.simulation.times import hours_above, refined, time_grid
 
 PEREZ = "PerezRuixo_2021_esketamine"
 INFUSION: dict[str, Any] = {"dose": "0.5 mg/kg", "over": "40 min", "route": "iv", "weight_kg": 70}

@@ -10,8 +10,8 @@ import pytest
 
 from adjunct.base import BadInput
 from adjunct.pharmacology import CannotPredict
-from adjunct.pharmacology.interaction import ExposureRatio, interact
-from adjunct.pharmacology.perpetrator_regimen import course, courses
+from adjunct.pharmacology.interaction.answer import ExposureRatio, interact
+from adjunct.pharmacology.interaction.courses import course, courses
 from bundles import knowledge
 
 WEEK_H = 7 * 24.0

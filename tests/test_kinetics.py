@@ -11,8 +11,8 @@ import pytest
 from scipy.integrate import solve_ivp
 
 from adjunct.base import BadInput
-from adjunct.pharmacology.arrow import modes
 from adjunct.pharmacology.kinetics import Flow, Input, System
+from adjunct.pharmacology.kinetics.arrow import modes
 
 DIGITS = 80  # of which squaring may eat 30
 BAR = 1e-13  # relative, for every compartment at every time

@@ -11,10 +11,10 @@ import pytest
 from adjunct.base import BadInput, Refused, UnitError
 from adjunct.knowledge import Knowledge
 from adjunct.pharmacology import OutsideModel, UnknownModel
-from adjunct.pharmacology.arithmetic import expression, measure, rescale, times_hours
-from adjunct.pharmacology.body import body, concentrations, values
-from adjunct.pharmacology.models import Model, Person, drug_named, model, models_of, read_model, route_named
-from adjunct.pharmacology.regimen import Administration, Repeat
+from adjunct.pharmacology.simulation.arithmetic import expression, measure, rescale, times_hours
+from adjunct.pharmacology.simulation.body import body, concentrations, values
+from adjunct.pharmacology.simulation.models import Model, Person, drug_named, model, models_of, read_model, route_named
+from adjunct.pharmacology.simulation.regimen import Administration, Repeat
 
 # A small model with every part a file may have. One compartment, 10 L and 5 L/h for 70 kg, half of an oral dose
 # absorbed, a metabolite twice as heavy, an effect site.

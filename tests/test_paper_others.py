@@ -13,9 +13,9 @@ from scipy.integrate import solve_ivp
 from adjunct.base import BadInput
 from adjunct.knowledge import Knowledge
 from adjunct.pharmacology import OutsideModel
-from adjunct.pharmacology.exposure import simulate
-from adjunct.pharmacology.models import model
-from adjunct.pharmacology.tables import TableCheck, check, validate
+from adjunct.pharmacology.simulation import simulate
+from adjunct.pharmacology.simulation.models import model
+from adjunct.pharmacology.simulation.tables import TableCheck, check, validate
 
 PUBLISHED_MODELS = (
     "Akil_2016_citalopram",

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from adjunct.base import BadInput, Floats
-from adjunct.pharmacology.models import Model, Person, read_model
-from adjunct.pharmacology.normals import normals
-from adjunct.pharmacology.population import (
+from adjunct.pharmacology.simulation.models import Model, Person, read_model
+from adjunct.pharmacology.simulation.normals import normals
+from adjunct.pharmacology.simulation.population import (
     MOST_PEOPLE,
     Population,
     checked_number,
@@ -167,14 +167,14 @@ def test_few_people_are_worked_on_without_a_pool(small: Model, monkeypatch: pyte
     def refuse(*_: object) -> None:
         raise AssertionError("a pool was made")
 
-    monkeypatch.setattr("adjunct.pharmacology.population.ThreadPoolExecutor", refuse)
+    monkeypatch.setattr("adjunct.pharmacology.simulation.population.ThreadPoolExecutor", refuse)
     people(small, 64, threads=4, people_a_block=8).curves(["example"], TIMES)
     with pytest.raises(AssertionError, match="a pool was made"):
         people(small, 65, threads=4, people_a_block=8).curves(["example"], TIMES)
 
 
 def test_memory_is_bounded_by_the_block_and_not_by_the_curves(small: Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("adjunct.pharmacology.population.KEPT", 0)
+    monkeypatch.setattr("adjunct.pharmacology.simulation.population.KEPT", 0)
     n, times = 20_000, np.linspace(0, 12, 200)
     tracemalloc.start()
     people(small, n, people_a_block=1024, block_bytes=2**22).curves(["example"], times)

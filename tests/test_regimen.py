@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adjunct.base import BadInput
-from adjunct.pharmacology.regimen import (
+from adjunct.pharmacology.simulation.regimen import (
     Administration,
     Repeat,
     Segment,

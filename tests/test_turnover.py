@@ -11,9 +11,10 @@ import pytest
 from scipy.integrate import solve_ivp
 
 from adjunct.base import BadInput
-from adjunct.pharmacology import CannotPredict, tea
-from adjunct.pharmacology.enzyme import Steps, course, follow
-from adjunct.pharmacology.turnover import residual, tea_dose_mg, tea_effect, time_course
+from adjunct.pharmacology import CannotPredict
+from adjunct.pharmacology.interaction import tea
+from adjunct.pharmacology.interaction.enzyme import Steps, course, follow
+from adjunct.pharmacology.interaction.turnover import residual, tea_dose_mg, tea_effect, time_course
 from bundles import knowledge
 
 DAY = 24.0

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from adjunct.assessment import Assessment
     from adjunct.base import Instant
     from adjunct.knowledge import Knowledge
-    from adjunct.pharmacology.exposure import Exposure
     from adjunct.pharmacology.interaction import ExposureRatio
+    from adjunct.pharmacology.simulation import Exposure
 
 __version__ = "0.1.0"
 __all__ = ["Knowledge", "assess", "check", "interact", "simulate"]
@@ -112,7 +112,7 @@ def simulate(
     its unit; `n` people that differ as published, the same for the same `seed`. Raises `OutsideModel` where no model
     speaks of such a person, dose or route, and other `BadInput` for what cannot be read.
     """
-    from adjunct.pharmacology.exposure import simulate as run
+    from adjunct.pharmacology.simulation import simulate as run
 
     return run(
         knowledge or _knowledge(),
@@ -128,7 +128,7 @@ def simulate(
         above=above,
         n=n,
         seed=seed,
-        **covariates,
+        covariates=covariates,
     )
 
 

@@ -211,8 +211,8 @@ def models(
 ) -> None:
     """The published models: list them, show one with its sources, or rebuild every table they were published with."""
     import adjunct
-    from adjunct.pharmacology.models import model
-    from adjunct.pharmacology.tables import ORDER, all_checks
+    from adjunct.pharmacology.simulation.models import model
+    from adjunct.pharmacology.simulation.tables import ORDER, all_checks
 
     knowledge = adjunct._knowledge()
     chosen = [model(knowledge, name).raw] if name else list(knowledge.models.values())
@@ -321,12 +321,14 @@ def knowledge_book(
     out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("docs/reference"),
     check_only: Annotated[bool, typer.Option("--check", help="Only compare; fail if the book is out of date.")] = False,
 ) -> None:
-    """Print every rule, fact, substance and claim with its sources as Markdown."""
+    """Print every rule, fact, substance, claim and model with its sources, and the validation report, as Markdown."""
     import adjunct
-    from adjunct.knowledge.book import pages
+    from adjunct.documents import validation
+    from adjunct.knowledge import book
 
+    knowledge = adjunct._knowledge()
     stale = []
-    for name, text in pages(adjunct._knowledge()).items():
+    for name, text in {**book.pages(knowledge), **validation.pages(knowledge)}.items():
         path = out / name
         if check_only:
             if not path.is_file() or path.read_text(encoding="utf-8") != text:

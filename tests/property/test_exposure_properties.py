@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from adjunct.base import Floats
 from adjunct.knowledge import Knowledge
-from adjunct.pharmacology.body import Body, body, concentrations, values
-from adjunct.pharmacology.models import Model, Person, read_model
-from adjunct.pharmacology.population import Population, percentiles, summaries
-from adjunct.pharmacology.regimen import Administration, Repeat, administrations
+from adjunct.pharmacology.simulation.body import Body, body, concentrations, values
+from adjunct.pharmacology.simulation.models import Model, Person, read_model
+from adjunct.pharmacology.simulation.population import Population, percentiles, summaries
+from adjunct.pharmacology.simulation.regimen import Administration, Repeat, administrations
 from test_models import ADULT, SMALL
 
 TIMES = np.array([0.0, 0.1, 0.5, 1.0, 2.0, 5.0, 12.0, 24.0, 48.0, 200.0])

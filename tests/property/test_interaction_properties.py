@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adjunct.pharmacology.mechanism import (
+from adjunct.pharmacology.interaction.mechanism import (
     Acting,
     Change,
     Clearance,

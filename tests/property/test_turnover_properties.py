@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adjunct.pharmacology.enzyme import Steps, course, follow
-from adjunct.pharmacology.turnover import residual, tea_effect, time_course
+from adjunct.pharmacology.interaction.enzyme import Steps, course, follow
+from adjunct.pharmacology.interaction.turnover import residual, tea_effect, time_course
 from bundles import knowledge
 
 rates = st.floats(0.005, 0.1)

@@ -26,7 +26,7 @@ def exposures(
         return ()
     given = knowledge.content["knowledge"]["treatment_drug"]
     if treatment != NONE and NONE not in rule.treatments:
-        victims = ((given[treatment]["drug"], given[treatment]["route"]),)
+        victims: tuple[tuple[str, str], ...] = ((given[treatment]["drug"], given[treatment]["route"]),)
     else:
         victims = tuple((substance, "oral") for substance in involves)
     return tuple(

@@ -14,12 +14,15 @@ from typing import Any
 
 from adjunct.base import BadInput, shown
 
-WIDTH, HEIGHT = 640, 300  # one panel, in pixels
+PANEL = (640, 300)  # pixels
 SCALE = 2.0  # PNG pixels for each of those
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 DASHES = ((1, 0), (6, 3), (2, 2), (8, 3, 2, 3), (10, 4), (4, 4), (1, 3))
-BAND_OPACITY, DOSE_SIZE = 0.18, 90
-LINE_WIDTH, TITLE_SIZE, LABEL_LIMIT = 2, 14, 420
+BAND_OPACITY = 0.18
+DOSE_SIZE = 90
+LINE_WIDTH = 2
+TITLE_SIZE = 14
+LABEL_LIMIT = 420
 GREY = "#595959"
 FORMATS = (".svg", ".png")
 
@@ -123,9 +126,9 @@ def _panel(alt: Any, exposure: Mapping[str, Any], analyte: str, colour: Any, das
         ),
         alt.Chart(alt.Data(values=[{"t": dose["start_h"]} for dose in exposure["models"][0]["administrations"]]))
         .mark_point(shape="triangle-up", filled=True, size=DOSE_SIZE, color=PALETTE[-1], opacity=1)
-        .encode(x="t:Q", y=alt.value(HEIGHT)),
+        .encode(x="t:Q", y=alt.value(PANEL[1])),
     ]
-    return alt.layer(*parts).properties(width=WIDTH, height=HEIGHT)
+    return alt.layer(*parts).properties(width=PANEL[0], height=PANEL[1])
 
 
 def _between_models(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from typing import Any
 from adjunct.knowledge import Knowledge
 from adjunct.knowledge.book.markdown import code, listed, page, plain, source, table
 from adjunct.pharmacology.interaction import interact
-from adjunct.pharmacology.tables import ORDER, TableCheck, all_checks
+from adjunct.pharmacology.simulation.tables import ORDER, TableCheck, all_checks
 
 DIGITS = 3  # significant digits of a ratio or a concentration
 TWOFOLD = 2
@@ -78,7 +78,8 @@ def _models(knowledge: Knowledge, checks: Sequence[TableCheck]) -> str:
 
 
 def _parameter(parameter: Mapping[str, Any], entry: Mapping[str, Any]) -> tuple[str, ...]:
-    varies = next((v for v in entry.get("variability", ()) if v["parameter"] == parameter["name"]), {})
+    known: dict[str, Mapping[str, Any]] = {v["parameter"]: v for v in entry.get("variability", ())}
+    varies = known.get(parameter["name"], {})
     spread = ", ".join(f"{k} {varies[k]:g}" for k in ("cv", "sd", "sd_log") if k in varies)
     return (
         code(parameter["name"]),

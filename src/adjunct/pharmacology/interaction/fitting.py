@@ -19,9 +19,9 @@ import numpy as np
 from adjunct.base import Floats
 from adjunct.knowledge import Knowledge
 from adjunct.pharmacology import CannotPredict
-from adjunct.pharmacology.perpetrator_regimen import courses
-from adjunct.pharmacology.prediction import Parameter, Posterior, Predictor, Question
-from adjunct.pharmacology.tea import TeaEffect, tea_effect
+from adjunct.pharmacology.interaction.courses import courses
+from adjunct.pharmacology.interaction.prediction import Parameter, Posterior, Predictor, Question
+from adjunct.pharmacology.interaction.tea import TeaEffect, tea_effect
 
 ROUNDS = 8  # Gauss-Newton steps of the whole fit
 ROUNDS_WITHOUT = 2  # and of a fit without one reference, which starts where the whole fit ended
@@ -275,7 +275,7 @@ def write_fit(knowledge: Knowledge) -> str:
 
 
 def _text(knowledge: Knowledge, fit: Fit, variants: Mapping[str, Sequence[Scored]], *, ships: bool) -> Iterator[str]:
-    yield "# Written by adjunct.pharmacology.fitting.write_fit; never edited."
+    yield "# Written by adjunct.pharmacology.interaction.fitting.write_fit; never edited."
     yield "# Shifts are logits of shares and logarithms of potencies."
     yield f"ships = {str(ships).lower()}"
     for name, scored in variants.items():

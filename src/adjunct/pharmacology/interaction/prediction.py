@@ -15,7 +15,8 @@ import numpy as np
 
 from adjunct.base import BadInput, Floats, shown
 from adjunct.knowledge import Knowledge
-from adjunct.pharmacology.mechanism import (
+from adjunct.pharmacology.interaction.courses import USUAL, Course
+from adjunct.pharmacology.interaction.mechanism import (
     GUT_ENZYME,
     Acting,
     Clearance,
@@ -25,9 +26,8 @@ from adjunct.pharmacology.mechanism import (
     change,
     metabolite_change,
 )
-from adjunct.pharmacology.perpetrator_regimen import USUAL, Course
-from adjunct.pharmacology.perpetrators import Perpetrators
-from adjunct.pharmacology.victims import Victim, Victims
+from adjunct.pharmacology.interaction.perpetrators import Perpetrators
+from adjunct.pharmacology.interaction.victims import Victim, Victims
 
 STEP = 1e-3  # of a parameter, for a slope
 POOR = "poor"

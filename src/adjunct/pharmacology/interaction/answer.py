@@ -20,20 +20,20 @@ import orjson
 from adjunct.base import BadInput, shown
 from adjunct.knowledge import Knowledge
 from adjunct.pharmacology import CannotPredict
-from adjunct.pharmacology.fitting import read_fit
-from adjunct.pharmacology.mechanism import (
+from adjunct.pharmacology.interaction.courses import Course, courses
+from adjunct.pharmacology.interaction.fitting import read_fit
+from adjunct.pharmacology.interaction.mechanism import (
     GUT_ENZYME,
     Acting,
     Change,
     change,
 )
-from adjunct.pharmacology.observed import Observation, Observed
-from adjunct.pharmacology.perpetrator_regimen import Course, courses
-from adjunct.pharmacology.perpetrators import INDUCES, INHIBITS
-from adjunct.pharmacology.prediction import Posterior, Prediction, Predictor, Question
-from adjunct.pharmacology.tea import TeaEffect, tea_dose_mg, tea_effect
-from adjunct.pharmacology.turnover import time_course
-from adjunct.pharmacology.victims import Victim
+from adjunct.pharmacology.interaction.observed import Observation, Observed
+from adjunct.pharmacology.interaction.perpetrators import INDUCES, INHIBITS
+from adjunct.pharmacology.interaction.prediction import Posterior, Prediction, Predictor, Question
+from adjunct.pharmacology.interaction.tea import TeaEffect, tea_dose_mg, tea_effect
+from adjunct.pharmacology.interaction.turnover import time_course
+from adjunct.pharmacology.interaction.victims import Victim
 
 KRATOM = "kratom-leaf"
 ORAL = "oral"

@@ -24,7 +24,7 @@ import numpy as np
 from adjunct.base import BadInput, Floats
 from adjunct.knowledge import Knowledge
 from adjunct.pharmacology import CannotPredict
-from adjunct.pharmacology.enzyme import Course, Steps, follow
+from adjunct.pharmacology.interaction.enzyme import Course, Steps, follow
 
 ENZYME = "CYP3A4"
 LEAF = "kratom-leaf"

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from adjunct.base import Floats
-from adjunct.pharmacology.arithmetic import ratio
+from adjunct.pharmacology.simulation.arithmetic import ratio
 
 DEFAULT_HOURS = 24.0  # shown when nobody says how many
 MOST_POINTS = 600

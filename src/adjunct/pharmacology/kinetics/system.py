@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from adjunct.base import BadInput, Floats
-from adjunct.pharmacology.cascade import Motion, gathered
-from adjunct.pharmacology.unfold import Block, Graph, Unfolded, unfold
+from adjunct.pharmacology.kinetics.cascade import Motion, gathered
+from adjunct.pharmacology.kinetics.unfold import Block, Graph, Unfolded, unfold
 
 HOUR = 1.0
 MOST = 1e100  # of any number, so that a product of two is one

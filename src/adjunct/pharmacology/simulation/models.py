@@ -18,8 +18,8 @@ from adjunct.base import AdjunctError, BadInput, Floats, Refused, convert, shown
 from adjunct.knowledge import Knowledge
 from adjunct.knowledge.entries import fold
 from adjunct.pharmacology import OutsideModel, UnknownModel
-from adjunct.pharmacology.arithmetic import Expression, expression, measure, rescale
-from adjunct.pharmacology.regimen import Administration, Repeat, administrations, hours
+from adjunct.pharmacology.simulation.arithmetic import Expression, expression, measure, rescale
+from adjunct.pharmacology.simulation.regimen import Administration, Repeat, administrations, hours
 
 ROUTES = ("iv", "im", "sc", "nasal", "oral", "sublingual", "buccal", "rectal", "tea")
 ROUTE_NAMES = {

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from adjunct.base import BadInput, convert, shown, unit_spellings, units
-from adjunct.pharmacology.arithmetic import ratio
+from adjunct.pharmacology.simulation.arithmetic import ratio
 
 MOST_DOSES = 500
 WHOLE = 1e-9

@@ -11,7 +11,7 @@ from adjunct.base import BadInput, shown
 from adjunct.knowledge import Knowledge
 from adjunct.knowledge.entries import fold
 from adjunct.pharmacology import CannotPredict
-from adjunct.pharmacology.mechanism import GUT_ENZYME, Clearance, Metabolite
+from adjunct.pharmacology.interaction.mechanism import GUT_ENZYME, Clearance, Metabolite
 
 OTHER = "other"
 _SUFFIX = re.compile(r"\s*\((?:metabolite|from [^)]*)\)\s*$|-from-[a-z0-9-]+")

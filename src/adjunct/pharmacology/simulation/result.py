@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import orjson
 
-from adjunct.pharmacology.arithmetic import rescale
+from adjunct.pharmacology.simulation.arithmetic import rescale
 
 
 @dataclass(frozen=True, slots=True)

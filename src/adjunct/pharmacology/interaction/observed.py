@@ -9,8 +9,8 @@ from typing import Any
 
 from adjunct.knowledge import Knowledge
 from adjunct.knowledge.entries import fold
-from adjunct.pharmacology.perpetrator_regimen import Course, courses
-from adjunct.pharmacology.victims import Victim, Victims
+from adjunct.pharmacology.interaction.courses import Course, courses
+from adjunct.pharmacology.interaction.victims import Victim, Victims
 
 CONFIDENCE = ("high", "medium", "low")
 SAME_DOSE = 0.02  # daily doses this close, on the log scale, are one dose, written with other digits

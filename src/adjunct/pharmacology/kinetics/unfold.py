@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from adjunct.base import BadInput, Floats
-from adjunct.pharmacology.arrow import modes
-from adjunct.pharmacology.cascade import Cascade, Link
+from adjunct.pharmacology.kinetics.arrow import modes
+from adjunct.pharmacology.kinetics.cascade import Cascade, Link
 
 Pair = tuple[str, str]
 

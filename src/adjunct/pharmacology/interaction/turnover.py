@@ -19,8 +19,8 @@ import numpy as np
 from adjunct.base import BadInput, Floats
 from adjunct.knowledge import Knowledge
 from adjunct.pharmacology import CannotPredict
-from adjunct.pharmacology.enzyme import course
-from adjunct.pharmacology.tea import TeaEffect, tea_dose_mg, tea_effect
+from adjunct.pharmacology.interaction.enzyme import course
+from adjunct.pharmacology.interaction.tea import TeaEffect, tea_dose_mg, tea_effect
 
 __all__ = ["CannotPredict", "TeaEffect", "TimeCourse", "residual", "tea_dose_mg", "tea_effect", "time_course"]
 

@@ -11,14 +11,14 @@ import numpy as np
 
 from adjunct.base import BadInput, Refused
 from adjunct.knowledge import Knowledge
-from adjunct.pharmacology import regimen
-from adjunct.pharmacology.arithmetic import measure, rescale, times_hours
-from adjunct.pharmacology.body import Body, body, concentrations, values
-from adjunct.pharmacology.extras import area
-from adjunct.pharmacology.models import Model, Person, model
-from adjunct.pharmacology.population import summaries
-from adjunct.pharmacology.regimen import Administration
-from adjunct.pharmacology.times import DEFAULT_HOURS
+from adjunct.pharmacology.simulation import regimen
+from adjunct.pharmacology.simulation.arithmetic import measure, rescale, times_hours
+from adjunct.pharmacology.simulation.body import Body, body, concentrations, values
+from adjunct.pharmacology.simulation.extras import area
+from adjunct.pharmacology.simulation.models import Model, Person, model
+from adjunct.pharmacology.simulation.population import summaries
+from adjunct.pharmacology.simulation.regimen import Administration
+from adjunct.pharmacology.simulation.times import DEFAULT_HOURS
 
 TOLERANCE = 0.01
 PERCENT = 100

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from adjunct.base import Floats, Refused
-from adjunct.pharmacology.arithmetic import Expression, Value
 from adjunct.pharmacology.kinetics import Flow, Input, System
-from adjunct.pharmacology.models import Model, Person, Route
-from adjunct.pharmacology.regimen import Administration
+from adjunct.pharmacology.simulation.arithmetic import Expression, Value
+from adjunct.pharmacology.simulation.models import Model, Person, Route
+from adjunct.pharmacology.simulation.regimen import Administration
 
 
 def values(model: Model, person: Person, deviations: Mapping[str, Floats] | None = None) -> Values:

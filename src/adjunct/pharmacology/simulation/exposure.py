@@ -19,12 +19,13 @@ import numpy as np
 from adjunct.base import BadInput, Floats, convert
 from adjunct.knowledge import Knowledge
 from adjunct.knowledge.entries import fold
-from adjunct.pharmacology import OutsideModel, regimen
-from adjunct.pharmacology.arithmetic import times_hours
-from adjunct.pharmacology.body import Body, body, concentrations, values
-from adjunct.pharmacology.extras import Measure, metabolite_ratio, steady_state, time_above
-from adjunct.pharmacology.models import OWN, Model, Person, Route, drug_named, model, models_of, route_named
-from adjunct.pharmacology.population import (
+from adjunct.pharmacology import OutsideModel
+from adjunct.pharmacology.simulation import regimen
+from adjunct.pharmacology.simulation.arithmetic import times_hours
+from adjunct.pharmacology.simulation.body import Body, body, concentrations, values
+from adjunct.pharmacology.simulation.extras import Measure, metabolite_ratio, steady_state, time_above
+from adjunct.pharmacology.simulation.models import OWN, Model, Person, Route, drug_named, model, models_of, route_named
+from adjunct.pharmacology.simulation.population import (
     Population,
     Progress,
     block_size,
@@ -32,9 +33,17 @@ from adjunct.pharmacology.population import (
     percentiles,
     summaries,
 )
-from adjunct.pharmacology.regimen import Administration, Repeat
-from adjunct.pharmacology.result import AnalyteExposure, Band, Curve, Exposure, ModelExposure, RefusedModel, envelope
-from adjunct.pharmacology.times import DEFAULT_HOURS, time_grid
+from adjunct.pharmacology.simulation.regimen import Administration, Repeat
+from adjunct.pharmacology.simulation.result import (
+    AnalyteExposure,
+    Band,
+    Curve,
+    Exposure,
+    ModelExposure,
+    RefusedModel,
+    envelope,
+)
+from adjunct.pharmacology.simulation.times import DEFAULT_HOURS, time_grid
 
 MOST_HOURS = 87_660.0
 TOGETHER = 1e-9
@@ -89,16 +98,16 @@ def simulate(
     above: str | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
-    **covariates: float,
+    covariates: Mapping[str, float] | None = None,
 ) -> Exposure:
     """Simulate a dose in every published model of a drug that is valid for this person and route.
 
     `dose` such as "0.5 mg/kg" or "56 mg"; `over` the length of an infusion ("40 min"); `repeat` such as "2x/week for
     4 weeks", with `missed` doses by number from 1; `plan` administrations of your own instead (`regimen.infusion`);
     `hours` shown (default 24, or the whole course); `n` people with a `seed` for percentiles; `above` a level such as
-    "100 ng/mL"; `covariates` such as japanese=1. A model's id puts that model first; the envelope stays that of all.
+    "100 ng/mL"; `covariates` such as {"japanese": 1}. A model's id puts that model first; the envelope stays that of all.
     """
-    person = Person(weight_kg, age_a, {name: _number(name, value) for name, value in covariates.items()})
+    person = Person(weight_kg, age_a, {name: _number(name, value) for name, value in (covariates or {}).items()})
     chosen = model(knowledge, model_or_drug) if _is_model(knowledge, model_or_drug) else None
     drug = chosen.drug if chosen else drug_named(knowledge, model_or_drug)
     candidates = sorted(models_of(knowledge, drug), key=lambda m: chosen is None or m.id != chosen.id)

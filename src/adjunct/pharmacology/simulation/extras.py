@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from adjunct.base import Floats, UnitError
-from adjunct.pharmacology.arithmetic import rescale, times_hours
-from adjunct.pharmacology.body import Body, concentrations
-from adjunct.pharmacology.regimen import Administration, Repeat
-from adjunct.pharmacology.times import hours_above, refined
+from adjunct.pharmacology.simulation.arithmetic import rescale, times_hours
+from adjunct.pharmacology.simulation.body import Body, concentrations
+from adjunct.pharmacology.simulation.regimen import Administration, Repeat
+from adjunct.pharmacology.simulation.times import hours_above, refined
 
 Measure = Callable[[Body], Floats]
 Named = dict[str, tuple[str, Measure]]

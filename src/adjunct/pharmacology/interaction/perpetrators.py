@@ -12,9 +12,9 @@ from adjunct.base import BadInput, shown
 from adjunct.knowledge import Knowledge
 from adjunct.knowledge.entries import Enzyme, fold
 from adjunct.pharmacology import CannotPredict
-from adjunct.pharmacology.mechanism import INDUCED_LATE, TIME_DEPENDENT, Acting
-from adjunct.pharmacology.perpetrator_regimen import HOURS_A_DAY, USUAL, Course, course
-from adjunct.pharmacology.turnover import residual
+from adjunct.pharmacology.interaction.courses import HOURS_A_DAY, USUAL, Course, course
+from adjunct.pharmacology.interaction.mechanism import INDUCED_LATE, TIME_DEPENDENT, Acting
+from adjunct.pharmacology.interaction.turnover import residual
 
 INHIBITS, INDUCES = "inhibits", "induces"
 GUT, LIVER = "gut", "liver"

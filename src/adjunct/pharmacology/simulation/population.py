@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from adjunct.base import BadInput, Floats, Refused
-from adjunct.pharmacology.body import Body, body, values
-from adjunct.pharmacology.models import Model, Person, Route
-from adjunct.pharmacology.normals import normals
-from adjunct.pharmacology.regimen import Administration
+from adjunct.pharmacology.simulation.body import Body, body, values
+from adjunct.pharmacology.simulation.models import Model, Person, Route
+from adjunct.pharmacology.simulation.normals import normals
+from adjunct.pharmacology.simulation.regimen import Administration
 
 MOST_PEOPLE = 1_000_000
 MOST_SEED = 2**64 - 1
