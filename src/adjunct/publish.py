@@ -22,6 +22,7 @@ from importlib import metadata
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
+from adjunct.assessment.exposure import in_words
 from adjunct.base import BadInput, instant
 
 Json = dict[str, Any]
@@ -381,6 +382,7 @@ def _detail(finding: Mapping[str, Any]) -> str:
         *_conditions(finding),
         _said(finding.get("says")),
         _said(finding.get("why")),
+        *(_said(in_words(pair)) for pair in map(_mapping, _sequence(finding.get("exposure"))) if pair),
         f"Action: {action}." if action else "",
         f"Evidence grade {grade}, {status}.",
         f"Sources: {sources}." if sources else "No source read.",

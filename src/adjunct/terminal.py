@@ -11,6 +11,7 @@ from rich.rule import Rule as Line
 from rich.table import Table
 from rich.text import Text
 
+from adjunct.assessment.exposure import in_words
 from adjunct.assessment.result import Assessment, Contact, Finding, Gap
 
 STYLES = {
@@ -95,7 +96,7 @@ def _finding(console: Console, finding: Finding, *, sources: bool) -> None:
     if finding.why:
         console.print(Padding(Text(f"Why: {finding.why}"), DEEPER))
     for pair in finding.exposure:
-        console.print(Padding(_words(_level(pair)), DEEPER))
+        console.print(Padding(_words(in_words(pair)), DEEPER))
     console.print(Padding(Text(f"How sure: grade {finding.grade}, {finding.certainty}.", style="dim"), DEEPER))
     for source in finding.disputed:
         console.print(Padding(Text(f"Disputed: {source.says} ({source.citation})"), DEEPER))
@@ -109,14 +110,6 @@ def _finding(console: Console, finding: Finding, *, sources: bool) -> None:
             console.print(Padding(_words(said), DEEPER))
 
 
-def _level(pair: Mapping[str, Any]) -> str:
-    """A level that changes: how much, by which route, whether measured or predicted."""
-    who = f"Level of {pair['victim']} ({pair['victim_route']}) with {pair['perpetrator']}"
-    if pair["auc_ratio"] is None:
-        return f"{who}: not known. {' '.join(pair['why'])}"
-    return f"{who}: {_times(pair)}, {pair['basis']}"
-
-
 # --- exposure ---------------------------------------------------------------------------------------------------------
 
 METRICS = {
@@ -127,11 +120,16 @@ METRICS = {
     "half_life": "half-life",
     "time_above": "time above the level asked for",
     "metabolite_ratio": "metabolite to parent (AUC)",
+    "cmax_ss": "highest level, repeated for ever",
+    "ctrough_ss": "level before each dose, repeated for ever",
+    "auc_tau_ss": "exposure of one interval, repeated for ever (AUC)",
+    "accumulation": "accumulation: how much more than one dose",
 }
 NOT_KNOWN = "not published"
 SHOWN_DIGITS = 3  # significant digits: no model is surer than that
 THOUSAND = 1000
 DAY_H = 24
+HOUR_MIN = 60
 
 
 def dose_words(dose: Mapping[str, Any]) -> str:
@@ -166,30 +164,54 @@ def show_exposure(exposure: Mapping[str, Any], console: Console | None = None) -
             found = analyte["metrics"].get(metric)
             if found:
                 unit = "" if found["unit"] == "1" else found["unit"]
-                said = f"{words}: {_number(found['typical'], unit)}{_spread(found, unit)}{_people(found, unit)}"
+                said = f"{words}: {_lasting(found['typical'], unit)}{_spread(found, unit)}{_people(found, unit)}"
                 console.print(Padding(_words(said), INDENT))
     console.print(Line("models", align="left", characters="-"))
     for entry in exposure["models"]:
         console.print(Padding(_words(f"{entry['id']}: {entry.get('population', '')}"), INDENT))
         for gap in entry.get("gaps", ()):
             console.print(Padding(_words(f"Gap: {gap}", "dim"), DEEPER))
+        for note in entry.get("notes", ()):
+            console.print(Padding(_words(f"Note: {note}", "dim"), DEEPER))
+    elsewhere = [r["model"] for r in exposure["refused"] if r["why"].startswith("route ")]
     for refused in exposure["refused"]:
-        console.print(Padding(_words(f"not used: {refused['model']}: {refused['why']}", "dim"), INDENT))
+        if refused["model"] not in elsewhere:
+            console.print(Padding(_words(f"not used: {refused['model']}: {refused['why']}", "dim"), INDENT))
+    if elsewhere:
+        console.print(Padding(_words(f"not used, other routes only: {', '.join(elsewhere)}", "dim"), INDENT))
+    if len(exposure["models"]) == 1 and exposure["n"] is None:
+        alone = "One model, and nobody published how people differ: the true range is not known."
+        console.print(Padding(_words(alone, "bold"), INDENT))
+    elif exposure["n"]:
+        console.print(
+            Padding(_words(f"{exposure['n']} people simulated for each model that says how they differ."), INDENT)
+        )
     edition = exposure["knowledge"]
     console.print(Text(f"Knowledge {edition['version']} of {edition['as_of']}.", style="dim"))
 
 
-def _people(metric: Mapping[str, Any], unit: str) -> str:
-    if metric["p5"] is None:
+def _lasting(value: float | None, unit: str) -> str:
+    """A number with its unit; short times as minutes."""
+    if value is not None and unit == "h" and value < 2:
+        return f"{value * HOUR_MIN:.0f} min"
+    return _number(value, unit)
+
+
+def _between(low: float | None, high: float | None, unit: str, words: str, join: str) -> str:
+    """Two limits with their unit; nothing where there are none, or both read the same."""
+    if low is None or high is None or _lasting(low, unit) == _lasting(high, unit):
         return ""
-    return f"; 90 % of people between {_number(metric['p5'])} and {_number(metric['p95'], unit)}"
+    if unit == "h" and high < 2:
+        low, high, unit = low * HOUR_MIN, high * HOUR_MIN, "min"
+    return f"; {words} {_number(low)} {join} {_number(high, unit)}"
+
+
+def _people(metric: Mapping[str, Any], unit: str) -> str:
+    return _between(metric["p5"], metric["p95"], unit, "90 % of people between", "and")
 
 
 def _spread(metric: Mapping[str, Any], unit: str) -> str:
-    low, high = metric.get("low"), metric.get("high")
-    if low is None or low == high:
-        return ""
-    return f"; between the models {_number(low)} to {_number(high, unit)}"
+    return _between(metric.get("low"), metric.get("high"), unit, "between the models", "to")
 
 
 def show_ratio(ratio: Mapping[str, Any], console: Console | None = None) -> None:

@@ -139,7 +139,7 @@ def _finding(
         hard=rule.hard,
         lines=rule.lines,
         only_if=_only_if(w.fired, record),
-        exposure=exposures(rule, involves, treatment, knowledge),
+        exposure=exposures(rule, involves, treatment, knowledge, record.intakes),
     )
 
 

@@ -11,6 +11,7 @@ import io
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from xml.sax.saxutils import escape
 
 from adjunct.base import BadInput, shown
 
@@ -146,10 +147,14 @@ def _heading(exposure: Mapping[str, Any]) -> str:
 
 
 def _subtitle(exposure: Mapping[str, Any]) -> list[str]:
-    band = any(_band(curve)[0][0] is not None for _, _, curve in _curves(exposure) if curve["time_h"])
-    what = "90 % of people in the models that publish how people differ" if band else "the range between the models"
+    if any(curve["p5"] for _, _, curve in _curves(exposure)):
+        band = "Band: 90 % of people in the models that publish how people differ"
+    elif len(exposure["models"]) > 1:
+        band = "Band: the range between the models"
+    else:
+        band = "No band: one model, and nobody published how people differ"
     return [
-        f"Band: {what}. Line: the typical person of a model. Black triangles: doses.",
+        f"{band}. Line: the typical person of a model. Black triangles: doses.",
         f"Published models; sources and limits: adjunct models MODEL. Knowledge {exposure['knowledge']['version']}.",
     ]
 
@@ -162,5 +167,6 @@ def _with_title(svg: str, exposure: Mapping[str, Any]) -> str:
         for name, cmax in ((name, a["metrics"]["cmax"]) for name, a in exposure["analytes"].items())
         if cmax["typical"] is not None
     )
-    words = f"<title>{_heading(exposure)}</title><desc>{peaks}. The numbers stand in the table beside this file.</desc>"
+    told = escape(f"{peaks}. The numbers stand in the table beside this file.")
+    words = f"<title>{escape(_heading(exposure))}</title><desc>{told}</desc>"
     return f'{svg[:start]} role="img"{svg[start : start + 1]}{words}{svg[start + 1 :]}'

@@ -288,8 +288,10 @@ class _Desk:
             names = " and ".join(question.perpetrators)
             yield f"no pathway of {setting.victim.id} is changed by {names}, as far as is known: no interaction"
         if setting.own:
-            enzymes = sorted({a.enzyme for a in setting.own})
-            yield f"{setting.victim.id} at steady state already inhibits {', '.join(enzymes)}, its own pathway"
+            for word, induces in (("inhibits", False), ("induces", True)):
+                enzymes = sorted({a.enzyme for a in setting.own if a.induces is induces})
+                if enzymes:
+                    yield f"{setting.victim.id} at steady state already {word} {', '.join(enzymes)}, its own pathway"
         for enzyme, active in setting.genotype.items():
             if active == 0 and setting.victim.shares.get(enzyme, 0):
                 yield f"without {enzyme} nothing is left there to inhibit; the other pathways carry the clearance"

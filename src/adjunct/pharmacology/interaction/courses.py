@@ -49,6 +49,19 @@ _REPEATED = re.compile(
 )
 _NEGATIVE = re.compile(r"(?:^|[\s(])-\s*\d")
 _BARE = re.compile(r"\s*\d+(?:\.\d+)?\s*")
+_NO_TIME = re.compile(
+    r"\b(?:q|every|for|x)?\s*(?<![\d.])0+(?:\.0+)?\s*(?:h|hours?|d|days?|wk|weeks?|mo|months?)\b(?!\s*(?:before|after|apart|earlier))",
+    re.IGNORECASE,
+)
+_NO_DOSE = re.compile(
+    r"\b(?:nan|inf(?:inity)?)\b|\d\s*kg\b|\d\s*(?:mg|mcg|ug|\u00b5g|g)\s*/\s*(?:ml|l)\b|\d[eE][+-]?\d", re.IGNORECASE
+)
+_KNOWN_WORD = re.compile(
+    r"\d|\b(?:chronic|steady|single|repeated|daily|weekly|once|dose|doses|dosing|smok\w*|contracept\w*|extract|tea|glass|"
+    r"juice|day|week|usual|known|seen|recorded|together|hyperforin|patients?|moderate|regular|strength|mitragynine)\b|"
+    + _OFTEN.pattern,
+    re.IGNORECASE,
+)
 _PRODUCT = re.compile(r"(high|low)[\s-]hyperforin", re.IGNORECASE)
 _BRACKET = re.compile(r"\([^)]*\)")
 
@@ -122,6 +135,8 @@ def course(text: str) -> Course:
         raise BadInput(f"a negative amount in the regimen {shown(text)}; {HINT}", "regimen")
     if _BARE.fullmatch(text):
         raise BadInput(f"the regimen {shown(text)} has no unit; {HINT}", "regimen")
+    if _NO_DOSE.search(text) or _NO_TIME.search(text) or not _KNOWN_WORD.search(text):
+        raise BadInput(f"the regimen {shown(text)} says no dose and no time that can be read; {HINT}", "regimen")
     plain = _STOPPED.sub(" ", _BRACKET.sub(" ", text))
     single = bool(re.search(r"\bsingle\b(?![\s-]*(?:day|strength))|\bonce only\b|\bone dose\b", text, re.IGNORECASE))
     phases = [p for part in re.split(r"\bthen\b", plain, flags=re.IGNORECASE) if (p := _phase(part)) is not None]

@@ -166,6 +166,8 @@ def liver(setting: Setting, shifts: Shifts, shares: Mapping[str, float]) -> tupl
     touched = {a.enzyme for a in setting.acting}
     for enzyme, share in shares.items():
         person = setting.genotype.get(enzyme, 1)
+        if setting.own:  # shares are those of the patient who takes it: what it induces itself is in them
+            person /= activity((a for a in setting.own if a.induces), enzyme, shifts, gut=False)
         base = person * activity(setting.own, enzyme, shifts, gut=False) if setting.own else person
         before += share * base
         if enzyme in touched:
@@ -244,6 +246,8 @@ def formation(parent: Setting, metabolite: Metabolite, shifts: Shifts) -> float:
         total = new = 0.0
         for enzyme, share in shares.items():
             works = parent.genotype.get(enzyme, 1) * activity(acting, enzyme, shifts, gut=False)
+            if parent.own:
+                works /= activity((a for a in parent.own if a.induces), enzyme, shifts, gut=False)
             total += share * works
             new += formed.get(enzyme, 0) * works
         return new, total

@@ -222,7 +222,10 @@ class Perpetrators:
         phases = self._relative(regimen, effect)
         if regimen.single:
             gap = lag_h if lag_h is not None else regimen.gap_h or 0
-            return float((phases[-1][0] * self._once(rate, abs(gap), effect)) ** effect.exponent)
+            once = self._once(rate, abs(gap), effect)
+            if effect.reference.single:  # the potency itself is that of one dose
+                once /= self._once(rate, 0, effect)
+            return float((phases[-1][0] * once) ** effect.exponent)
         reached = 0.0
         for relative, days in phases:
             kept = 0.0 if days is None or math.isinf(rate) else math.exp(-rate * days * HOURS_A_DAY)

@@ -104,7 +104,7 @@ class Predictor:
         self.sd_route = number("ddi.sd.unstudied_route")
         self.sd_unknown_extraction = number("ddi.sd.unknown_extraction")
         self.sd_null, self.sd_slope = number("ddi.sd.null"), number("ddi.sd.slope")
-        self.self_strength = number("ddi.self.strength")
+        self.self_strength = number("ddi.self.strength"), number("ddi.self.induction")
         self.quantile = number("ddi.quantile.90")
 
     # --- the question -------------------------------------------------------------------------------------------------
@@ -163,11 +163,14 @@ class Predictor:
         return found
 
     def _own(self, victim: Victim) -> Iterator[Acting]:
-        """What a victim at steady state does to the enzymes that clear it: paroxetine has no CYP2D6 left to lose."""
+        """What a victim at steady state does to the enzymes that clear it.
+
+        Paroxetine has no CYP2D6 left to lose, carbamazepine has already induced its CYP3A4.
+        """
         if victim.substance not in self.knowledge.perpetrators or victim.substance in self.perpetrators.unstudied:
             return
         for effect in self.perpetrators.acting(victim.substance, USUAL):
-            if not effect.induces and effect.liver >= self.self_strength and victim.parent.shares.get(effect.enzyme, 0):
+            if effect.liver >= self.self_strength[effect.induces] and victim.parent.shares.get(effect.enzyme, 0):
                 yield effect
 
     def _doubts(

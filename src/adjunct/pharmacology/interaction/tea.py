@@ -111,10 +111,12 @@ def tea_effect(
     dose_mg: float | None = None,
     tea_repeated: bool = False,
     product: str = LEAF,
+    fading: bool = True,
 ) -> TeaEffect:
     """One kratom tea on one oral medicine taken `lag_h` hours after it (negative: before it).
 
     `dose_mg` is mitragynine; None is the tea that was studied. Repeated teas and larger doses give only the ceiling.
+    `fading`: also the ratio 12, 24 and 48 h after the tea, which takes as long again as everything else.
     """
     if product != LEAF:
         raise CannotPredict(f"{product} was never studied in people with another medicine; only leaf tea was")
@@ -138,7 +140,7 @@ def tea_effect(
     draws = _draw(knowledge, victim)
     if dose < studied / SAME_DOSE:
         why.append(f"less mitragynine than the {studied:g} mg studied: the mechanism at that dose, never measured")
-    return _simulate(knowledge, victim, draws, dose, lag_h, tuple(why))
+    return _simulate(knowledge, victim, draws, dose, lag_h, tuple(why), OFFSETS_H if fading else ())
 
 
 def tea_dose_mg(knowledge: Knowledge, leaf_g: float) -> float:
@@ -436,12 +438,18 @@ def _medicine(victim: Mapping[str, Any], draws: _Draws, left: _Left, lag_h: floa
 
 
 def _simulate(
-    knowledge: Knowledge, victim: Mapping[str, Any], draws: _Draws, dose_mg: float, lag_h: float, why: tuple[str, ...]
+    knowledge: Knowledge,
+    victim: Mapping[str, Any],
+    draws: _Draws,
+    dose_mg: float,
+    lag_h: float,
+    why: tuple[str, ...],
+    offsets_h: tuple[int, ...],
 ) -> TeaEffect:
     longest = VICTIM_HALF_LIVES * float((math.log(2) / draws.victim_k + 1 / draws.victim_ka).max())
     until = min(longest, TEA_UNTIL_H)  # later the enzyme is back, and what is left of the medicine is counted at once
     after = _edges(until, VICTIM_EDGES)
-    lags = (lag_h, *(float(hours) for hours in OFFSETS_H))
+    lags = (lag_h, *(float(hours) for hours in offsets_h))
     left = _enzymes(
         knowledge, draws, dose_mg, np.concatenate([_edges(TEA_UNTIL_H, TEA_EDGES), *(lag + after for lag in lags)])
     )
@@ -456,7 +464,7 @@ def _simulate(
         hepatic=float(np.median(ratios.auc / ratios.gut)),
         gut=float(np.median(ratios.gut)),
         offsets=MappingProxyType(
-            {hours: float(np.median(_medicine(victim, draws, left, float(hours), until).auc)) for hours in OFFSETS_H}
+            {hours: float(np.median(_medicine(victim, draws, left, float(hours), until).auc)) for hours in offsets_h}
         ),
         ceiling=_ceiling(knowledge, victim),
         time_course=_course(knowledge, left),

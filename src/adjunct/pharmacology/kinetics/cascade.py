@@ -22,7 +22,7 @@ import numpy as np
 
 from adjunct.base import Bools, Floats, Int64s
 
-CROWD = 256  # people
+CROWD = 1024  # people
 SERIES = 18  # terms of (order + 1) / (order + 2)! at most: less than rounding
 GENTLE = 3  # a power series is taken only where rate * time is below 2^-3 ...
 TERMS = 11  # ... and then these many terms, beyond the links of the longest path, leave less than rounding

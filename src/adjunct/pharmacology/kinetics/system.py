@@ -23,7 +23,8 @@ NEVER = 2**62  # the grid point at the end of time
 SHORTEST_H = 1e-100  # an input of less than this is a bolus
 AT_ONCE = 4 * np.finfo(float).eps  # of a time: an event this little after it is at it
 ROW = 64  # grid points that are reached from one state
-PAGE = 8  # rows that are always multiplied together, counted from the event before, whatever part is asked for
+PAGE = 64  # rows that are always multiplied together, counted from the event before, whatever part is asked for
+GROUP = 64  # people whose pages fit a cache
 LOOKS = 64  # times at which a stretch is looked at for its peak, each the root of 2 times the one before
 MOST_STEPS = 60
 CLOSE = 2.0**-40  # of a time: a Newton step this short has found the peak
@@ -389,20 +390,19 @@ def _fill(out: Floats, stretch: _Stretch, seen: Floats, points: range, begin: in
     pages = np.arange(skip // page, (skip + length - 1) // page + 1)
     begins: Floats = (pages[:, None] * rows + np.arange(rows)) * row * step_h
     offset = max(points.start * step_h - stretch.begin_h, 0.0)
-    room = np.empty((0, rows, row))  # for the pages of which only a part is asked for
+    room = np.empty((min(GROUP, len(out)), rows, row))
     for some, motion in stretch.motion.crowds():
-        held = stretch.held[some]
+        held, there = stretch.held[some], out[some]
         if offset:
             held = motion.carry(held, np.array([offset]))[:, :, 0]
         seen_from = motion.carry(seen, np.arange(row, dtype=np.float64) * step_h, adjoint=True)
         for number, states in zip(pages.tolist(), motion.pages(held, begins), strict=True):
             low, high = number * page - skip, (number + 1) * page - skip
-            if low >= 0 and high <= length:
-                np.matmul(states.mT, seen_from, out=out[some, low:high].reshape(-1, rows, row))
-            else:
-                room = room if len(room) >= len(states) else np.empty((len(states), rows, row))
-                whole = np.matmul(states.mT, seen_from, out=room[: len(states)]).reshape(len(states), page)
-                out[some, max(low, 0) : high] = whole[:, max(-low, 0) : length - low]
+            wanted = slice(max(-low, 0), length - low)
+            for first in range(0, len(states), GROUP):
+                group = slice(first, first + GROUP)
+                whole = np.matmul(states[group].mT, seen_from[group], out=room[: len(states[group])])
+                there[group, max(low, 0) : high] = whole.reshape(len(whole), page)[:, wanted]
 
 
 def _first_point(time_h: float, step_h: float) -> int:

@@ -10,29 +10,36 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
-
-import numpy as np
 
 from adjunct.base import BadInput, Floats, convert
 from adjunct.knowledge import Knowledge
 from adjunct.knowledge.entries import fold
-from adjunct.pharmacology import OutsideModel
 from adjunct.pharmacology.simulation import regimen
-from adjunct.pharmacology.simulation.arithmetic import times_hours
 from adjunct.pharmacology.simulation.body import Body, body, concentrations, values
-from adjunct.pharmacology.simulation.extras import Measure, metabolite_ratio, steady_state, time_above
-from adjunct.pharmacology.simulation.models import OWN, Model, Person, Route, drug_named, model, models_of, route_named
-from adjunct.pharmacology.simulation.population import (
-    Population,
-    Progress,
-    block_size,
-    checked_number,
-    percentiles,
-    summaries,
+from adjunct.pharmacology.simulation.extras import (
+    Key,
+    Measures,
+    Numbers,
+    measured,
+    shape,
+    steady_state,
+    time_above,
 )
+from adjunct.pharmacology.simulation.models import (
+    OWN,
+    Model,
+    Person,
+    Route,
+    drug_named,
+    model,
+    models_of,
+    nothing_valid,
+    route_named,
+)
+from adjunct.pharmacology.simulation.population import Population, Progress, block_size, checked_number, percentiles
 from adjunct.pharmacology.simulation.regimen import Administration, Repeat
 from adjunct.pharmacology.simulation.result import (
     AnalyteExposure,
@@ -43,6 +50,7 @@ from adjunct.pharmacology.simulation.result import (
     RefusedModel,
     envelope,
 )
+from adjunct.pharmacology.simulation.rhythm import Rhythm
 from adjunct.pharmacology.simulation.times import DEFAULT_HOURS, time_grid
 
 MOST_HOURS = 87_660.0
@@ -61,7 +69,7 @@ class _Question:
     missed: tuple[object, ...]
     plan: tuple[Administration, ...] | None
     hours: float
-    n: int | None
+    n: int
     seed: int
     above: tuple[float, str] | None
     threads: int
@@ -77,7 +85,8 @@ class _Run:
     course: tuple[Administration, ...]
     single: tuple[Administration, ...]  # the first dose of the course alone
     typical: Body
-    summary: Mapping[str, Mapping[str, Floats]]
+    shape: Measures
+    summary: Numbers  # of the typical person
 
 
 def simulate(
@@ -104,8 +113,9 @@ def simulate(
 
     `dose` such as "0.5 mg/kg" or "56 mg"; `over` the length of an infusion ("40 min"); `repeat` such as "2x/week for
     4 weeks", with `missed` doses by number from 1; `plan` administrations of your own instead (`regimen.infusion`);
-    `hours` shown (default 24, or the whole course); `n` people with a `seed` for percentiles; `above` a level such as
-    "100 ng/mL"; `covariates` such as {"japanese": 1}. A model's id puts that model first; the envelope stays that of all.
+    `hours` shown (default 24, or the whole course); `n` people with a `seed` for percentiles (100 of seed 1 unless
+    said); `above` a level such as "100 ng/mL"; `covariates` such as {"japanese": 1}. A model's id puts it first;
+    the envelope stays that of all.
     """
     person = Person(weight_kg, age_a, {name: _number(name, value) for name, value in (covariates or {}).items()})
     chosen = model(knowledge, model_or_drug) if _is_model(knowledge, model_or_drug) else None
@@ -128,18 +138,19 @@ def simulate(
         threads,
         progress,
     )
-    runs, refused = [], []
+    runs, errors = [], dict[str, BadInput]()
     for candidate in candidates:
         try:
             runs.append(_run(candidate, question))
         except BadInput as error:
             if chosen and candidate.id == chosen.id:
                 raise
-            refused.append(RefusedModel(candidate.id, str(error)))
+            errors[candidate.id] = error
     if not runs:
-        raise _nothing_valid(drug, refused)
+        raise nothing_valid(drug, question.route, candidates, errors)
     grid = _grid(runs, question)
-    answers = [_answer(knowledge, run, question, grid) for run in runs]
+    answers = [_answer(knowledge, run, question, grid, {r.model.id for r in runs}) for run in runs]
+    people = n is not None or any(run.model.varies for run in runs)
     return Exposure(
         asked=model_or_drug,
         drug=drug,
@@ -147,11 +158,11 @@ def simulate(
         dose=_dose_shown(dose, over, repeat, question),
         person={"weight_kg": weight_kg, "age_a": age_a, **person.covariates},
         hours=question.hours,
-        n=n,
-        seed=question.seed if n else None,
-        analytes=envelope([a.analytes for a in answers]),
+        n=question.n if people else None,
+        seed=question.seed if people else None,
+        analytes=envelope([a.analytes for a in answers if not a.same_as]),
         models=tuple(answers),
-        refused=tuple(refused),
+        refused=tuple(RefusedModel(name, str(error)) for name, error in errors.items()),
         knowledge={"version": knowledge.version, "as_of": knowledge.as_of},
     )
 
@@ -192,7 +203,7 @@ def _question(
     threads: int | None,
     progress: Progress | None,
 ) -> _Question:
-    seed = checked_number(n, seed)
+    people, seed = checked_number(n, seed)
     if (dose is None) == (plan is None):
         raise BadInput(f"give a dose; {regimen.DOSE_HINT}", "dose")
     if plan is not None and (over or repeat or not plan):
@@ -218,7 +229,7 @@ def _question(
         missed=tuple(missed),
         plan=tuple(plan) if plan is not None else None,
         hours=_horizon(hours, over_h, rhythm, plan),
-        n=n,
+        n=people,
         seed=seed,
         above=spelled,
         threads=threads or os.cpu_count() or 1,
@@ -245,12 +256,6 @@ def _horizon(hours: float | None, over_h: float, rhythm: Repeat | None, plan: Se
     return shown
 
 
-def _nothing_valid(drug: str, refused: Sequence[RefusedModel]) -> BadInput:
-    if len(refused) == 1:
-        return OutsideModel(refused[0].why)
-    return OutsideModel(f"no model of {drug} is valid here: " + "; ".join(r.why for r in refused))
-
-
 # --- one model --------------------------------------------------------------------------------------------------------
 
 
@@ -270,41 +275,44 @@ def _run(candidate: Model, asked: _Question) -> _Run:
         )
     typical_values = values(candidate, asked.person)
     typical = body(candidate, typical_values, route, course, typical_values)
-    summary = {name: summaries(typical, name, asked.hours) for name in typical.concentrations}
-    return _Run(candidate, route, course, single, typical, summary)
+    look = shape(typical, asked.hours, _rhythm(single, asked))
+    return _Run(candidate, route, course, single, typical, look, look.of(typical))
+
+
+def _rhythm(single: tuple[Administration, ...], asked: _Question) -> Rhythm | None:
+    """The rhythm of a repeated dose."""
+    if asked.repeat is None:
+        return None
+    given = tuple(number for number in range(asked.repeat.doses) if number + 1 not in asked.missed)
+    return Rhythm(single, asked.repeat.interval_h, given, asked.hours)
 
 
 def _grid(runs: Sequence[_Run], asked: _Question) -> Floats:
     """The times of the curves, the same for all models: close together after each dose, with every event and peak."""
     starts = {a.start_h for run in runs for a in run.course if a.part == 0}
     ends = {t for run in runs for a in run.course for t in (a.start_h, a.end_h)}
-    peaks = set[float]()
-    for run in runs:
-        for summary in run.summary.values():
-            after = float(_since_dose(run, asked, "tmax", summary["tmax"])[0])
-            peaks |= {float(summary["tmax"][0]), *(start + after for start in starts if asked.repeat)}
+    after = {float(numbers[0]) for run in runs for (_, slot), numbers in run.summary.items() if slot == "tmax"}
+    peaks = {start + peak for start in starts for peak in after} if asked.repeat else after
     return time_grid(sorted(starts), sorted(ends | peaks), asked.hours)
 
 
-def _since_dose(run: _Run, asked: _Question, slot: str, numbers: Floats) -> Floats:
-    """Of a repeated dose the time of the peak counts from the dose before it: later peaks differ by rounding alone."""
-    if slot != "tmax" or not asked.repeat:
-        return numbers
-    starts = np.array(sorted({a.start_h for a in run.course if a.part == 0}))
-    return np.asarray(numbers - starts[np.searchsorted(starts, numbers, side="right") - 1], np.float64)
-
-
-def _answer(knowledge: Knowledge, run: _Run, asked: _Question, grid: Floats) -> ModelExposure:
+def _answer(knowledge: Knowledge, run: _Run, asked: _Question, grid: Floats, shown: set[str]) -> ModelExposure:
     raw = run.model.raw
     names = list(run.typical.concentrations)
     lines = concentrations(run.typical, names, grid)
-    bands = _typical_bands(run, asked, grid)
+    groups = _groups(run, asked, grid)
+    units = {key: unit for group in groups for key, unit in group.units.items()}
+    typical = run.summary | measured(groups[1:], run.typical)
+    bands = {key: Band(float(typical[key][0]), None, None, unit) for key, unit in units.items()}
     notes = [f"{name} differs between people in the paper, not here" for name in run.model.not_varied()]
     spread: dict[str, Floats] = {}
-    if asked.n and run.model.varies:
-        spread = _spread(run, asked, grid, names, bands)
-    elif asked.n:
+    if run.model.varies:
+        spread = _spread(run, asked, grid, groups, bands)
+    else:
         notes.append("no differences between people were published: no percentiles")
+    same_as = run.model.same_as if run.model.same_as in shown else None
+    if same_as:
+        notes.append(f"rests on the same data as {same_as}: shown, and not counted again in the envelope")
     source = knowledge.sources.get(raw["source"])
     return ModelExposure(
         id=run.model.id,
@@ -317,7 +325,7 @@ def _answer(knowledge: Knowledge, run: _Run, asked: _Question, grid: Floats) -> 
                     p95=tuple(spread[name][-1].tolist()) if name in spread else None,
                     unit=run.model.analytes[name].unit,
                 ),
-                bands[name],
+                {slot: band for (of, slot), band in bands.items() if of == name},
                 run.model.analytes[name].molar_mass,
             )
             for name in names
@@ -338,6 +346,7 @@ def _answer(knowledge: Knowledge, run: _Run, asked: _Question, grid: Floats) -> 
         errata=tuple(raw.get("errata", ())),
         gaps=tuple(raw.get("gaps", ())),
         notes=tuple(notes),
+        same_as=same_as,
         assumed=run.model.assumed(asked.person),
         administrations=tuple(
             {"start_h": a.start_h, "amount_mg": a.amount_mg, "duration_h": a.duration_h} for a in run.course
@@ -345,56 +354,26 @@ def _answer(knowledge: Knowledge, run: _Run, asked: _Question, grid: Floats) -> 
     )
 
 
-def _units(unit: str) -> dict[str, str]:
-    area = times_hours(unit)
-    return {"cmax": unit, "tmax": "h", "auc_inf": area, "auc_last": area, "half_life": "h"}
-
-
-def _typical_bands(run: _Run, asked: _Question, grid: Floats) -> dict[str, dict[str, Band]]:
-    """Summaries of the typical person."""
-    found: dict[str, dict[str, Band]] = {}
-    for name, summary in run.summary.items():
-        units = _units(run.model.analytes[name].unit)
-        found[name] = {
-            slot: Band(float(_since_dose(run, asked, slot, summary[slot])[0]), None, None, unit)
-            for slot, unit in units.items()
-        }
-    for name, slot, unit, of in _extras(run, asked, grid):
-        found[name][slot] = Band(float(of(run.typical)[0]), None, None, unit)
-    return found
-
-
-def _extras(run: _Run, asked: _Question, grid: Floats) -> Iterator[tuple[str, str, str, Measure]]:
-    """Further summaries: analyte, name, unit, and how to work it out."""
-    groups = [metabolite_ratio(run.typical)]
+def _groups(run: _Run, asked: _Question, grid: Floats) -> list[Measures]:
+    """All that is measured of each person; the shape comes first."""
+    groups = [run.shape]
     if asked.above:
         groups.append(time_above(run.typical, asked.above, grid))
     if asked.repeat:
-        groups.append(steady_state(run.typical, run.single, asked.repeat))
-    for group in groups:
-        for name, measures in group.items():
-            for slot, (unit, of) in measures.items():
-                yield name, slot, unit, of
+        groups.append(steady_state(run.typical, run.single, asked.repeat.interval_h))
+    return groups
 
 
 def _spread(
-    run: _Run, asked: _Question, grid: Floats, names: Sequence[str], bands: Mapping[str, dict[str, Band]]
+    run: _Run, asked: _Question, grid: Floats, groups: Sequence[Measures], bands: dict[Key, Band]
 ) -> dict[str, Floats]:
-    """Percentile curves of `asked.n` people; their percentiles are added to `bands`."""
-    assert asked.n is not None  # only asked for with a population
+    """Percentile curves of `asked.n` people; the percentiles of their numbers are added to `bands`."""
+    names = list(run.typical.concentrations)
     block = block_size(asked.n, len(grid), len(names), asked.threads)
     people = Population(run.model, asked.person, run.route, run.course, asked.n, asked.seed, asked.threads, block)
     found = people.curves(names, grid, asked.progress)
-    for name, summary in people.summaries(names, asked.hours).items():
-        for slot, everybody in summary.items():
-            bands[name][slot] = _with_spread(bands[name][slot], _since_dose(run, asked, slot, everybody))
-    extras = list(_extras(run, asked, grid))
-    measured = people.each(
-        lambda some: {f"{name} {slot}": of(some) for name, slot, _, of in extras},
-        [f"{name} {slot}" for name, slot, _, _ in extras],
-    )
-    for name, slot, _, _ in extras:
-        bands[name][slot] = _with_spread(bands[name][slot], measured[f"{name} {slot}"])
+    for key, everybody in people.each(lambda some: measured(groups, some), list(bands)).items():
+        bands[key] = _with_spread(bands[key], everybody)
     return found
 
 

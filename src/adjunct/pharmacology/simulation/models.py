@@ -37,6 +37,7 @@ INFUSED = ("iv", "sc", "im")
 OWN = ("weight", "age")  # what a person has by name; everything else is a further covariate
 SAME = 1e-9
 MOST_NAMED = 5
+MOST_SAID = 2  # of the reasons, and of the models for each, where nothing is valid
 FORMS = ("lognormal", "logit", "normal")
 
 
@@ -147,6 +148,7 @@ class Model:
     id: str
     title: str
     drug: str
+    same_as: str | None  # a model of the same data, beside which this one is shown but not counted
     file: str
     raw: Mapping[str, Any]
     complete: bool
@@ -171,7 +173,7 @@ class Model:
                 how = f"--{c.name}" if c.name in OWN else f"--covariate {c.name}="
                 raise BadInput(f"{self.id} needs the {c.name}{c.counted}: add {how}")
             if value is not None and not c.low <= value <= c.high:
-                raise outside(self.id, f"{c.name} {value:g}{c.said}", f"{c.name} {c.low:g} to {c.high:g}{c.said}")
+                raise outside(self.id, f"{c.name} {value:g}{c.said}", f"{c.name} {_range(c.low, c.high)}{c.said}")
             found[c.name] = c.reference if value is None else value
         return found
 
@@ -217,11 +219,10 @@ class Model:
     def covers_dose(self, route: Route, dose_mg: float, weight_kg: float | None) -> None:
         """Raise where a dose lies outside the doses the model was made from."""
         if route.doses_mg and not _within(dose_mg, route.doses_mg):
-            low, high = route.doses_mg
-            raise outside(self.id, f"a dose of {dose_mg:g} mg", f"{low:g} to {high:g} mg by route {route.name}")
+            limits = f"{_range(*route.doses_mg)} mg by route {route.name}"
+            raise outside(self.id, f"a dose of {dose_mg:g} mg", limits)
         if route.doses_mg_kg and weight_kg is not None and not _within(dose_mg / weight_kg, route.doses_mg_kg):
-            low, high = route.doses_mg_kg
-            limits = f"{low:g} to {high:g} mg/kg by route {route.name}"
+            limits = f"{_range(*route.doses_mg_kg)} mg/kg by route {route.name}"
             raise outside(self.id, f"a dose of {dose_mg / weight_kg:.3g} mg/kg", limits)
 
     @property
@@ -245,9 +246,51 @@ class Model:
         return found
 
 
+class Uncovered(OutsideModel):
+    """What one model does not speak of, with what it covers instead."""
+
+    def __init__(self, model: str, what: str, limits: str) -> None:
+        super().__init__(f"{what} is outside {model}, which covers {limits}")
+        self.what = what
+        self.limits = limits
+
+
 def outside(model: str, what: str, limits: str) -> OutsideModel:
     """The error for what a model does not speak of, with what it covers."""
-    return OutsideModel(f"{what} is outside {model}, which covers {limits}")
+    return Uncovered(model, what, limits)
+
+
+def nothing_valid(drug: str, route: str, candidates: Sequence[Model], errors: Mapping[str, BadInput]) -> BadInput:
+    """The one error where every model of a drug refuses: what would help first, and no list of all of them.
+
+    Models that know the route say most; a missing value is asked for before anything is called outside.
+    """
+    if len(errors) == 1:
+        return next(iter(errors.values()))
+    near = {m.id: errors[m.id] for m in candidates if route in m.routes and m.complete}
+    if not near:
+        routes = sorted({name for m in candidates if m.complete for name in m.routes}, key=ROUTES.index)
+        return OutsideModel(f"no model of {drug} covers route {route}; published routes are {', '.join(routes)}")
+    for error in near.values():
+        if not isinstance(error, OutsideModel):
+            return error
+    groups: dict[str, list[str]] = {}
+    for name, error in near.items():
+        what, limits = (error.what, error.limits) if isinstance(error, Uncovered) else (str(error), "")
+        groups.setdefault(what, []).append(f"{limits} ({name})" if limits else name)
+    said = [
+        f"{what}; covered: {', '.join(limits[:MOST_SAID])}" + _more(len(limits) - MOST_SAID)
+        for what, limits in sorted(groups.items(), key=lambda group: -len(group[1]))
+    ]
+    return OutsideModel(f"no model of {drug} by route {route} covers {' | '.join(said[:MOST_SAID])}")
+
+
+def _range(low: float, high: float) -> str:
+    return f"{low:g}" if low == high else f"{low:g} to {high:g}"
+
+
+def _more(count: int) -> str:
+    return f" and {count} more" if count > 0 else ""
 
 
 # --- reading a model file ---------------------------------------------------------------------------------------------
@@ -272,8 +315,17 @@ def drug_named(knowledge: Knowledge, name: str) -> str:
     ids = (fold(name), *knowledge.substances_by_name.get(fold(name), ()))
     found = [i for i in ids if i in drugs]
     if not found:
-        raise unknown(knowledge, name)
+        raise _instead(knowledge, ids) or unknown(knowledge, name)
     return found[0]
+
+
+def _instead(knowledge: Knowledge, ids: Sequence[str]) -> UnknownModel | None:
+    """The error for a product that has no model of its own where a model's file says what to ask instead."""
+    for entry in knowledge.models.values():
+        for hint in entry.get("hint", ()):
+            if not {fold(name) for name in hint["names"]}.isdisjoint(ids):
+                return UnknownModel(str(hint["says"]), "model")
+    return None
 
 
 def unknown(knowledge: Knowledge, name: str) -> UnknownModel:
@@ -323,6 +375,7 @@ def _read(entry: Mapping[str, Any], where: str) -> Model:
         id=entry["id"],
         title=entry["title"],
         drug=entry["drug"],
+        same_as=entry.get("same_as"),
         file=where,
         raw=entry,
         complete=bool(entry.get("complete", True)),

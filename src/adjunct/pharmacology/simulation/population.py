@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 
@@ -19,7 +20,10 @@ from adjunct.pharmacology.simulation.body import Body, body, values
 from adjunct.pharmacology.simulation.models import Model, Person, Route
 from adjunct.pharmacology.simulation.normals import normals
 from adjunct.pharmacology.simulation.regimen import Administration
+from adjunct.pharmacology.simulation.rhythm import Passage
 
+DEFAULT_PEOPLE = 100  # where nobody says how many: enough for a band, few enough to answer at once
+DEFAULT_SEED = 1
 MOST_PEOPLE = 1_000_000
 MOST_SEED = 2**64 - 1
 PERCENTILES = (5.0, 50.0, 95.0)
@@ -29,19 +33,21 @@ PEOPLE_A_BLOCK = 16_384  # for summaries: columns that fit the cache
 CELLS_A_BLOCK = 81_920  # for curves: people times points
 BLOCK_BYTES = 2**27
 STRIDE = 8  # bytes of a double
-FEW = 64  # below this many people a pool of threads costs more than it gives
+FEWEST_A_BLOCK = 128
+FEW = 512  # up to this many people a pool of threads costs more than it gives
 KEPT = 2**16  # people whose bodies are kept between blocks of time
 
 Progress = Callable[[float], None]
+Key = TypeVar("Key")
 
 
-def checked_number(n: int | None, seed: int | None) -> int:
-    """The seed to use; raises for a population nobody can simulate."""
+def checked_number(n: int | None, seed: int | None) -> tuple[int, int]:
+    """How many people under which seed, said or not; raises for a population nobody can simulate."""
     if n is not None and not (type(n) is int and 1 <= n <= MOST_PEOPLE):
         raise BadInput(f"a population of {n!r} cannot be simulated: from 1 to {MOST_PEOPLE} people", "n")
     if seed is not None and not (type(seed) is int and 0 <= seed <= MOST_SEED):
         raise BadInput(f"the seed {seed!r} is not a whole number from 0 to 2**64 - 1", "seed")
-    return seed or 0
+    return DEFAULT_PEOPLE if n is None else n, DEFAULT_SEED if seed is None else seed
 
 
 def deviations(model: Model, seed: int, first: int, count: int) -> dict[str, Floats]:
@@ -74,17 +80,25 @@ def percentiles(rows: Floats, shares: Sequence[float] = PERCENTILES) -> Floats:
     return np.stack(found)
 
 
-def summaries(people: Body, analyte: str, until_h: float, only: Sequence[str] = SUMMARIES) -> dict[str, Floats]:
-    """Peak, its time, area and terminal half-life of everybody in `people`, in the analyte's unit and hours."""
+def summaries(
+    people: Body, analyte: str, until_h: float, only: Sequence[str] = SUMMARIES, passage: Passage | None = None
+) -> dict[str, Floats]:
+    """Peak, its time, area and terminal half-life of everybody in `people`, in the analyte's unit and hours.
+
+    With the `passage` of a repeated dose the peak is looked for only in intervals no other can top.
+    """
     compartment, factor = people.compartment(analyte), np.atleast_1d(people.concentrations[analyte])
     system, inputs = people.system, people.inputs
     found: dict[str, Floats] = {}
     if "cmax" in only or "tmax" in only:
-        peak, tmax = system.peak(inputs, compartment, until_h)
+        peak, tmax = passage.peak(people, compartment) if passage else system.peak(inputs, compartment, until_h)
         found |= {"cmax": peak * factor, "tmax": tmax}
-    if "auc_inf" in only:
+    if "auc_inf" in only or ("auc_last" in only and passage):
         found["auc_inf"] = system.auc(inputs, compartment, None) * factor
-    if "auc_last" in only:
+    if "auc_last" in only and passage:
+        still = system.auc(passage.left, compartment, None) * factor
+        found["auc_last"] = np.maximum(found["auc_inf"] - still, 0)
+    elif "auc_last" in only:
         found["auc_last"] = system.auc(inputs, compartment, until_h) * factor
     if "half_life" in only:
         found["half_life"] = math.log(2) / system.terminal_rate_h(compartment, inputs)
@@ -97,7 +111,7 @@ def summaries(people: Body, analyte: str, until_h: float, only: Sequence[str] = 
 def block_size(n: int, times: int, analytes: int, threads: int) -> int:
     """How many people are best worked on at a time; it changes the speed and nothing else."""
     times_at_once = min(times, max(1, BLOCK_BYTES // (n * analytes * STRIDE)))
-    return max(FEW, min(math.ceil(n / threads), CELLS_A_BLOCK // times_at_once, PEOPLE_A_BLOCK))
+    return max(FEWEST_A_BLOCK, min(math.ceil(n / threads), CELLS_A_BLOCK // times_at_once, PEOPLE_A_BLOCK))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -171,8 +185,8 @@ class Population:
         self._over_people(fill, progress)
         return found
 
-    def each(self, measure: Callable[[Body], Mapping[str, Floats]], names: Sequence[str]) -> dict[str, Floats]:
-        """Any other number a person: `measure` is asked for one block of people at a time."""
+    def each(self, measure: Callable[[Body], Mapping[Key, Floats]], names: Sequence[Key]) -> dict[Key, Floats]:
+        """Any numbers a person: `measure` is asked for one block of people at a time."""
         found = {name: np.empty(self.n) for name in names}
 
         def fill(first: int) -> None:
@@ -180,8 +194,7 @@ class Population:
             for name in names:
                 found[name][first : first + self.people_a_block] = some[name]
 
-        if names:
-            self._over_people(fill, None)
+        self._over_people(fill, None)
         return found
 
     def _over_people(

@@ -85,6 +85,7 @@ class ModelExposure:
     errata: tuple[str, ...]
     gaps: tuple[str, ...]
     notes: tuple[str, ...]
+    same_as: str | None  # another model shown here that rests on the same data; this one is not counted again
     assumed: Mapping[str, float]
     administrations: tuple[Mapping[str, Any], ...]
 
