@@ -14,9 +14,12 @@ from adjunct.base import AdjunctError, BadInput
 from adjunct.knowledge import Knowledge
 from adjunct.pharmacology import OutsideModel, UnknownModel
 from adjunct.pharmacology.simulation import simulate
-from adjunct.pharmacology.simulation.models import models_of
-from adjunct.pharmacology.simulation.regimen import Administration, Segment, infusion, paused
+from adjunct.pharmacology.simulation.body import body, values
+from adjunct.pharmacology.simulation.models import Person, model, models_of
+from adjunct.pharmacology.simulation.population import summaries
+from adjunct.pharmacology.simulation.regimen import Administration, Repeat, Segment, infusion, paused
 from adjunct.pharmacology.simulation.result import AnalyteExposure, Band, Curve, Exposure, envelope
+from adjunct.pharmacology.simulation.rhythm import Rhythm
 from adjunct.pharmacology.simulation.tables import all_checks, validate
 from adjunct.pharmacology.simulation.times import hours_above, refined, time_grid
 
@@ -156,10 +159,23 @@ def test_the_envelope_counts_in_one_unit() -> None:
 # --- people -----------------------------------------------------------------------------------------------------------
 
 
-def test_percentiles_are_null_without_people_or_without_published_differences(knowledge: Knowledge) -> None:
+def test_nobody_asks_for_people_and_a_band_is_shown_where_differences_were_published(knowledge: Knowledge) -> None:
     alone = simulate(knowledge, PEREZ, **SPRAY)
-    assert (alone.n, alone.seed, alone.analytes["esketamine"].curve.p5) == (None, None, None)
+    assert (alone.n, alone.seed) == (100, 1)
+    assert alone.analytes == simulate(knowledge, PEREZ, **SPRAY, n=100, seed=1).analytes
+    for found in alone.analytes.values():
+        assert found.curve.p5 is not None
+        assert found.curve.p95 is not None
+        assert all(band.p5 is not None and band.p5 < band.p95 for band in found.metrics.values() if band.p95)
+    assert simulate(knowledge, PEREZ, **SPRAY, seed=2).analytes != alone.analytes
+
+
+def test_percentiles_are_null_where_no_differences_were_published(knowledge: Knowledge) -> None:
+    nobody = simulate(knowledge, "ketamine", **INFUSION)
+    assert (nobody.n, nobody.seed) == (None, None)
+    assert nobody.analytes["ketamine"].curve.p5 is None
     many = simulate(knowledge, "Domino_1984_ketamine", **INFUSION, n=20, seed=3)
+    assert (many.n, many.seed) == (20, 3)
     assert many.models[0].analytes["ketamine"].metrics["cmax"].p5 is None
     assert any("no differences" in note for note in many.models[0].notes)
 
@@ -203,6 +219,54 @@ def test_steady_state_is_what_a_long_course_comes_to(knowledge: Knowledge) -> No
     once = simulate(knowledge, PEREZ, **SPRAY, hours=8).analytes["noresketamine"].metrics
     assert ss["auc_tau_ss"] == pytest.approx(once["auc_inf"].typical, rel=1e-12)
     assert ss["accumulation"] == pytest.approx(once["auc_inf"].typical / once["auc_last"].typical, rel=1e-12)
+
+
+COURSES: list[tuple[str, dict[str, Any]]] = [
+    (PEREZ, {"route": "nasal", "dose": "56 mg", "repeat": "every 8 h for 2 d"}),
+    (PEREZ, {"route": "nasal", "dose": "56 mg", "repeat": "every 8 h for 3 d", "missed": [2, 5, 6]}),
+    (PEREZ, {"route": "nasal", "dose": "84 mg", "repeat": "every 10 min for 1 h", "hours": 0.9}),
+    (PEREZ, {"route": "nasal", "dose": "28 mg", "repeat": "every 8 h for 1 d", "missed": [3], "hours": 16.5}),
+    ("ketamine", {"route": "iv", "dose": "20 mg", "over": "2 h", "repeat": "every 2 h for 8 h"}),
+    ("Areberg_2006_escitalopram", {"route": "oral", "dose": "10 mg", "repeat": "every 12 h for 3 d", "missed": [6]}),
+    ("Zhang_2024_sertraline", {"route": "oral", "dose": "100 mg", "repeat": "daily for 80 d", "missed": [1, 70]}),
+]
+
+
+@pytest.mark.parametrize(("name", "asked"), COURSES)
+def test_what_a_rhythm_says_is_what_the_whole_course_says(
+    knowledge: Knowledge, name: str, asked: dict[str, Any]
+) -> None:
+    """Peaks and areas by adding up doses, beside the kernel that goes through every dose in turn."""
+    found = simulate(knowledge, name, **asked, weight_kg=70, n=1)
+    for shown in found.models:
+        of = model(knowledge, shown.id)
+        typical_values = values(of, Person(70))
+        numbered = of.course(
+            found.dose["mg"],
+            of.routes[asked["route"]],
+            weight_kg=70,
+            over_h=found.dose["over_h"] or 0,
+            repeat=Repeat(found.dose["interval_h"], found.dose["doses"]),
+            missed=asked.get("missed", ()),
+        )
+        people = body(of, typical_values, of.routes[asked["route"]], numbered, typical_values)
+        for analyte, answer in shown.analytes.items():
+            whole = summaries(people, analyte, found.hours)
+            for slot in ("cmax", "auc_inf", "auc_last", "half_life"):
+                assert answer.metrics[slot].typical == pytest.approx(float(whole[slot][0]), rel=1e-11), (analyte, slot)
+            assert max(answer.curve.typical) <= answer.metrics["cmax"].typical * (1 + 1e-12)
+
+
+def test_of_a_course_without_a_gap_only_the_last_dose_is_looked_at() -> None:
+    dose = (Administration(0.0, 1.0),)
+    assert Rhythm(dose, 8.0, tuple(range(500)), 4000.0).summits() == [(499, 8.0)]
+    assert Rhythm(dose, 8.0, (0, 1, 2, 4, 5), 48.0).summits() == [
+        (5, 8.0),
+        (4, 8.0),
+        (2, 16.0),
+    ]  # after the gap a dose of another age
+    assert Rhythm(dose, 8.0, (0, 1, 2), 17.0).summits() == [(2, 1.0), (1, 8.0)]  # the last is cut short
+    assert Rhythm(dose, 8.0, (0,), 24.0).summits() == [(0, 24.0)]
 
 
 def test_time_above_a_level_is_read_off_the_curve(knowledge: Knowledge) -> None:
@@ -299,12 +363,33 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("ketamine", {"weight_kg": 0}, "not possible"),
     ("ketamine", {"weight_kg": -70}, "not possible"),
     ("ketamine", {"weight_kg": math.nan}, "not a finite number"),
-    ("ketamine", {"weight_kg": 700}, "outside"),
+    ("ketamine", {"weight_kg": 700}, "covers weight 700 kg"),
     ("ketamine", {"age_a": math.inf}, "not a finite number"),
-    ("ketamine", {"age_a": 200}, "outside"),
+    ("ketamine", {"age_a": 200}, "covers age 200 years"),
     ("ketamine", {"route": "ear"}, "unknown route 'ear'"),
     ("ketamine", {"over": "25 h"}, "ask for more hours"),
     ("ketamine", {"over": "40"}, "no unit"),
+    ("ketamine", {"over": ""}, "not an amount"),
+    ("ketamine", {"repeat": ""}, "cannot read how often"),
+    ("ketamine", {"above": ""}, "not an amount"),
+    ("ketamine", {"dose": "0,5 mg/kg"}, "has a comma"),
+    ("ketamine", {"dose": "1,000 mg"}, "has a comma"),
+    ("ketamine", {"dose": "35 mL"}, "not an amount of drug"),
+    ("ketamine", {"dose": "35 [iU]"}, "not an amount of drug"),
+    ("ketamine", {"dose": "0.5 mg/kg/h", "over": None}, "say how long it runs"),
+    (
+        "ketamine",
+        {"dose": "1e-12 mg/kg"},
+        r"covers a dose of 1e-12 mg/kg: Clements_1981_ketamine covers 0.05 to 1 mg/kg",
+    ),
+    ("ketamine", {"weight_kg": "70"}, "weight '70' is not a number"),
+    ("ketamine", {"weight_kg": True}, "weight 'True' is not a number"),
+    ("ketamine", {"hours": True}, "hours 'True' is not a number"),
+    ("ketamine", {"hours": "24"}, "hours '24' is not a number"),
+    ("ketamine", {"route": "im", "over": "10 min"}, "an infusion of 10 min is outside .* infusions up to 1 min"),
+    ("ketamine", {"repeat": "daily for 501 d"}, "501 doses: from 1 to 500"),
+    ("ketamine", {"repeat": "daily for 2 d", "missed": [1, 2]}, "nothing is given"),
+    ("ketamine", {"repeat": "daily for 2 d", "missed": ["x"], "age_a": 40}, "no such dose to miss: 'x'"),
     ("ketamine", {"over": "40 mg"}, "not a length of time"),
     ("ketamine", {"hours": 0}, "cannot be shown"),
     ("ketamine", {"hours": -1}, "cannot be shown"),
@@ -321,16 +406,18 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("ketamine", {"repeat": "every 30 min for 2 h"}, "next is due after 0.5 h"),
     ("ketamine", {"above": "100"}, "no unit"),
     ("ketamine", {"above": "100 mg"}, "concentration|does not measure"),
-    ("ketamine", {"weight": 70}, "weight_kg"),
-    ("ketamine", {"japanese": "yes"}, "not understood"),
-    ("ketamine", {"shoe_size": 43}, "no model here knows 'shoe_size'"),
+    ("ketamine", {"covariates": {"weight": 70}}, "weight_kg"),
+    ("ketamine", {"covariates": {"japanese": "yes"}}, "not understood"),
+    ("ketamine", {"covariates": {"shoe_size": 43}}, "no model here knows 'shoe_size'"),
     ("ketamine", {"plan": [Administration(0, 35)]}, "give a dose"),
     ("ketamine", {"dose": None, "over": None, "plan": []}, "at least one administration"),
     (PEREZ, {"over": None, "route": "nasal", "dose": "42 mg"}, "not a whole number of 28-mg devices"),
     (PEREZ, {"route": "nasal", "dose": "56 mg"}, "leave out --over"),
     (PEREZ, {"over": None, "route": "nasal", "dose": "140 mg"}, "outside PerezRuixo_2021_esketamine"),
     (PEREZ, {"over": None, "route": "rectal", "dose": "56 mg"}, "route rectal is outside"),
-    (PEREZ, {"over": None, "route": "nasal", "dose": "56 mg", "japanese": 2}, "japanese 2 is outside"),
+    (PEREZ, {"over": None, "route": "nasal", "dose": "56 mg", "covariates": {"japanese": 2}}, "neither yes nor no"),
+    (PEREZ, {"over": None, "route": "nasal", "dose": "56 mg", "covariates": {"japanese": 0.5}}, "neither yes nor no"),
+    (PEREZ, {"over": None, "route": "nasal", "dose": "56 mg", "covariates": {"japanese": math.nan}}, "not a finite"),
 ]
 
 
@@ -348,9 +435,80 @@ def test_an_unknown_name_lists_what_comes_close(knowledge: Knowledge, name: str)
         simulate(knowledge, name, **INFUSION)
 
 
-def test_where_no_model_is_valid_every_reason_is_given(knowledge: Knowledge) -> None:
-    with pytest.raises(OutsideModel, match=r"no model of ketamine is valid here: .*Domino_1984_ketamine"):
-        simulate(knowledge, "ketamine", dose="35 mg", route="buccal", weight_kg=70)
+NOTHING: list[tuple[str, dict[str, Any], str]] = [
+    (
+        "ketamine",
+        {"dose": "35 mg", "route": "buccal"},
+        r"no model of ketamine covers route buccal; published .* iv, im$",
+    ),
+    ("ketamine", {"dose": "35 mg", "route": "oral"}, r"covers route oral"),
+    ("ketamine", {"dose": "35 mg", "route": "iv", "weight_kg": None}, r"needs the weight in kg: add --weight$"),
+    (
+        "ketamine",
+        {"dose": "35 mg", "route": "iv", "weight_kg": 300.0, "age_a": 40},
+        r"by route iv covers weight 300 kg: Clements_1981_ketamine and 3 more cover weight 40 to 150 kg, Herd_2007_",
+    ),
+    (
+        "esketamine",
+        {"dose": "56 mg", "route": "nasal", "weight_kg": 300.0},
+        r"weight 300 kg is outside PerezRuixo_2021_esketamine, which covers weight 39 to 170 kg$",
+    ),
+]
+
+
+@pytest.mark.parametrize(("drug", "asked", "says"), NOTHING)
+def test_where_no_model_is_valid_the_most_useful_reason_is_given_in_short(
+    knowledge: Knowledge, drug: str, asked: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(BadInput, match=says) as error:
+        simulate(knowledge, drug, **({"weight_kg": 70.0} | asked))
+    assert len(str(error.value)) < 250
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["kratom", "kratom-leaf", "kratom leaf", "ketum"])
+def test_a_weight_of_kratom_is_no_dose(knowledge: Knowledge, name: str) -> None:
+    with pytest.raises(UnknownModel, match=r"39 mg of mitragynine.* route tea, dose '39 mg'"):
+        simulate(knowledge, name, route="tea", dose="2 g")
+
+
+@pytest.mark.parametrize("name", ["kratom extract", "7-OH", "7-hydroxymitragynine"])
+def test_an_extract_is_not_leaf(knowledge: Knowledge, name: str) -> None:
+    with pytest.raises(UnknownModel, match=r"no study of levels in people was found"):
+        simulate(knowledge, name, route="oral", dose="20 mg")
+
+
+def test_the_tea_that_was_studied_can_be_asked_for_and_no_other(knowledge: Knowledge) -> None:
+    found = simulate(knowledge, "mitragynine", route="tea", dose="39 mg")
+    assert typical(found, "mitragynine", "cmax") == pytest.approx(81.9, rel=0.01)  # nmol/L, doi:10.3390/ph15030271
+    with pytest.raises(OutsideModel, match="covers 39 mg by route tea"):
+        simulate(knowledge, "mitragynine", route="tea", dose="80 mg")
+    with pytest.raises(OutsideModel, match="single doses"):
+        simulate(knowledge, "mitragynine", route="tea", dose="39 mg", repeat="daily for 3 d")
+
+
+def test_two_models_of_the_same_data_count_once(knowledge: Knowledge) -> None:
+    found = simulate(knowledge, "esketamine", route="iv", dose="0.25 mg/kg", over="40 min", weight_kg=70)
+    shown = {m.id: m for m in found.models}
+    fanta, otto = shown["Fanta_2015_esketamine"], shown["Otto_2021_esketamine"]
+    assert (fanta.same_as, otto.same_as) == ("Otto_2021_esketamine", None)
+    assert any("not counted again" in note for note in fanta.notes)
+    lines = {m.id: m.analytes["esketamine"].curve.typical for m in found.models}
+    counted = [line for name, line in lines.items() if name != fanta.id]
+    assert found.analytes["esketamine"].curve.typical == pytest.approx(np.median(counted, axis=0).tolist())
+    twice = np.median(list(lines.values()), axis=0).tolist()
+    assert found.analytes["esketamine"].curve.typical != pytest.approx(twice, rel=1e-2)
+
+
+def test_a_model_counts_where_the_one_of_the_same_data_does_not_run(
+    knowledge: Knowledge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = [m for m in models_of(knowledge, "esketamine") if m.id != "Otto_2021_esketamine"]
+    monkeypatch.setattr("adjunct.pharmacology.simulation.exposure.models_of", lambda *_: left)
+    found = simulate(knowledge, "esketamine", **(INFUSION | {"dose": "0.25 mg/kg"}))
+    assert next(m for m in found.models if m.id == "Fanta_2015_esketamine").same_as is None
+    lines = [m.analytes["esketamine"].curve.typical for m in found.models]
+    assert found.analytes["esketamine"].curve.typical == pytest.approx(np.median(lines, axis=0).tolist())
 
 
 def cells(value: Any) -> Iterator[float]:

@@ -108,11 +108,17 @@ def test_grapefruit_acts_in_the_gut_only() -> None:
     assert ratio("midazolam", "grapefruit juice", victim_route="iv") == 1
 
 
-@pytest.mark.parametrize("perpetrator", ["ticlopidine", "clarithromycin", "itraconazole", "voriconazole", "ritonavir"])
+@pytest.mark.parametrize("perpetrator", ["ticlopidine", "clarithromycin", "itraconazole", "voriconazole"])
 def test_no_perpetrator_changes_ketamine_by_vein_by_half(perpetrator: str) -> None:
     by_vein = ratio("S-ketamine", perpetrator, victim_route="iv")
     assert 1 <= by_vein < 1.5
     assert by_vein < ratio("S-ketamine", perpetrator)
+
+
+def test_ritonavir_blocks_one_pathway_of_ketamine_and_induces_the_other() -> None:
+    by_vein = ratio("S-ketamine", "ritonavir", victim_route="iv")
+    assert 0.75 < by_vein < 1.5
+    assert by_vein < ratio("S-ketamine", "ritonavir")
 
 
 def test_rifampicin_by_every_route() -> None:
@@ -507,3 +513,66 @@ def test_the_active_moiety_by_name() -> None:
 def test_a_combination_is_asked_for_by_its_parts() -> None:
     with pytest.raises(BadInput, match="combination"):
         ask("dextromethorphan-bupropion", "paroxetine")
+
+
+# --- a victim that induces itself, a dose that is the reference, words that say nothing -------------------------------
+
+
+def test_what_has_induced_its_own_enzyme_has_less_left_to_induce() -> None:
+    """Carbamazepine at steady state against a stronger and a weaker inducer of its pathway."""
+    found = ask("carbamazepine", "rifampicin", predict=True)
+    assert any("already induces" in reason for reason in found.why)
+    assert ratio("alprazolam", "rifampicin") < ratio("carbamazepine", "rifampicin") < 1
+    assert ratio("efavirenz", "carbamazepine") > 0.3
+
+
+def test_a_potency_told_for_one_dose_is_that_of_one_dose() -> None:
+    assert 1.8 < ratio("dextromethorphan", "rolapitant", regimen="180 mg single") < 5
+    assert ratio("dextromethorphan", "rolapitant", regimen="90 mg single") < ratio(
+        "dextromethorphan", "rolapitant", regimen="180 mg single"
+    )
+
+
+@pytest.mark.parametrize("regimen", ["20 mg every 0 h", "nan mg", "20 kg daily", "20 mg/mL daily", "blah", "20 mg 0 d"])
+def test_words_that_say_no_regimen_are_refused(regimen: str) -> None:
+    with pytest.raises(BadInput, match="at regimen"):
+        course(regimen)
+
+
+@pytest.mark.parametrize("regimen", ["chronic", "not recorded", "titrated", "10 cigarettes/d", "20 mg daily for 10 d"])
+def test_words_of_studies_are_read(regimen: str) -> None:
+    assert course(regimen).text == regimen
+
+
+@pytest.mark.parametrize(
+    ("victim", "perpetrator", "low", "high"),
+    [
+        ("lidocaine", "fluvoxamine", 1.8, 4),
+        ("repaglinide", "gemfibrozil", 2, 9),
+        ("tolbutamide", "fluconazole", 1.5, 3.5),
+        ("debrisoquine", "paroxetine", 2.5, 6),
+        ("EDDP", "ticlopidine", 0.4, 1),
+        ("desmethylcitalopram", "omeprazole", 0.5, 1.1),
+    ],
+)
+def test_probes_and_metabolites_that_studies_ask_for(victim: str, perpetrator: str, low: float, high: float) -> None:
+    assert low < ratio(victim, perpetrator) < high
+
+
+@pytest.mark.parametrize("victim", ["mitragynine", "kratom-leaf", "7-hydroxymitragynine"])
+def test_a_leaf_does_not_change_what_is_in_it(victim: str) -> None:
+    with pytest.raises(BadInput, match="its own exposure"):
+        ask(victim, "kratom-leaf")
+
+
+def test_validity_speaks_of_the_prediction_shown() -> None:
+    """A ratio that was measured leads; the prediction beside it is still called what it is."""
+    found = ask("buprenorphine", "rifampicin", victim_route="sublingual", regimen="600 mg QD 7 d")
+    assert found.basis == "observed"
+    assert found.validity == "extrapolated"
+
+
+def test_a_stronger_inducer_of_one_enzyme_needs_the_enzyme_to_matter() -> None:
+    """CYP2B6 carries half of bupropion, nothing of lorazepam."""
+    assert ratio("bupropion", "efavirenz") < 0.75
+    assert ratio("lorazepam", "efavirenz") == 1

@@ -21,10 +21,12 @@ from adjunct.pharmacology.simulation.body import body, concentrations, values
 from adjunct.pharmacology.simulation.models import Person, model
 from adjunct.pharmacology.simulation.regimen import Administration
 
-RECORDED = list(csv.DictReader((Path(__file__).parent / "cases/opentiva_infusions.csv").open(encoding="utf-8")))
+RECORDED = (Path(__file__).parent / "cases/opentiva_infusions.csv").read_text(encoding="utf-8").splitlines()
 SETS = {
     case: [(float(row["minute"]), float(row["ng_ml"])) for row in rows]
-    for case, rows in groupby(RECORDED, lambda row: (row["model"], float(row["age_a"]), float(row["weight_kg"])))
+    for case, rows in groupby(
+        csv.DictReader(RECORDED), lambda row: (row["model"], float(row["age_a"]), float(row["weight_kg"]))
+    )
 }
 DOSE_MG_KG, OVER_H = 0.5, 40 / 60
 
@@ -35,9 +37,11 @@ def knowledge() -> Knowledge:
 
 
 def ours(knowledge: Knowledge, name: str, person: Person, minutes: Floats) -> Floats:
-    of, (dose_mg,) = model(knowledge, name), [DOSE_MG_KG * (person.weight_kg or 0)]
+    of = model(knowledge, name)
+    assert person.weight_kg is not None
+    given = Administration(0.0, DOSE_MG_KG * person.weight_kg, OVER_H)
     typical = values(of, person)
-    people = body(of, typical, of.routes["iv"], [Administration(0.0, dose_mg, OVER_H)], typical)
+    people = body(of, typical, of.routes["iv"], [given], typical)
     return concentrations(people, ["ketamine"], minutes / 60)["ketamine"][0]
 
 

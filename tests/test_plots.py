@@ -1,4 +1,4 @@
-"""A simulated exposure as a picture: well-formed, named, with units, doses and a band, and a table that says the same."""
+"""A simulated exposure as a picture: well-formed, named, units, doses and a band; a table says the same."""
 
 from __future__ import annotations
 
@@ -171,6 +171,6 @@ def test_a_place_that_cannot_be_written_is_named(where: str, spray: dict[str, An
 
 @pytest.mark.parametrize("name", ["f.bmp", "f", "f.svg.zip", ".svg"])
 def test_another_kind_of_picture_is_refused(name: str, spray: dict[str, Any], tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="written as .svg or .png"):
+    with pytest.raises(BadInput, match=r"written as \.svg or \.png"):
         draw(spray, tmp_path / name)
     assert list(tmp_path.iterdir()) == []

@@ -16,6 +16,7 @@ from adjunct.base import BadInput, Floats
 from adjunct.pharmacology.simulation.models import Model, Person, read_model
 from adjunct.pharmacology.simulation.normals import normals
 from adjunct.pharmacology.simulation.population import (
+    FEW,
     MOST_PEOPLE,
     Population,
     checked_number,
@@ -82,8 +83,17 @@ def test_a_seed_is_a_whole_number(seed: Any) -> None:
         checked_number(10, seed)
 
 
-@pytest.mark.parametrize(("n", "seed", "used"), [(1, None, 0), (MOST_PEOPLE, 2**64 - 1, 2**64 - 1), (None, None, 0)])
-def test_a_population_within_reason_is_taken(n: int | None, seed: int | None, used: int) -> None:
+@pytest.mark.parametrize(
+    ("n", "seed", "used"),
+    [
+        (1, None, (1, 1)),
+        (MOST_PEOPLE, 2**64 - 1, (MOST_PEOPLE, 2**64 - 1)),
+        (None, None, (100, 1)),
+        (None, 7, (100, 7)),
+        (5, 0, (5, 0)),
+    ],
+)
+def test_a_population_within_reason_is_taken(n: int | None, seed: int | None, used: tuple[int, int]) -> None:
     assert checked_number(n, seed) == used
 
 
@@ -168,9 +178,9 @@ def test_few_people_are_worked_on_without_a_pool(small: Model, monkeypatch: pyte
         raise AssertionError("a pool was made")
 
     monkeypatch.setattr("adjunct.pharmacology.simulation.population.ThreadPoolExecutor", refuse)
-    people(small, 64, threads=4, people_a_block=8).curves(["example"], TIMES)
+    people(small, FEW, threads=4, people_a_block=64).curves(["example"], TIMES)
     with pytest.raises(AssertionError, match="a pool was made"):
-        people(small, 65, threads=4, people_a_block=8).curves(["example"], TIMES)
+        people(small, FEW + 1, threads=4, people_a_block=64).curves(["example"], TIMES)
 
 
 def test_memory_is_bounded_by_the_block_and_not_by_the_curves(small: Model, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,7 +201,7 @@ def test_progress_rises_to_the_end_and_is_told_in_one_thread(small: Model) -> No
         told.append(share)
         told_in.add(threading.get_ident())
 
-    people(small, 200, threads=2, people_a_block=50, block_bytes=200 * 8 * 10).curves(["example"], TIMES, tell)
+    people(small, 600, threads=2, people_a_block=150, block_bytes=600 * 8 * 10).curves(["example"], TIMES, tell)
     assert told == sorted(told)
     assert told[-1] == pytest.approx(1)
     assert len(told) > 4

@@ -217,36 +217,42 @@ def _spread(metric: Mapping[str, Any], unit: str) -> str:
 def show_ratio(ratio: Mapping[str, Any], console: Console | None = None) -> None:
     """What is known of one exposure ratio: measured first, predicted beside it, why, and what it does not say."""
     console = _console(console)
+
+    def line(words: str, place: tuple[int, int, int, int] = INDENT, style: str = "") -> None:
+        console.print(Padding(_words(words, style), place))
+
     others = " + ".join(ratio["perpetrators"])
     console.print(Text.assemble((f"{ratio['victim']} ({ratio['victim_route']}) with {others}", "bold")))
-    for seen in ratio["observed"]:
-        console.print(Padding(_words(f"Measured in people: {_times(seen)}, {seen['source']['citation']}"), INDENT))
+    if ratio["analyte"] != ratio["victim"]:
+        line(f"What is asked for: {ratio['analyte']}.")
+    seen = ratio["observed"]
+    for n, arm in enumerate(seen):
+        line(f"Measured in people: {_times(arm)}")
+        given = [arm["regimen"], arm["phenotype"], f"{arm['n']} people" if arm["n"] else ""]
+        if any(given):
+            line(", ".join(filter(None, given)), DEEPER)
+        if n + 1 == len(seen) or seen[n + 1]["source"]["id"] != arm["source"]["id"]:  # once for all arms of one study
+            line(arm["source"]["citation"], DEEPER, "dim")
     predicted = ratio["predicted"]
     if predicted and predicted["auc_ratio"] is not None:
-        console.print(Padding(_words(f"Predicted: {_times(predicted)}"), INDENT))
-        console.print(
-            Padding(_words(f"gut x{_number(predicted['gut'])}, liver x{_number(predicted['hepatic'])}"), DEEPER)
-        )
+        line(f"Predicted: {_times(predicted)}")
+        line(f"gut x{_number(predicted['gut'])}, liver x{_number(predicted['hepatic'])}", DEEPER)
     elif predicted and predicted["ceiling"] is not None:
-        console.print(Padding(_words(f"Not studied; the mechanism ends at x{_number(predicted['ceiling'])}."), INDENT))
+        line(f"Not studied; the mechanism ends at x{_number(predicted['ceiling'])}.")
     moiety = ratio["active_moiety"]
     if moiety:
-        console.print(Padding(_words(f"{moiety['name']}: {_times(moiety)}"), INDENT))
+        if moiety["auc_ratio"] is not None:
+            line(f"What acts, {moiety['name']}: {_times(moiety)}")
+        for part in moiety["of"]:
+            line(f"{part['id']}: x{_number(part['auc_ratio'])}, predicted", DEEPER)
     course = ratio["time_course"]
     if course:
-        console.print(
-            Padding(
-                _words(
-                    f"Full effect after {_hours(course['onset_h'])}; gone {_hours(course['offset_h'])} after stopping."
-                ),
-                INDENT,
-            )
-        )
+        line(f"Full effect after {_hours(course['onset_h'])}; gone {_hours(course['offset_h'])} after stopping.")
     for why in ratio["why"]:
-        console.print(Padding(_words(f"- {why}"), INDENT))
+        line(f"- {why}")
     for missing in ratio["missing"]:
-        console.print(Padding(_words(f"- not known: {missing}"), INDENT))
-    console.print(Text(f"Basis: {ratio['basis']}, {ratio['validity']}.", style="dim"))
+        line(f"- not known: {missing}")
+    console.print(Text(f"Basis: {ratio['basis']}; prediction {ratio['validity']}.", style="dim"))
 
 
 def _times(ratio: Mapping[str, Any]) -> str:

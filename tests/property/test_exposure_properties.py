@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 from adjunct.base import Floats
 from adjunct.knowledge import Knowledge
 from adjunct.pharmacology.simulation.body import Body, body, concentrations, values
+from adjunct.pharmacology.simulation.extras import shape
 from adjunct.pharmacology.simulation.models import Model, Person, read_model
 from adjunct.pharmacology.simulation.population import Population, percentiles, summaries
 from adjunct.pharmacology.simulation.regimen import Administration, Repeat, administrations
+from adjunct.pharmacology.simulation.rhythm import Rhythm
 from test_models import ADULT, SMALL
 
 TIMES = np.array([0.0, 0.1, 0.5, 1.0, 2.0, 5.0, 12.0, 24.0, 48.0, 200.0])
@@ -235,3 +237,46 @@ def test_a_solver_that_steps_finds_the_same_curve(
         boluses = [i.start_h for i in people.inputs if i.into == compartment and not i.duration_h]
         between = ~np.isin(times, boluses)  # at its own time a bolus is already in
         assert np.allclose(exact[compartment][0][between], stepped[between], rtol=1e-7, atol=1e-9 * stepped.max())
+
+
+# --- a dose again and again -------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=40)
+@given(
+    interval=st.floats(0.25, 40.0),
+    given_doses=st.sets(st.integers(0, 14), min_size=1),
+    more=st.floats(0.0, 3.0),
+    over=st.sampled_from([0.0, 0.2]),
+)
+def test_adding_up_doses_is_going_through_them(
+    interval: float, given_doses: set[int], more: float, over: float
+) -> None:
+    """The peak, and what is left at the end, whatever is missed, wherever the end lies, whatever is still to enter."""
+    single = (Administration(0.0, 35.0, over),)
+    numbers = tuple(sorted(given_doses))
+    until = interval * (numbers[-1] + more)
+    course = [replace(single[0], start_h=number * interval) for number in numbers]
+    route = "iv" if over else "oral"  # by mouth with a lag of 15 minutes, as long as the shortest interval
+    people = after(SMALL_MODEL, route, *course)
+    passage = Rhythm(single, interval, numbers, until).over(people)
+    for name in people.concentrations:
+        whole, added = summaries(people, name, until), summaries(people, name, until, passage=passage)
+        for slot in ("cmax", "auc_inf", "auc_last"):
+            scale = float(whole["auc_inf" if slot == "auc_last" else slot][0])
+            assert abs(float(added[slot][0] - whole[slot][0])) <= 1e-10 * scale, (name, slot)
+
+
+@settings(max_examples=10)
+@given(block=st.integers(1, 40), seed=st.integers(0, 2**32))
+def test_a_rhythm_gives_each_person_the_same_bits_in_any_block(block: int, seed: int) -> None:
+    rhythm = Rhythm((Administration(0.0, 35.0),), 6.0, tuple(n for n in range(80) if n % 9), 500.0)
+    look = shape(after(SMALL_MODEL, "oral", Administration(0.0, 35.0)), 500.0, rhythm)
+    course = tuple(Administration(n * 6.0, 35.0) for n in rhythm.given)
+
+    def found(size: int) -> dict[tuple[str, str], Floats]:
+        people = Population(SMALL_MODEL, ADULT, SMALL_MODEL.routes["oral"], course, 40, seed, people_a_block=size)
+        return people.each(look.of, list(look.units))
+
+    whole, parts = found(40), found(block)
+    assert all(np.array_equal(whole[key], parts[key]) for key in whole)

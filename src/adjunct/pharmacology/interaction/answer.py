@@ -19,6 +19,7 @@ import orjson
 
 from adjunct.base import BadInput, shown
 from adjunct.knowledge import Knowledge
+from adjunct.knowledge.entries import fold
 from adjunct.pharmacology import CannotPredict
 from adjunct.pharmacology.interaction.courses import Course, courses
 from adjunct.pharmacology.interaction.fitting import read_fit
@@ -195,10 +196,17 @@ class _Desk:
         _hours(lag_h, "lag", least=-DAYS_MAX_H)
         found = tuple(dict.fromkeys(s for name in names for s in self.predictor.perpetrators.find(name)))
         target = self.predictor.victims.find(victim)
-        if target.substance in found or target.analyte in found or target.parent.id in found:
+        own = {target.substance, target.analyte, target.parent.id}
+        if any(p in own or self._is_own(p, target.parent.id) for p in found):
             raise BadInput(f"{shown(victim)} cannot change its own exposure: name another perpetrator", "perpetrator")
         read = tuple(courses(regimen, found))
         return _Asked(target, found, route.strip().lower(), regimen, read, dict(phenotype or {}), stopped_h, lag_h)
+
+    def _is_own(self, taken: str, victim: str) -> bool:
+        """Is the victim what `taken` holds, or formed from that? A leaf cannot change its own alkaloid."""
+        held = self.predictor.victims.names.get(fold(taken))
+        formed = self.knowledge.victims[held].get("metabolites", ()) if held else ()
+        return held == victim or victim in {m["id"] for m in formed if taken != held}
 
     def measured(self, asked: _Asked) -> tuple[list[Observation], list[Observation]]:
         self.predictor.genotype(asked.victim.parent, asked.phenotype)  # says what is wrong with a phenotype
@@ -486,7 +494,7 @@ def _told(
         low=low,
         high=high,
         basis=basis,
-        validity=VALID if seen and answer.validity != REFUSED else answer.validity,
+        validity=answer.validity,
         observed=tuple(seen),
         observed_otherwise=tuple(otherwise),
         predicted=answer.predicted,

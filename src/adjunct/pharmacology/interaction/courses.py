@@ -58,7 +58,9 @@ _NO_DOSE = re.compile(
 )
 _KNOWN_WORD = re.compile(
     r"\d|\b(?:chronic|steady|single|repeated|daily|weekly|once|dose|doses|dosing|smok\w*|contracept\w*|extract|tea|glass|"
-    r"juice|day|week|usual|known|seen|recorded|together|hyperforin|patients?|moderate|regular|strength|mitragynine)\b|"
+    r"juice|day|week|usual|known|seen|recorded|together|hyperforin|patients?|moderate|regular|strength|mitragynine|"
+    r"unknown|not|stated|standard|therap\w*|treat\w*|maintenance|long|short|term|titrat\w*|low|high|max\w*|full|clinical|"
+    r"various|variable|prescribed|needed|night|morning|bedtime|evening|tablets?|capsules?|oral\w*|use\w*|labell?ed)\b|"
     + _OFTEN.pattern,
     re.IGNORECASE,
 )

@@ -115,6 +115,7 @@ class Motion:
     _terms: int
     _lowest: Int64s  # (people,): first rung that is a square
     _rungs: dict[int, Floats]  # (people, nodes, nodes), [to, from]
+    _rooms: dict[tuple[object, ...], Floats] | None = None  # arrays that are written again; None: each is new
 
     @classmethod
     def of(cls, cascade: Cascade, unit_h: float) -> Motion:
@@ -140,13 +141,19 @@ class Motion:
             yield from (self.carry(held, times) for times in elapsed_h)
 
     def crowds(self) -> Iterator[tuple[slice, Motion]]:
-        """The same for some people at a time: as many as a cache holds where each needs only a line of arithmetic."""
+        """The same for some people at a time: as many as a cache holds where each needs only a line of arithmetic.
+
+        What one crowd is given is overwritten for the next: a first touch of memory costs more than the arithmetic.
+        """
         if not self._shallow:
             yield slice(None), self
             return
+        rooms: dict[tuple[object, ...], Floats] = {}
         for some in _slices(len(self.cascade.rates), CROWD):
             links = tuple(Link(link.source, link.target, link.weight[some]) for link in self.cascade.links)
-            yield some, Motion.of(Cascade(self.cascade.rates[some], links), self.unit_h)
+            motion = Motion.of(Cascade(self.cascade.rates[some], links), self.unit_h)
+            motion._rooms = rooms
+            yield some, motion
 
     def over(self, elapsed_h: float) -> Floats:
         """(people, to, from): the propagator over a time."""
@@ -156,7 +163,7 @@ class Motion:
 
     def _written(self, held: Floats, elapsed_h: Floats, adjoint: bool) -> Floats:
         rates, links = self.cascade.rates, self.cascade.links
-        decay = np.empty((max(len(rates), len(elapsed_h)), rates.shape[1], elapsed_h.shape[1]))
+        decay = self._room((max(len(rates), len(elapsed_h)), rates.shape[1], elapsed_h.shape[1]), adjoint=adjoint)
         np.multiply(-rates[:, :, None], elapsed_h[:, None], out=decay)
         np.exp(decay, out=decay)
         moved = np.multiply(decay, held[:, :, None], out=None if links else decay)
@@ -171,6 +178,13 @@ class Motion:
                 spread *= weight[:, None]
                 moved[:, taken] += spread
         return moved
+
+    def _room(self, shape: tuple[int, ...], *, adjoint: bool) -> Floats:
+        if self._rooms is None:
+            return np.empty(shape)
+        if (adjoint, *shape) not in self._rooms:
+            self._rooms[adjoint, *shape] = np.empty(shape)
+        return self._rooms[adjoint, *shape]
 
     def _climbed(self, held: Floats, elapsed_h: Floats, adjoint: bool) -> Floats:
         people = np.broadcast_shapes(held.shape[:1], self.cascade.rates.shape[:1], elapsed_h.shape[:1])

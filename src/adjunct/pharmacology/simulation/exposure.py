@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from adjunct.base import BadInput, Floats, convert
+from adjunct.base import BadInput, Floats, convert, shown
 from adjunct.knowledge import Knowledge
 from adjunct.knowledge.entries import fold
 from adjunct.pharmacology.simulation import regimen
@@ -208,7 +208,7 @@ def _question(
         raise BadInput(f"give a dose; {regimen.DOSE_HINT}", "dose")
     if plan is not None and (over or repeat or not plan):
         raise BadInput("a plan says all times itself: give at least one administration, no --over, no --repeat", "plan")
-    over_h = regimen.hours(over) if over else 0.0
+    over_h = regimen.hours(over) if over is not None else 0.0
     amount = None
     if dose is not None:
         fact = knowledge.facts["dose.implausible.medicine"]
@@ -218,8 +218,8 @@ def _question(
             raise BadInput(
                 f"{dose!r} comes to {amount:g} mg, which is not a plausible dose: check number and unit", "dose"
             )
-    rhythm = regimen.repeat(repeat) if repeat else None
-    spelled = regimen.quantity(above, "write for example '100 ng/mL'", "above") if above else None
+    rhythm = regimen.repeat(repeat) if repeat is not None else None
+    spelled = regimen.quantity(above, "write for example '100 ng/mL'", "above") if above is not None else None
     return _Question(
         person=person,
         route=route,
@@ -239,21 +239,23 @@ def _question(
 
 def _horizon(hours: float | None, over_h: float, rhythm: Repeat | None, plan: Sequence[Administration] | None) -> float:
     """How many hours are shown. What is given must lie inside."""
+    if hours is not None and (isinstance(hours, bool) or not isinstance(hours, int | float)):
+        raise BadInput(f"hours {shown(str(hours))} is not a number", "hours")
     if hours is not None and not (math.isfinite(hours) and 0 < hours <= MOST_HOURS):
         raise BadInput(f"{hours:g} hours cannot be shown: from more than 0 to {MOST_HOURS:g}", "hours")
     course = rhythm.interval_h * rhythm.doses if rhythm else 0.0
     end = max((a.end_h for a in plan), default=0.0) if plan is not None else over_h
-    shown = hours if hours is not None else max(DEFAULT_HOURS, course)
-    if rhythm and rhythm.interval_h * (rhythm.doses - 1) + over_h > shown:
+    until = hours if hours is not None else max(DEFAULT_HOURS, course)
+    if rhythm and rhythm.interval_h * (rhythm.doses - 1) + over_h > until:
         last = rhythm.interval_h * (rhythm.doses - 1)
         raise BadInput(
-            f"the last dose is due at {last:g} h, and only {shown:g} h are shown: ask for more hours", "hours"
+            f"the last dose is due at {last:g} h, and only {until:g} h are shown: ask for more hours", "hours"
         )
-    if end > shown * (1 + TOGETHER):
-        raise BadInput(f"the infusion runs {end:g} h, and only {shown:g} h are shown: ask for more hours", "hours")
-    if shown > MOST_HOURS:
-        raise BadInput(f"the course lasts {shown:g} h: up to {MOST_HOURS:g} h can be shown", "repeat")
-    return shown
+    if end > until * (1 + TOGETHER):
+        raise BadInput(f"the infusion runs {end:g} h, and only {until:g} h are shown: ask for more hours", "hours")
+    if until > MOST_HOURS:
+        raise BadInput(f"the course lasts {until:g} h: up to {MOST_HOURS:g} h can be shown", "repeat")
+    return until
 
 
 # --- one model --------------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from adjunct.base import AdjunctError, BadInput, Floats, Refused, convert, shown
 from adjunct.knowledge import Knowledge
 from adjunct.knowledge.entries import fold
 from adjunct.pharmacology import OutsideModel, UnknownModel
-from adjunct.pharmacology.simulation.arithmetic import Expression, expression, measure, rescale
+from adjunct.pharmacology.simulation.arithmetic import Expression, expression, measure, ratio, rescale
 from adjunct.pharmacology.simulation.regimen import Administration, Repeat, administrations, hours
 
 ROUTES = ("iv", "im", "sc", "nasal", "oral", "sublingual", "buccal", "rectal", "tea")
@@ -37,7 +37,7 @@ INFUSED = ("iv", "sc", "im")
 OWN = ("weight", "age")  # what a person has by name; everything else is a further covariate
 SAME = 1e-9
 MOST_NAMED = 5
-MOST_SAID = 2  # of the reasons, and of the models for each, where nothing is valid
+MOST_SAID = 2  # of the limits of models, where nothing is valid
 FORMS = ("lognormal", "logit", "normal")
 
 
@@ -51,6 +51,8 @@ class Person:
 
     def __post_init__(self) -> None:
         for name, value in (("weight", self.weight_kg), ("age", self.age_a), *self.covariates.items()):
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+                raise BadInput(f"{name} {shown(str(value))} is not a number", name)
             if value is not None and not math.isfinite(value):
                 raise BadInput(f"{name} is not a finite number", name)
         if self.weight_kg is not None and self.weight_kg <= 0:
@@ -87,6 +89,7 @@ class Covariate:
     required: bool
     low: float
     high: float
+    switch: bool = False  # a yes or no
 
     @property
     def said(self) -> str:
@@ -171,7 +174,9 @@ class Model:
             value = person.given(c)
             if value is None and c.required:
                 how = f"--{c.name}" if c.name in OWN else f"--covariate {c.name}="
-                raise BadInput(f"{self.id} needs the {c.name}{c.counted}: add {how}")
+                raise Missing(f"{self.id} needs the {c.name}{c.counted}: add {how}")
+            if value is not None and c.switch and value not in (0, 1):
+                raise BadInput(f"{c.name} {value:g} is neither yes nor no: give 1 or 0", c.name)
             if value is not None and not c.low <= value <= c.high:
                 raise outside(self.id, f"{c.name} {value:g}{c.said}", f"{c.name} {_range(c.low, c.high)}{c.said}")
             found[c.name] = c.reference if value is None else value
@@ -211,7 +216,7 @@ class Model:
         )
         self.covers_dose(route, dose_mg, weight_kg)
         if over_h > route.max_over_h * (1 + SAME):
-            raise outside(self.id, f"an infusion of {over_h:g} h", f"infusions up to {route.max_over_h:g} h")
+            raise outside(self.id, f"an infusion of {_span(over_h)}", f"infusions up to {_span(route.max_over_h)}")
         if repeat and route.single:
             raise outside(self.id, "a repeated dose", "single doses")
         return course
@@ -260,37 +265,43 @@ def outside(model: str, what: str, limits: str) -> OutsideModel:
     return Uncovered(model, what, limits)
 
 
+class Missing(BadInput):
+    """What one model needs to know of a person, and nobody gave."""
+
+
 def nothing_valid(drug: str, route: str, candidates: Sequence[Model], errors: Mapping[str, BadInput]) -> BadInput:
     """The one error where every model of a drug refuses: what would help first, and no list of all of them.
 
-    Models that know the route say most; a missing value is asked for before anything is called outside.
+    Models that know the route say most. A question that is wrong in itself comes before what is outside a model, and
+    what is outside before what a further model needs to know.
     """
-    if len(errors) == 1:
-        return next(iter(errors.values()))
     near = {m.id: errors[m.id] for m in candidates if route in m.routes and m.complete}
     if not near:
         routes = sorted({name for m in candidates if m.complete for name in m.routes}, key=ROUTES.index)
-        return OutsideModel(f"no model of {drug} covers route {route}; published routes are {', '.join(routes)}")
-    for error in near.values():
-        if not isinstance(error, OutsideModel):
-            return error
-    groups: dict[str, list[str]] = {}
-    for name, error in near.items():
-        what, limits = (error.what, error.limits) if isinstance(error, Uncovered) else (str(error), "")
-        groups.setdefault(what, []).append(f"{limits} ({name})" if limits else name)
-    said = [
-        f"{what}; covered: {', '.join(limits[:MOST_SAID])}" + _more(len(limits) - MOST_SAID)
-        for what, limits in sorted(groups.items(), key=lambda group: -len(group[1]))
-    ]
-    return OutsideModel(f"no model of {drug} by route {route} covers {' | '.join(said[:MOST_SAID])}")
+        known = f"published routes are {', '.join(routes)}" if routes else "none can be run"
+        return OutsideModel(f"no model of {drug} covers route {route}; {known}")
+    wrong = [error for error in near.values() if not isinstance(error, OutsideModel | Missing)]
+    beyond = {name: error for name, error in near.items() if isinstance(error, Uncovered)}
+    if wrong or len(near) == 1 or not beyond:
+        return (wrong or list(near.values()))[0]
+    groups: dict[str, dict[str, list[str]]] = {}
+    for name, error in beyond.items():
+        groups.setdefault(error.what, {}).setdefault(error.limits, []).append(name)
+    what, limits = max(groups.items(), key=lambda group: sum(map(len, group[1].values())))
+    said = [f"{first}{_covers(len(rest))} {text}" for text, (first, *rest) in limits.items()]
+    return OutsideModel(f"no model of {drug} by route {route} covers {what}: {', '.join(said[:MOST_SAID])}")
+
+
+def _covers(others: int) -> str:
+    return f" and {others} more cover" if others else " covers"
+
+
+def _span(hours: float) -> str:
+    return f"{hours:g} h" if hours >= 1 else f"{hours * ratio('h', 'min'):g} min"
 
 
 def _range(low: float, high: float) -> str:
     return f"{low:g}" if low == high else f"{low:g} to {high:g}"
-
-
-def _more(count: int) -> str:
-    return f" and {count} more" if count > 0 else ""
 
 
 # --- reading a model file ---------------------------------------------------------------------------------------------
@@ -411,7 +422,8 @@ def _checked_transfers(entry: Mapping[str, Any], where: str) -> tuple[Transfer, 
 
 
 def _covariate(entry: Mapping[str, Any]) -> Covariate:
-    switch = entry["unit"] == "1" and not entry["reference"] and "range" not in entry  # a yes or no, such as `japanese`
+    between = tuple(entry.get("range", (0, 1)))
+    switch = entry["unit"] == "1" and not entry["reference"] and between == (0, 1)  # a yes or no, such as `japanese`
     low, high = entry.get("range", (0, 1) if switch else (-math.inf, math.inf))
     return Covariate(
         name=entry["name"],
@@ -420,6 +432,7 @@ def _covariate(entry: Mapping[str, Any]) -> Covariate:
         required=bool(entry.get("required", False)),
         low=float(low),
         high=float(high),
+        switch=switch,
     )
 
 

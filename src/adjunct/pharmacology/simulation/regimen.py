@@ -26,6 +26,7 @@ DOSE_HINT = "write for example '0.5 mg/kg' or '56 mg'"
 REPEAT_HINT = "write for example 'daily for 14 d', '2x/week for 4 weeks', 'every 8 h for 3 d' or 'once'"
 
 _QUANTITY = re.compile(r"\s*([+-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?)\s*(\S.*?)?\s*", re.ASCII | re.IGNORECASE)
+_COMMA = re.compile(r"\s*[+-]?\d+,\d", re.ASCII)
 _COUNTED = re.compile(
     r"(?:(?P<n>\d+) ?(?:x|times) ?(?:/|per|an?|each|every)? ?|"
     r"(?P<word>once|twice|three times|four times) ?(?:an?|per|/)? ?)?"
@@ -95,6 +96,8 @@ class Segment:
 def quantity(text: str, hint: str, at: str) -> tuple[float, str]:
     """A positive number and the UCUM code of its unit."""
     text = str(text)
+    if _COMMA.match(text):
+        raise BadInput(f"{shown(text)} has a comma: write the decimals after a point, thousands without a mark", at)
     parts = _QUANTITY.fullmatch(text)
     if not parts:
         raise BadInput(f"not an amount with a unit: {shown(text)}; {hint}", at)

@@ -55,7 +55,7 @@ class Rhythm:
             ages = [(number - earlier) * self.interval_h for earlier in self.given if earlier < number]
             stages.append(Stage(number * self.interval_h, length_h, (*_left(people, once, ages), *once)))
         starts = (number * self.interval_h for number in self.given)
-        ages = [self.until_h - start for start in starts if start < self.until_h]
+        ages = [self.until_h - start for start in starts if start <= self.until_h]
         return Passage(tuple(stages), _left(people, once, ages))
 
 
