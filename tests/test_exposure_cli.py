@@ -85,6 +85,58 @@ def test_where_nobody_published_variability_the_percentiles_are_null() -> None:
     assert domino["analytes"]["ketamine"]["metrics"]["cmax"]["p5"] is None
 
 
+def test_a_band_is_shown_though_nobody_asked_for_people() -> None:
+    found = answer(*SPRAY)
+    assert (found["n"], found["seed"]) == (100, 1)
+    cmax = found["analytes"]["esketamine"]["metrics"]["cmax"]
+    assert cmax["p5"] < cmax["typical"] < cmax["p95"]
+    asked = answer(*SPRAY, "--n", "100")
+    assert asked == found
+    assert answer(*INFUSION)["n"] is None  # no model of it says how people differ
+
+
+def test_a_terminal_says_the_band_the_people_and_short_times_in_minutes() -> None:
+    said = " ".join(run(*SPRAY).stdout.split())
+    assert "time of the highest level: 41 min; 90 % of people between 19 and 79 min" in said
+    assert "100 people simulated for each model that says how they differ" in said
+    assert "not used, other routes only: Fanta_2015_esketamine, Flint_2017_esketamine" in said
+
+
+def test_a_terminal_says_when_a_line_stands_alone_and_why_a_model_counts_once() -> None:
+    alone = " ".join(run("simulate", "mitragynine", "--route", "tea", "--dose", "39 mg").stdout.split())
+    assert "One model, and nobody published how people differ: the true range is not known." in alone
+    same = run("simulate", "esketamine", "--route", "iv", "--dose", "0.25 mg/kg", "--over", "40 min", "--weight", "70")
+    assert "rests on the same data as Otto_2021_esketamine" in " ".join(same.stdout.split())
+    assert "One model" not in same.stdout
+
+
+def test_a_course_shows_what_it_comes_to() -> None:
+    said = " ".join(run(*SPRAY, "--repeat", "2x/week for 2 weeks", "--missed", "2").stdout.split())
+    assert "highest level, repeated for ever: 72.7 ng/mL" in said
+    assert "accumulation: how much more than one dose: 1" in said
+
+
+def test_a_weight_of_kratom_names_the_model_and_its_dose() -> None:
+    for name in ("kratom-leaf", "kratom"):
+        done = run("simulate", name, "--route", "tea", "--dose", "2 g")
+        assert isinstance(done.exception, AdjunctError)
+        assert "ask for mitragynine, route tea, dose '39 mg'" in str(done.exception)
+    found = answer("simulate", "mitragynine", "--route", "tea", "--dose", "39 mg")
+    assert [m["id"] for m in found["models"]] == ["Tanna_2022_mitragynine"]
+
+
+def test_an_infusion_can_be_paused_and_stopped() -> None:
+    whole, held, cut = (
+        answer(*INFUSION, *more) for more in ((), ("--pause", "20 min for 10 min"), ("--stop", "20 min"))
+    )
+    tmax, area = (
+        [a["analytes"]["ketamine"]["metrics"][m]["typical"] for a in (whole, held, cut)] for m in ("tmax", "auc_inf")
+    )
+    assert tmax == pytest.approx([2 / 3, 5 / 6, 1 / 3], abs=1e-6)
+    assert area[1] == pytest.approx(area[0])  # later, and not a milligram less
+    assert area[2] == pytest.approx(area[0] / 2)
+
+
 WRONG = [  # what was asked, a word the one line must hold
     (("--dose", "0.5"), "unit"),
     (("--dose", "0.5 mg/mL"), "mg/mL"),
@@ -109,6 +161,9 @@ WRONG = [  # what was asked, a word the one line must hold
     (("--n", "-5"), "5"),
     (("--repeat", "now and then"), "now and then"),
     (("--above", "100"), "unit"),
+    (("--pause", "20 min"), "for"),
+    (("--pause", "20 mg for 10 min"), "20 mg"),
+    (("--stop", "soon"), "soon"),
     (("--covariate", "japanese"), "NAME=VALUE"),
     (("--covariate", "blood=1"), "blood"),
     (("--plot", "curve.bmp"), "curve.bmp"),

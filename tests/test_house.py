@@ -336,6 +336,8 @@ main()
         ["check", "sertraline", "--fhir"],
         ["assess", str(SOURCE / "examples" / "ana-first-visit.json"), "--for", "ketamine-iv", "--phase", "pre-dose"],
         ["assess", str(SOURCE / "examples" / "ana-first-visit.json"), "--for", "none", "--json"],
+        ["simulate", "esketamine", "--dose", "56 mg", "--route", "nasal", "--weight", "70", "--json"],
+        ["interact", "midazolam", "--with", "kratom-leaf", "--predict"],
     ],
     ids=" ".join,
 )
@@ -348,12 +350,15 @@ def test_an_answer_opens_no_connection_and_writes_no_file(arguments: list[str]) 
 QUESTIONS = [
     (page, line)
     for page in PAGES
-    for line in re.findall(r"^adjunct (?:check|assess) .+$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    for line in re.findall(
+        r"^adjunct (?:check|assess|simulate|interact|models)\b.*$", page.read_text(encoding="utf-8"), re.MULTILINE
+    )
 ]
 
 
 @pytest.mark.parametrize(("page", "line"), QUESTIONS, ids=lambda value: named(value) if isinstance(value, Path) else "")
 def test_every_question_shown_on_a_page_is_answered(page: Path, line: str) -> None:
+    line = re.sub(r"--plot \S+", "", line)  # pictures have tests of their own
     command = [sys.executable, "-m", *shlex.split(line.replace("adjunct", "adjunct.cli", 1))]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")

@@ -403,14 +403,12 @@ NOT_A_REGIMEN = [
 ]  # fmt: skip
 
 
-@pytest.mark.xfail(strict=True, reason="read as the usual dose, or a division by zero, in interaction/courses.py")
 @pytest.mark.parametrize("regimen", NOT_A_REGIMEN)
 def test_what_cannot_be_read_as_a_regimen_is_never_taken_for_the_usual_dose(regimen: str) -> None:
     with pytest.raises(BadInput, match="at regimen"):
         ask("risperidone", "paroxetine", regimen=regimen)
 
 
-@pytest.mark.xfail(strict=True, reason="the victim's own plant is not recognised as itself")
 @pytest.mark.parametrize("victim", ["kratom-leaf", "mitragynine"])
 def test_a_plant_does_not_change_its_own_alkaloid(victim: str) -> None:
     with pytest.raises(BadInput, match="its own exposure"):

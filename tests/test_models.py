@@ -235,12 +235,19 @@ def test_inside_its_people_a_model_answers(small: Model, weight: float, age: flo
         (Person(120.1, 45), "weight 120.1 kg is outside"),
         (Person(70, 17.9), "age 17.9 years is outside"),
         (Person(70, 66), "which covers age 18 to 65 years"),
-        (Person(70, 45, {"smoker": 2}), "smoker 2 is outside Small_2000_example, which covers smoker 0 to 1"),
     ],
 )
 def test_outside_its_people_it_says_who_they_were(small: Model, person: Person, says: str) -> None:
     with pytest.raises(OutsideModel, match=says):
         small.covered(person)
+
+
+@pytest.mark.parametrize("said", [2, 0.5, -1])
+def test_a_yes_or_no_is_nothing_between(small: Model, said: float) -> None:
+    with pytest.raises(BadInput, match=r"is neither yes nor no: give 1 or 0"):
+        small.covered(Person(70, 45, {"smoker": said}))
+    for answer in (0, 1):
+        assert small.covered(Person(70, 45, {"smoker": answer}))["smoker"] == answer
 
 
 def test_a_model_asks_for_what_it_needs(small: Model) -> None:

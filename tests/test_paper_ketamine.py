@@ -18,6 +18,7 @@ from adjunct.pharmacology.simulation.tables import TableCheck, check, validate
 MODELS = (
     "Clements_1981_ketamine",
     "Clements_1982_ketamine",
+    "Clements_1982_ketamine_peak",
     "Domino_1984_ketamine",
     "Fanta_2015_esketamine",
     "Flint_2017_esketamine",
@@ -88,6 +89,7 @@ ABSTRACTS = {
 }
 EXPECTED_GAPS = {
     "Clements_1982_ketamine": {"second-hand-im-cmax"},
+    "Clements_1982_ketamine_peak": {"second-hand-im-tmax"},
     "PerezRuixo_2021_esketamine": {
         *(f"table4-{people}-{dose}mg-noresketamine-auc" for people in TABLE_4 for dose in (28, 56, 84)),
         "abstract-bioavailability-swallowed",
@@ -293,7 +295,9 @@ def test_ketamine_into_muscle_peaks_when_quoted_and_lower_than_quoted(
 @pytest.mark.parametrize("dose", ["0.25 mg/kg", "1 mg/kg"])
 def test_ketamine_into_muscle_is_answered_at_its_limits(knowledge: Knowledge, dose: str) -> None:
     found = simulate(knowledge, "ketamine", route="im", dose=dose, weight_kg=70)
-    assert {m.id for m in found.models} == {"Clements_1982_ketamine"}
+    assert {m.id for m in found.models} == {"Clements_1982_ketamine", "Clements_1982_ketamine_peak"}
+    low, high = (m.analytes["ketamine"].metrics["cmax"].typical for m in found.models)
+    assert high / low == pytest.approx(243 / 148.4, rel=0.001)  # neither second-hand number is dropped
 
 
 @pytest.mark.parametrize(

@@ -259,7 +259,7 @@ def test_paroxetine_slows_its_own_clearance_at_a_larger_daily_dose(knowledge: Kn
         ("Tanna_2022_mitragynine", {"route": "oral", "dose": "39 mg"}),
         ("Okada_2024_triazolam", {"route": "oral", "dose": "0.25 mg", "age_a": 20, "weight_kg": 72}),
         ("Akil_2016_citalopram", {"route": "oral", "dose": "20 mg", "age_a": 30, "weight_kg": 70}),
-        ("Kim_2015_paroxetine", {"route": "oral", "dose": "20 mg", "age_a": 40, "daily_dose": 80}),
+        ("Kim_2015_paroxetine", {"route": "oral", "dose": "20 mg", "age_a": 40, "covariates": {"daily_dose": 80}}),
     ],
 )
 def test_nothing_is_answered_beyond_what_was_studied(knowledge: Knowledge, name: str, asked: dict[str, Any]) -> None:
@@ -269,10 +269,10 @@ def test_nothing_is_answered_beyond_what_was_studied(knowledge: Knowledge, name:
 
 @pytest.mark.parametrize("left_out", ["age_a", "daily_dose"])
 def test_paroxetine_asks_for_what_its_clearance_needs(knowledge: Knowledge, left_out: str) -> None:
-    given = {"age_a": 40.0, "daily_dose": 20.0}
-    del given[left_out]
+    age = None if left_out == "age_a" else 40.0
+    known = {} if left_out == "daily_dose" else {"daily_dose": 20.0}
     with pytest.raises(BadInput, match=left_out.removesuffix("_a")):
-        simulate(knowledge, "Kim_2015_paroxetine", route="oral", dose="20 mg", **given)  # type: ignore[arg-type]
+        simulate(knowledge, "Kim_2015_paroxetine", route="oral", dose="20 mg", age_a=age, covariates=known)
 
 
 def test_tea_of_39_mg_mitragynine_gives_both_alkaloids(knowledge: Knowledge) -> None:

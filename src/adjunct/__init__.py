@@ -98,6 +98,8 @@ def simulate(
     age: float | None = None,
     repeat: str | None = None,
     missed: Sequence[int] = (),
+    pauses: Sequence[str] = (),
+    stop: str | None = None,
     hours: float | None = None,
     above: str | None = None,
     n: int | None = None,
@@ -108,9 +110,10 @@ def simulate(
     """The concentrations that published models predict: a drug runs every model valid for this person and route.
 
     `dose` with its unit ("0.5 mg/kg", "56 mg"), `over` a duration ("40 min"), `weight` in kg, `age` in years, `repeat`
-    such as "2x/week for 4 weeks" with the numbers of `missed` doses, `hours` how long to look, `above` a level with
-    its unit; `n` people that differ as published, the same for the same `seed`. Raises `OutsideModel` where no model
-    speaks of such a person, dose or route, and other `BadInput` for what cannot be read.
+    such as "2x/week for 4 weeks" with the numbers of `missed` doses, `pauses` of an infusion ("20 min for 10 min") and
+    its early `stop` ("30 min"), `hours` how long to look, `above` a level with its unit; `n` people (None: 100) that
+    differ as published, the same for the same `seed`. Raises `OutsideModel` where no model speaks of such a person,
+    dose or route, and other `BadInput` for what cannot be read.
     """
     from adjunct.pharmacology.simulation import simulate as run
 
@@ -124,6 +127,8 @@ def simulate(
         age_a=age,
         repeat=repeat,
         missed=missed,
+        pauses=pauses,
+        stop=stop,
         hours=hours,
         above=above,
         n=n,

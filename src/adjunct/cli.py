@@ -122,12 +122,16 @@ def simulate(
     missed: Annotated[
         list[int] | None, typer.Option(help="A dose that is left out (1 is the first). Repeatable.")
     ] = None,
+    pause: Annotated[
+        list[str] | None, typer.Option(help="Hold the infusion, such as '20 min for 10 min'. May be repeated.")
+    ] = None,
+    stop: Annotated[str | None, typer.Option(help="Stop the infusion early, such as '30 min'.")] = None,
     covariate: Annotated[
         list[str] | None, typer.Option(help="What a model asks for besides, such as japanese=1. May be repeated.")
     ] = None,
     hours: Annotated[float | None, typer.Option(help="How long to look, in hours.")] = None,
     above: Annotated[str | None, typer.Option(help="Report the time above this level, such as '100 ng/mL'.")] = None,
-    n: Annotated[int | None, typer.Option("--n", help="How many people; left out, the typical person only.")] = None,
+    n: Annotated[int | None, typer.Option("--n", help="How many different people; left out, 100.")] = None,
     seed: Annotated[int, typer.Option(help="Which people: the same number gives the same people.")] = 1,
     as_json: AsJson = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print the curves as a table.")] = False,
@@ -147,6 +151,8 @@ def simulate(
         age=age,
         repeat=repeat,
         missed=missed or (),
+        pauses=pause or (),
+        stop=stop,
         hours=hours,
         above=above,
         n=n,

@@ -202,7 +202,7 @@ def _between(low: float | None, high: float | None, unit: str, words: str, join:
     if low is None or high is None or _lasting(low, unit) == _lasting(high, unit):
         return ""
     if unit == "h" and high < 2:
-        low, high, unit = low * HOUR_MIN, high * HOUR_MIN, "min"
+        low, high, unit = round(low * HOUR_MIN), round(high * HOUR_MIN), "min"
     return f"; {words} {_number(low)} {join} {_number(high, unit)}"
 
 

@@ -16,7 +16,7 @@ from adjunct.record import Intake
 
 PHARMACOKINETIC, ATTENUATION = "pharmacokinetic", "attenuation"
 SUBSTANCE, KRATOM, ORAL = "substance", "kratom-leaf", "oral"
-REFUSED, EXTRAPOLATED, PREDICTED = "refused", "extrapolated", "90PI"
+VALID, REFUSED, EXTRAPOLATED, PREDICTED = "valid", "refused", "extrapolated", "90PI"
 METABOLITE = "metabolite "
 REPEATED = "daily"  # a regimen in words: again and again, in an amount that was not told
 FIGURES = ("auc_ratio", "low", "high", "interval_kind")
@@ -24,6 +24,8 @@ PAIRS_KEPT = 4096
 EDITIONS_KEPT = 2
 ROUTES = {
     "oral": "by mouth", "iv": "by vein", "im": "into the muscle", "sc": "under the skin", "nasal": "through the nose",
+    "transdermal": "through the skin", "inhaled": "by breath", "sublingual": "under the tongue",
+    "buccal": "through the cheek", "rectal": "as a suppository",
 }  # fmt: skip
 INTERVALS = {
     PREDICTED: "90 % predictive interval", "90CI": "90 % confidence interval", "95CI": "95 % confidence interval",
@@ -57,7 +59,7 @@ def exposures(
             for victim in involves
             for perpetrator in involves
             if victim != perpetrator and _is_about(rule, victim, perpetrator, knowledge)
-            for route in _routes(victim, given)
+            for route in _routes(victim, given, knowledge)
         ]
     for victim, perpetrator, route in asked:
         if perpetrator in _acting_on(victim, knowledge):
@@ -66,10 +68,11 @@ def exposures(
     return tuple(e for (v, p, r), e in found.items() if not _idle(e, found.get((p, v, r)), knowledge))
 
 
-def _routes(victim: str, given: Mapping[str, Mapping[str, str]]) -> Sequence[str]:
-    """How a thing on a list may be given: by mouth; what belongs to a treatment also as that treatment gives it."""
+def _routes(victim: str, given: Mapping[str, Mapping[str, str]], knowledge: Knowledge) -> Sequence[str]:
+    """How a thing on a list may be given: as usual, mostly by mouth; a treatment's drug also as that gives it."""
+    usual = (knowledge.victims.get(victim) or {}).get("usual_route", ORAL)
     treated = [entry["route"] for entry in given.values() if entry["drug"] == victim]
-    return (ORAL, *sorted(treated, key=list(ROUTES).index)[:1])
+    return tuple(dict.fromkeys((usual, *sorted(treated, key=list(ROUTES).index)[:1])))
 
 
 def _taken_again(involves: Sequence[str], taken: Iterable[Intake]) -> bool:
@@ -166,12 +169,14 @@ def _pair(victim: str, perpetrator: str, route: str, regimen: str | None, knowle
     entry: dict[str, Any] = {"victim": victim, "perpetrator": perpetrator, "victim_route": route}
     nothing: dict[str, Any] = dict.fromkeys(FIGURES)
     try:
-        ratio = interact(knowledge, victim, [perpetrator], victim_route=route, regimen=regimen).to_dict()
+        ratio = interact(knowledge, victim, [perpetrator], victim_route=route, regimen=regimen, fading=False).to_dict()
     except BadInput as unknown:  # nobody knows, or the pair is one thing under two names: the finding stands without
         return _refused(entry, str(unknown).removesuffix(f" (at {unknown.at})"))
     seen = ratio["observed"][0] if ratio["observed"] else None
     shown = seen or ratio["predicted"] or nothing
     why, validity = list(ratio["why"]), ratio["validity"]
+    if seen and validity != REFUSED:
+        validity = VALID  # what was measured is not extrapolated, whatever the prediction beside it is
     if seen and seen["regimen"]:
         why.insert(0, f"measured with {seen['regimen']}")
     if perpetrator == KRATOM and (ceiling := (ratio["predicted"] or {}).get("ceiling")) is not None:
@@ -214,6 +219,7 @@ def _moiety(ratio: Mapping[str, Any], regimen: str | None, knowledge: Knowledge)
                 victim_route=ratio["victim_route"],
                 regimen=regimen,
                 predict=True,
+                fading=False,
             )
         except BadInput:
             continue

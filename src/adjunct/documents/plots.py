@@ -26,6 +26,7 @@ TITLE_SIZE = 14
 LABEL_LIMIT = 420
 GREY = "#595959"
 FORMATS = (".svg", ".png")
+UNUSED = ' xmlns:xlink="http://www.w3.org/1999/xlink"'  # nothing in these pictures links anywhere
 
 
 def draw(exposure: Mapping[str, Any], path: Path) -> tuple[Path, Path]:
@@ -41,7 +42,8 @@ def draw(exposure: Mapping[str, Any], path: Path) -> tuple[Path, Path]:
     twin = path.with_suffix(".csv")
     try:
         if path.suffix == ".svg":
-            path.write_text(_with_title(vl_convert.vegalite_to_svg(spec), exposure), encoding="utf-8")
+            svg = vl_convert.vegalite_to_svg(spec).replace(UNUSED, "")
+            path.write_text(_with_title(svg, exposure), encoding="utf-8")
         else:
             path.write_bytes(vl_convert.vegalite_to_png(spec, scale=SCALE))
         twin.write_text(table(exposure), encoding="utf-8")

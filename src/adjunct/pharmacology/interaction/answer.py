@@ -19,9 +19,8 @@ import orjson
 
 from adjunct.base import BadInput, shown
 from adjunct.knowledge import Knowledge
-from adjunct.knowledge.entries import fold
 from adjunct.pharmacology import CannotPredict
-from adjunct.pharmacology.interaction.courses import Course, courses
+from adjunct.pharmacology.interaction.courses import Course, courses, is_one_tea
 from adjunct.pharmacology.interaction.fitting import read_fit
 from adjunct.pharmacology.interaction.mechanism import (
     GUT_ENZYME,
@@ -42,8 +41,10 @@ OBSERVED, PREDICTED = "observed", "predicted"
 VALID, EXTRAPOLATED, REFUSED = "valid", "extrapolated", "refused"
 STATIC, STIRRED, TEA = "mechanistic static, oral", "well-stirred liver", "dynamic gut and liver, one tea"
 INTERVAL = "90PI"
+WEIGHTS_UNKNOWN = "relative potency not known: read each part for itself"
 DIGITS = 4
 DAYS_MAX_H = 24 * 366 * 2  # two years after the last dose nothing is left to ask about
+ANSWERS_KEPT = 1024
 _MITRAGYNINE = re.compile(r"(\d+(?:\.\d+)?)\s*mg\s+mitragynine", re.IGNORECASE)
 
 
@@ -111,11 +112,13 @@ def interact(
     stopped_h: float | None = None,
     lag_h: float | None = None,
     predict: bool = False,
+    fading: bool = True,
 ) -> ExposureRatio:
     """What `perpetrators` do to the exposure of `victim`; what was measured leads, unless `predict`.
 
     The phenotype is an argument, never read out of the regimen. `stopped_h`: hours since the perpetrators' last dose.
     `lag_h`: hours from a single dose of the perpetrator to the victim. CannotPredict names what nobody knows.
+    `fading`: also what one kratom tea still does 12, 24 and 48 h later.
     """
     desk = _desk(knowledge)
     asked = desk.asked(victim, perpetrators, victim_route, regimen, phenotype, stopped_h, lag_h)
@@ -123,7 +126,7 @@ def interact(
     if predict:
         seen = []
     try:
-        answer = desk.tea(asked) if KRATOM in asked.perpetrators else desk.static(asked)
+        answer = desk.tea(asked, fading=fading) if KRATOM in asked.perpetrators else desk.static(asked)
     except CannotPredict as refusal:
         if not seen:
             raise
@@ -196,20 +199,17 @@ class _Desk:
         _hours(lag_h, "lag", least=-DAYS_MAX_H)
         found = tuple(dict.fromkeys(s for name in names for s in self.predictor.perpetrators.find(name)))
         target = self.predictor.victims.find(victim)
-        own = {target.substance, target.analyte, target.parent.id}
-        if any(p in own or self._is_own(p, target.parent.id) for p in found):
-            raise BadInput(f"{shown(victim)} cannot change its own exposure: name another perpetrator", "perpetrator")
+        own = next((p for p in found if self.predictor.victims.same(p, target)), None)
+        if own is not None:
+            said = "" if own == target.parent.id else f" ({own} is an isomer of it, or one is formed from the other)"
+            raise BadInput(
+                f"{shown(victim)} cannot change its own exposure{said}: name another perpetrator", "perpetrator"
+            )
         read = tuple(courses(regimen, found))
-        return _Asked(target, found, route.strip().lower(), regimen, read, dict(phenotype or {}), stopped_h, lag_h)
-
-    def _is_own(self, taken: str, victim: str) -> bool:
-        """Is the victim what `taken` holds, or formed from that? A leaf cannot change its own alkaloid."""
-        held = self.predictor.victims.names.get(fold(taken))
-        formed = self.knowledge.victims[held].get("metabolites", ()) if held else ()
-        return held == victim or victim in {m["id"] for m in formed if taken != held}
+        person = self.predictor.phenotype(phenotype or {})
+        return _Asked(target, found, route.strip().lower(), regimen, read, person, stopped_h, lag_h)
 
     def measured(self, asked: _Asked) -> tuple[list[Observation], list[Observation]]:
-        self.predictor.genotype(asked.victim.parent, asked.phenotype)  # says what is wrong with a phenotype
         if asked.victim.whole or asked.victim.doubt:
             return [], []
         usual = None
@@ -230,6 +230,7 @@ class _Desk:
     # --- predicted: static by mouth, well-stirred by every other route ------------------------------------------------
 
     def static(self, asked: _Asked) -> _Answer:
+        _has_chain(asked.victim)
         pairs = list(zip(asked.perpetrators, asked.courses, strict=True))
         question = self.predictor.question(
             asked.victim,
@@ -262,7 +263,7 @@ class _Desk:
             prediction,
             predicted,
             moiety,
-            self._time_course(question),
+            self._time_course(question, prediction),
             validity,
             tuple(dict.fromkeys(why)),
             missing,
@@ -294,7 +295,10 @@ class _Desk:
             yield f"{GUT_ENZYME} in the gut wall: {parent.gut:.2f} times as much passes it"
         if not changed and parent.gut == 1:
             names = " and ".join(question.perpetrators)
-            yield f"no pathway of {setting.victim.id} is changed by {names}, as far as is known: no interaction"
+            yield (
+                f"no pathway of {setting.victim.id} is changed by {names}: no effect is expected from what is known; "
+                "other pathways may be unknown"
+            )
         if setting.own:
             for word, induces in (("inhibits", False), ("induces", True)):
                 enzymes = sorted({a.enzyme for a in setting.own if a.induces is induces})
@@ -307,19 +311,26 @@ class _Desk:
     def _moiety(
         self, question: Question, followed: Mapping[str, float] | None = None
     ) -> tuple[Mapping[str, Any] | None, tuple[str, ...]]:
-        """Parent, metabolites and what they come to together, by their weights in the effect."""
+        """Parent, metabolites and what they come to together, by their weights in the effect.
+
+        Where nobody knows how strong each is against the others they stand side by side, without a figure for all.
+        """
         victim, setting = question.victim, question.setting
         formed = [m for m in (victim.metabolite, *victim.others) if m is not None]
-        if not formed:
+        if not formed or not (victim.active or victim.parts):
             return None, ()
         shifts = self.posterior.shifts
         names = (setting.victim.id, *victim.formed)
         ratios = {name: self.predictor.part(question, name, shifts) for name in names} | dict(followed or {})
         missing = tuple(f"what clears {m.id}" for m in formed if m.clearance is None)
-        whole: dict[str, Any] = {"name": victim.moiety or None, "auc_ratio": None, "low": None, "high": None}
+        acting = [setting.victim.id, *(i for i in victim.active if i in victim.formed)]
+        whole: dict[str, Any] = dict.fromkeys(("name", "auc_ratio", "low", "high", "why"))
+        whole["name"] = victim.moiety or " + ".join(acting)
         if victim.parts and {p.id for p in victim.parts} <= set(names):
             together = partial(self.predictor.together, question)
             whole |= _interval(self.predictor.spread(question, together, self.posterior, list(victim.formed.values())))
+        else:
+            whole["why"] = WEIGHTS_UNKNOWN
         told = {p.id: p for p in victim.parts}
         whole["of"] = [
             {
@@ -327,24 +338,54 @@ class _Desk:
                 "auc_ratio": _short(ratio),
                 "weight": told[name].weight if name in told else None,
                 "baseline": told[name].baseline if name in told else None,
+                "acts": told[name].weight > 0 if name in told else name in acting,
             }
             for name, ratio in ratios.items()
         ]
         return whole, missing
 
-    def _time_course(self, question: Question) -> Mapping[str, Any] | None:
-        """When the effect that matters most has come and when it is over."""
-        shares = question.setting.victim.shares
-        telling = [
-            (shares.get(a.enzyme, 0) * abs(math.log1p(max(a.liver, a.gut))), a)
-            for a in question.setting.acting
-            if a.perpetrator in self.knowledge.perpetrators
-        ]
-        if not telling:
+    def _time_course(self, question: Question, prediction: Prediction) -> Mapping[str, Any] | None:
+        """When the effect has come and when it is over: of several perpetrators the slowest, and the longest."""
+        if _short(prediction.auc) == 1:
             return None
-        _, most = max(telling, key=lambda pair: (pair[0], pair[1].key))
+        timed = [found for most in self._telling(question) if (found := self._timed(most)) is not None]
+        if not timed:
+            return None
+        last, longest = (max(timed, key=lambda t, k=key: t[k]) for key in ("onset_h", "offset_h"))  # type: ignore[misc]
+        if last["of"] == longest["of"]:
+            return longest
+        return {
+            "of": f"onset and peak: {last['of']}; offset: {longest['of']}",
+            "onset_h": last["onset_h"],
+            "peak_h": max(t["peak_h"] for t in timed),
+            "offset_h": longest["offset_h"],
+            "definition": longest["definition"]
+            if last["definition"] == longest["definition"]
+            else DEFINITIONS.format(last["definition"], longest["definition"]),
+        }
+
+    def _telling(self, question: Question) -> list[Acting]:
+        """The effect of each perpetrator that matters most to the victim; one that does next to nothing is left out."""
+        asked = question.victim.metabolite.clearance if question.victim.metabolite is not None else None
+        cleared = [c for c in (question.setting.victim, asked) if c is not None]
+        found: dict[str, tuple[float, Acting]] = {}
+        for effect in question.setting.acting:
+            share = max(c.shares.get(effect.enzyme, 0) for c in cleared)
+            weight = share * math.log1p(max(effect.liver, effect.gut)) * effect.left
+            if not weight or effect.perpetrator not in self.knowledge.perpetrators:
+                continue
+            before = found.get(effect.perpetrator)
+            if before is None or (weight, effect.key) > (before[0], before[1].key):
+                found[effect.perpetrator] = weight, effect
+        felt = math.log(self.null[1])
+        telling = [effect for weight, effect in found.values() if weight >= felt]
+        return telling or [effect for _, effect in sorted(found.values(), key=lambda pair: -pair[0])[:1]]
+
+    def _timed(self, most: Acting) -> Mapping[str, Any] | None:
         key = (most.perpetrator, most.enzyme, most.induces, round(max(most.liver, most.gut), 2))
         if key not in self._courses:
+            if len(self._courses) >= ANSWERS_KEPT:  # potencies follow the regimens asked for: what is kept has an end
+                self._courses.clear()
             entry = self.knowledge.perpetrators[most.perpetrator]
             try:
                 found = time_course(
@@ -367,7 +408,8 @@ class _Desk:
 
     # --- predicted: one kratom tea ------------------------------------------------------------------------------------
 
-    def tea(self, asked: _Asked) -> _Answer:
+    def tea(self, asked: _Asked, *, fading: bool = True) -> _Answer:
+        _has_chain(asked.victim)
         if len(asked.perpetrators) > 1:
             raise CannotPredict("kratom with another perpetrator was never studied: ask for one", "perpetrator")
         if asked.stopped_h:
@@ -381,10 +423,13 @@ class _Desk:
         victim = asked.victim.parent
         entry = self.knowledge.victims.get(victim.id) or {"id": victim.id, "pathways": dict(victim.shares)}
         lag = asked.lag_h if asked.lag_h is not None else course.gap_h or 0.0
-        key = (victim.id, dose, course.repeated, lag)
+        repeated = course.repeated or not is_one_tea(asked.regimen)
+        key = (victim.id, dose, repeated, lag, fading)
         if key not in self._teas:
+            if len(self._teas) >= ANSWERS_KEPT:  # doses and lags come from outside: what is kept has an end
+                self._teas.clear()
             self._teas[key] = tea_effect(
-                self.knowledge, victim=entry, lag_h=lag, dose_mg=dose, tea_repeated=course.repeated
+                self.knowledge, victim=entry, lag_h=lag, dose_mg=dose, tea_repeated=repeated, fading=fading
             )
         found = self._teas[key]
         return self._tea(asked, found)
@@ -393,7 +438,7 @@ class _Desk:
         why = list(found.why)
         timed = found.time_course
         told: dict[str, Any] | None = None
-        if timed is not None:
+        if timed is not None and _short(found.auc_ratio) != 1:
             told = {
                 "onset_h": _short(timed.onset_h),
                 "peak_h": _short(timed.peak_h),
@@ -430,7 +475,8 @@ class _Desk:
             return _Answer(None, predicted, None, told, REFUSED, tuple(why), missing, TEA)
         question = self._as_question(asked, found)
         moiety, missing = self._moiety(question, {asked.victim.parent.id: prediction.auc})
-        validity = VALID
+        validity = EXTRAPOLATED if question.reasons else VALID
+        why += question.reasons
         if asked.victim.metabolite is not None:  # follows from what the tea does to the medicine given
             prediction = self.predictor.predict(question, self.posterior)
             predicted |= _interval(prediction)
@@ -463,6 +509,7 @@ class _Desk:
         return replace(question, setting=replace(question.setting, acting=(pulse,)))
 
 
+DEFINITIONS = "onset and peak: {}; offset: {}"
 _GRAM = 1000.0
 _LEAST = 1e-3  # activity left: a quotient near nothing divides no further
 
@@ -505,6 +552,17 @@ def _told(
         model=answer.model,
         knowledge={"version": knowledge.version, "as_of": knowledge.as_of},
     )
+
+
+def _has_chain(victim: Victim) -> None:
+    """Of a medicine that only becomes what acts, its own level says nothing."""
+    acts = victim.entry.get("prodrug")
+    if acts and victim.metabolite is None:
+        raise CannotPredict(
+            f"cannot predict {victim.parent.id}: it acts through {acts}, and the chain to that (what forms it, what "
+            "clears it) is not in the knowledge; the level of what is swallowed says nothing about the effect",
+            "victim",
+        )
 
 
 def _interval(found: Prediction) -> dict[str, Any]:

@@ -64,6 +64,12 @@ _KNOWN_WORD = re.compile(
     + _OFTEN.pattern,
     re.IGNORECASE,
 )
+_HOUR = re.compile(r"\b(morning|noon|midday|afternoon|evening|night|bedtime)\b", re.IGNORECASE)
+_ONE_TEA = re.compile(
+    r"\b(?:a|an|one|1|of|the|as|in|with|by|mouth|for|about|x\s*1|1\s*x|single|once|only|dose|cup|tea|leaf|leaves|kratom|"
+    r"powder|mitragynine|oral(?:ly)?|together|earlier|at|and)\b|\bh\s*(?:before|earlier|apart)\b",
+    re.IGNORECASE,
+)
 _PRODUCT = re.compile(r"(high|low)[\s-]hyperforin", re.IGNORECASE)
 _BRACKET = re.compile(r"\([^)]*\)")
 
@@ -178,10 +184,22 @@ def _phase(part: str) -> Phase | None:
     return Phase(value * often * (TO_MG[unit] if mg else 1), "mg" if mg else "ml", _length(part))
 
 
+def is_one_tea(regimen: str | None) -> bool:
+    """Does a regimen speak of one tea and nothing more? Silence does; any word of another day or hour does not."""
+    if regimen is None or not regimen.strip():
+        return True
+    plain = _GAP.sub(" ", _BRACKET.sub(" ", regimen))
+    amounts = _AMOUNT.findall(plain)
+    units = sorted(unit.casefold() for _, _, unit, _ in amounts)
+    if len(amounts) > 1 and not (units == ["g", "mg"] and "mitragynine" in plain.casefold()):  # leaf, and what it holds
+        return False
+    return not re.search(r"\w", _ONE_TEA.sub(" ", _AMOUNT.sub(" ", plain)))
+
+
 def _per_day(text: str) -> float:
     found = _OFTEN.search(_LASTING.sub(" ", text))  # "for 2 weeks" says how long, not how often
     if not found:
-        return 1
+        return max(1, len({hour.casefold() for hour in _HOUR.findall(text)}))
     if found["weekly"]:
         return (2 if (found["times"] or "")[:1].lower() in ("t", "2") else 1) / DAYS["wk"]
     if found["counted"]:

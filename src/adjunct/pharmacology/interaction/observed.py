@@ -84,13 +84,14 @@ class Observed:
         """
         meant: list[tuple[tuple[float, ...], Observation]] = []
         otherwise: list[tuple[tuple[float, ...], Observation]] = []
+        matters = victim.cleared_by
         for row in self.rows.get((victim.analyte, victim.parent.id, frozenset(perpetrators)), ()):
             read = courses(row["regimen"], row["perpetrators"].split("+"))
             order = {name: n for n, name in enumerate(row["perpetrators"].split("+"))}
             own = [read[order[name]] for name in perpetrators]
             same = (
                 row["victim_route"] == route
-                and self._same_person(row["phenotype"], phenotype)
+                and self._same_person(row["phenotype"], phenotype, matters)
                 and (lag_h is None or not own[0].single or lag_h == (own[0].gap_h or 0))
                 and (regimen is None or fold(regimen) == fold(row["regimen"]) or _same_course(asked, own))
             )
@@ -102,12 +103,15 @@ class Observed:
             (meant if same else otherwise).append((rank, observation))
         return [o for _, o in sorted(meant, key=_first)], [o for _, o in sorted(otherwise, key=_first)]
 
-    def _same_person(self, row: str, asked: Mapping[str, str]) -> bool:
-        """Silence in a study, or about a person, is read as a normal metaboliser."""
+    def _same_person(self, row: str, asked: Mapping[str, str], matters: frozenset[str]) -> bool:
+        """Silence in a study, or about a person, is read as a normal metaboliser.
+
+        An enzyme that has no part in clearing the victim makes no difference between people.
+        """
         theirs = dict(self._phenotypes(row))
         return all(
             theirs.get(e, NORMAL) == self.like.get(asked.get(e, NORMAL), asked.get(e, NORMAL))
-            for e in {*theirs, *asked}
+            for e in {*theirs, *asked} & matters
         )
 
     def _phenotypes(self, row: str) -> Iterator[tuple[str, str]]:

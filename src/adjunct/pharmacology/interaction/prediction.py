@@ -8,6 +8,7 @@ interval is what those leave open, and what one study differs from the next.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -30,7 +31,12 @@ from adjunct.pharmacology.interaction.perpetrators import Perpetrators
 from adjunct.pharmacology.interaction.victims import Victim, Victims
 
 STEP = 1e-3  # of a parameter, for a slope
-POOR = "poor"
+POOR, NORMAL = "poor", "normal"
+PHENOTYPES = {
+    "pm": POOR, "slow": POOR, "im": "intermediate", "nm": NORMAL, "em": NORMAL, "extensive": NORMAL, "rm": "rapid",
+    "um": "ultrarapid", "ultra-rapid": "ultrarapid", "ultra rapid": "ultrarapid",
+}  # fmt: skip
+_METABOLISER = re.compile(r"[\s-]*metaboli[sz]ers?$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +148,7 @@ class Predictor:
         unsure = sum(
             sd * sd
             for sd, holds in (
-                (self.sd_class_only, any("class" in r or "far from" in r for r in reasons)),
+                (self.sd_class_only, any("class" in r or "far from" in r or "never studied" in r for r in reasons)),
                 (self.sd_route, any("route" in r for r in reasons)),
             )
             if holds
@@ -151,16 +157,31 @@ class Predictor:
 
     def genotype(self, victim: Clearance, phenotype: Mapping[str, str]) -> Mapping[str, float]:
         """Activity of each enzyme in this person."""
-        found = {}
-        for enzyme, word in phenotype.items():
-            if enzyme not in self.enzymes:
-                raise BadInput(f"unknown enzyme {shown(enzyme)}: write for example CYP2D6=poor", "phenotype")
-            if word not in self.phenotypes:
+        return {
+            enzyme: float(victim.poor.get(enzyme, self.phenotypes[word])) if word == POOR else self.phenotypes[word]
+            for enzyme, word in self.phenotype(phenotype).items()
+        }
+
+    def phenotype(self, said: Mapping[str, str]) -> Mapping[str, str]:
+        """Phenotypes under the names the method knows: "PM" and "poor metaboliser" are poor."""
+        found: dict[str, str] = {}
+        for name, words in said.items():
+            enzyme = next((e for e in self._spelled(name) if e in self.enzymes), None)
+            if enzyme is None:
+                raise BadInput(f"unknown enzyme {shown(name)}: write for example CYP2D6=poor", "phenotype")
+            plain = _METABOLISER.sub("", words.strip().casefold())
+            told = {p.casefold(): p for p in self.phenotypes}.get(PHENOTYPES.get(plain, plain))
+            if told is None:
                 known = ", ".join(self.phenotypes)
-                raise BadInput(f"unknown phenotype {shown(word)} of {enzyme}: known are {known}", "phenotype")
-            active = self.phenotypes[word]
-            found[enzyme] = float(victim.poor.get(enzyme, active)) if word == POOR else active
+                raise BadInput(f"unknown phenotype {shown(words)} of {enzyme}: known are {known}", "phenotype")
+            if found.setdefault(enzyme, told) != told:
+                raise BadInput(f"two phenotypes of {enzyme}: {found[enzyme]} and {told}", "phenotype")
         return found
+
+    @staticmethod
+    def _spelled(enzyme: str) -> tuple[str, ...]:
+        plain = enzyme.strip()
+        return plain, plain.upper(), f"CYP{plain.upper()}"
 
     def _own(self, victim: Victim) -> Iterator[Acting]:
         """What a victim at steady state does to the enzymes that clear it.
@@ -178,6 +199,8 @@ class Predictor:
     ) -> Iterator[str]:
         if victim.doubt:
             yield victim.doubt
+        if {victim.parent.id, victim.analyte} & set(self.perpetrators.unstudied):
+            yield f"no study in people gave {victim.analyte} together with a medicine: never studied"
         if not victim.parent.rated:
             yield f"what clears {victim.parent.id} is known by class only"
         for name, regimen in perpetrators:

@@ -14,6 +14,8 @@ from adjunct.pharmacology import CannotPredict
 from adjunct.pharmacology.interaction.mechanism import GUT_ENZYME, Clearance, Metabolite
 
 OTHER = "other"
+NAMES_KEPT = 1024
+HANDS = ("levo", "dextro", "dex", "lev", "es", "ar", "s-", "r-", "plus-", "minus-")  # of non-proprietary names
 _SUFFIX = re.compile(r"\s*\((?:metabolite|from [^)]*)\)\s*$|-from-[a-z0-9-]+")
 _FROM = re.compile(r"\(from ([^)]+)\)")
 _METABOLITE = "(metabolite)"
@@ -52,6 +54,19 @@ class Victim:
         return {m.id: m for m in every if m.clearance is not None}
 
     @property
+    def cleared_by(self) -> frozenset[str]:
+        """Every enzyme that clears what is given, or what is measured."""
+        asked = self.metabolite.clearance if self.metabolite is not None else None
+        formed = [m.clearance for m in self.formed.values()] if self.whole else [asked]
+        every = (self.parent, *(c for c in formed if c is not None))
+        return frozenset(e for clearance in every for e, share in clearance.shares.items() if share)
+
+    @property
+    def active(self) -> tuple[str, ...]:
+        """Metabolites that act too."""
+        return tuple(m["id"] for m in _formed(self.entry) if m.get("active"))
+
+    @property
     def measured(self) -> str:
         """What the ratio is of."""
         return self.moiety if self.whole else self.analyte
@@ -79,8 +94,36 @@ class Victims:
     def find(self, name: str) -> Victim:
         """The victim of this name. BadInput: no such thing. CannotPredict: known, but nobody knows what clears it."""
         if name not in self._found:
+            if len(self._found) >= NAMES_KEPT:  # names come from outside: what is kept has an end
+                self._found.clear()
             self._found[name] = self._read(name)
         return self._found[name]
+
+    def same(self, taken: str, victim: Victim) -> bool:
+        """Is what is taken the victim under another name: an isomer, its mixture, what it forms or is formed from?"""
+        given = victim.parent.id
+        own = {self.base(n) for n in (given, victim.analyte, victim.substance, *self._formed_ids(given))}
+        return bool(
+            own & {self.base(taken), *(self.base(n) for n in self._formed_ids(taken) if n in (given, victim.analyte))}
+        )
+
+    def base(self, name: str) -> str:
+        """The mixture that an isomer belongs to, by the names of isomers: esketamine and arketamine are ketamine."""
+        known = str(self.knowledge.victims.get(name, {}).get("substance", name))
+        known = self.names.get(fold(known), known)
+        for hand in HANDS:
+            mixed = known.removeprefix(hand)
+            if mixed != known and (mixed in self.knowledge.victims or mixed in self.knowledge.substances):
+                return mixed
+        return known
+
+    def _formed_ids(self, name: str) -> Iterator[str]:
+        """What is formed from a substance; the parts of a plant are what it forms too."""
+        held = self.names.get(fold(name), name)
+        if held != name:
+            yield held
+        for formed in _formed(self.knowledge.victims.get(held, {})):
+            yield formed["id"]
 
     def _read(self, name: str) -> Victim:
         if not name.strip():

@@ -15,6 +15,7 @@ diagonal. That keeps the error of a rung to a few roundings for each squaring, w
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -27,6 +28,16 @@ SERIES = 18  # terms of (order + 1) / (order + 2)! at most: less than rounding
 GENTLE = 3  # a power series is taken only where rate * time is below 2^-3 ...
 TERMS = 11  # ... and then these many terms, beyond the links of the longest path, leave less than rounding
 EQUAL = 2.0**-900  # 1/h; rates that differ by less are one, and a quotient of differences keeps its digits
+
+
+class _Kept(threading.local):
+    """Two arrays a thread that are written again and again."""
+
+    def __init__(self) -> None:
+        self.rooms = [np.empty(0), np.empty(0)]
+
+
+_KEPT = _Kept()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,7 +126,7 @@ class Motion:
     _terms: int
     _lowest: Int64s  # (people,): first rung that is a square
     _rungs: dict[int, Floats]  # (people, nodes, nodes), [to, from]
-    _rooms: dict[tuple[object, ...], Floats] | None = None  # arrays that are written again; None: each is new
+    _overwrites: bool = False  # an answer lasts only until the next of its kind
 
     @classmethod
     def of(cls, cascade: Cascade, unit_h: float) -> Motion:
@@ -148,11 +159,10 @@ class Motion:
         if not self._shallow:
             yield slice(None), self
             return
-        rooms: dict[tuple[object, ...], Floats] = {}
         for some in _slices(len(self.cascade.rates), CROWD):
             links = tuple(Link(link.source, link.target, link.weight[some]) for link in self.cascade.links)
             motion = Motion.of(Cascade(self.cascade.rates[some], links), self.unit_h)
-            motion._rooms = rooms
+            motion._overwrites = True
             yield some, motion
 
     def over(self, elapsed_h: float) -> Floats:
@@ -180,11 +190,12 @@ class Motion:
         return moved
 
     def _room(self, shape: tuple[int, ...], *, adjoint: bool) -> Floats:
-        if self._rooms is None:
+        if not self._overwrites:
             return np.empty(shape)
-        if (adjoint, *shape) not in self._rooms:
-            self._rooms[adjoint, *shape] = np.empty(shape)
-        return self._rooms[adjoint, *shape]
+        size = math.prod(shape)
+        if _KEPT.rooms[adjoint].size < size:
+            _KEPT.rooms[adjoint] = np.empty(size)
+        return _KEPT.rooms[adjoint][:size].reshape(shape)
 
     def _climbed(self, held: Floats, elapsed_h: Floats, adjoint: bool) -> Floats:
         people = np.broadcast_shapes(held.shape[:1], self.cascade.rates.shape[:1], elapsed_h.shape[:1])

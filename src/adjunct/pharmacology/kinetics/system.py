@@ -354,7 +354,7 @@ def _highest(stretch: _Stretch, seen: Floats, length_h: float) -> tuple[Floats, 
         low, high = np.where(now > 0, trial, low), np.where(now > 0, high, trial)
         with np.errstate(all="ignore"):
             newton = trial - now / curve
-        step = np.where((newton > low) & (newton < high), newton, (low + high) / 2)
+        step = np.where((newton >= low) & (newton <= high), newton, (low + high) / 2)
         close = np.abs(step - trial) <= CLOSE * high
         trial = np.where(arrived, trial, step)
         arrived = arrived | close
@@ -394,7 +394,7 @@ def _fill(out: Floats, stretch: _Stretch, seen: Floats, points: range, begin: in
     for some, motion in stretch.motion.crowds():
         held, there = stretch.held[some], out[some]
         if offset:
-            held = motion.carry(held, np.array([offset]))[:, :, 0]
+            held = motion.carry(held, np.array([offset]))[:, :, 0].copy()
         seen_from = motion.carry(seen, np.arange(row, dtype=np.float64) * step_h, adjoint=True)
         for number, states in zip(pages.tolist(), motion.pages(held, begins), strict=True):
             low, high = number * page - skip, (number + 1) * page - skip

@@ -68,6 +68,8 @@ class _Question:
     repeat: Repeat | None
     missed: tuple[object, ...]
     plan: tuple[Administration, ...] | None
+    pauses: tuple[tuple[float, float], ...]  # when, and for how long
+    stop_h: float | None
     hours: float
     n: int
     seed: int
@@ -101,6 +103,8 @@ def simulate(
     repeat: str | None = None,
     missed: Iterable[object] = (),
     plan: Sequence[Administration] | None = None,
+    pauses: Sequence[str] = (),
+    stop: str | None = None,
     hours: float | None = None,
     n: int | None = None,
     seed: int | None = None,
@@ -113,6 +117,7 @@ def simulate(
 
     `dose` such as "0.5 mg/kg" or "56 mg"; `over` the length of an infusion ("40 min"); `repeat` such as "2x/week for
     4 weeks", with `missed` doses by number from 1; `plan` administrations of your own instead (`regimen.infusion`);
+    `pauses` of one infusion ("20 min for 10 min") and when it is stopped early (`stop`, "30 min");
     `hours` shown (default 24, or the whole course); `n` people with a `seed` for percentiles (100 of seed 1 unless
     said); `above` a level such as "100 ng/mL"; `covariates` such as {"japanese": 1}. A model's id puts it first;
     the envelope stays that of all.
@@ -131,6 +136,8 @@ def simulate(
         repeat,
         missed,
         plan,
+        pauses,
+        stop,
         hours,
         n,
         seed,
@@ -196,6 +203,8 @@ def _question(
     repeat: str | None,
     missed: Iterable[object],
     plan: Sequence[Administration] | None,
+    pauses: Sequence[str],
+    stop: str | None,
     hours: float | None,
     n: int | None,
     seed: int | None,
@@ -209,6 +218,9 @@ def _question(
     if plan is not None and (over or repeat or not plan):
         raise BadInput("a plan says all times itself: give at least one administration, no --over, no --repeat", "plan")
     over_h = regimen.hours(over) if over is not None else 0.0
+    if (pauses or stop) and (repeat or not over):
+        raise BadInput("only one infusion can be paused or stopped: say how long it runs, and no --repeat", "pause")
+    held = tuple(regimen.pause(text) for text in pauses)
     amount = None
     if dose is not None:
         fact = knowledge.facts["dose.implausible.medicine"]
@@ -228,7 +240,9 @@ def _question(
         repeat=rhythm,
         missed=tuple(missed),
         plan=tuple(plan) if plan is not None else None,
-        hours=_horizon(hours, over_h, rhythm, plan),
+        pauses=held,
+        stop_h=regimen.hours(stop, "stop") if stop is not None else None,
+        hours=_horizon(hours, over_h + sum(length for _, length in held), rhythm, plan),
         n=people,
         seed=seed,
         above=spelled,
@@ -275,6 +289,10 @@ def _run(candidate: Model, asked: _Question) -> _Run:
         course = candidate.course(
             asked.dose_mg, route, weight_kg=weight, over_h=asked.over_h, repeat=asked.repeat, missed=asked.missed
         )
+        for at_h, for_h in asked.pauses:
+            course = single = regimen.paused(course, at_h, for_h)
+        if asked.stop_h is not None:
+            course = single = regimen.stopped(course, asked.stop_h)
     typical_values = values(candidate, asked.person)
     typical = body(candidate, typical_values, route, course, typical_values)
     look = shape(typical, asked.hours, _rhythm(single, asked))
@@ -395,5 +413,7 @@ def _dose_shown(dose: str | None, over: str | None, repeat: str | None, asked: _
         "interval_h": rhythm.interval_h if rhythm else None,
         "doses": rhythm.doses if rhythm else 1,
         "missed": list(asked.missed),
+        "pauses": [{"at_h": at, "for_h": length} for at, length in asked.pauses],
+        "stop_h": asked.stop_h,
         "above": {"value": asked.above[0], "unit": asked.above[1]} if asked.above else None,
     }

@@ -279,7 +279,7 @@ def nothing_valid(drug: str, route: str, candidates: Sequence[Model], errors: Ma
     if not near:
         routes = sorted({name for m in candidates if m.complete for name in m.routes}, key=ROUTES.index)
         known = f"published routes are {', '.join(routes)}" if routes else "none can be run"
-        return OutsideModel(f"no model of {drug} covers route {route}; {known}")
+        return OutsideModel(f"no model of {drug} is valid here: none covers route {route}; {known}")
     wrong = [error for error in near.values() if not isinstance(error, OutsideModel | Missing)]
     beyond = {name: error for name, error in near.items() if isinstance(error, Uncovered)}
     if wrong or len(near) == 1 or not beyond:
@@ -289,7 +289,9 @@ def nothing_valid(drug: str, route: str, candidates: Sequence[Model], errors: Ma
         groups.setdefault(error.what, {}).setdefault(error.limits, []).append(name)
     what, limits = max(groups.items(), key=lambda group: sum(map(len, group[1].values())))
     said = [f"{first}{_covers(len(rest))} {text}" for text, (first, *rest) in limits.items()]
-    return OutsideModel(f"no model of {drug} by route {route} covers {what}: {', '.join(said[:MOST_SAID])}")
+    return OutsideModel(
+        f"no model of {drug} is valid here: {what} by route {route} is outside all; {', '.join(said[:MOST_SAID])}"
+    )
 
 
 def _covers(others: int) -> str:

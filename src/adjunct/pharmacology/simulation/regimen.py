@@ -97,7 +97,7 @@ def quantity(text: str, hint: str, at: str) -> tuple[float, str]:
     """A positive number and the UCUM code of its unit."""
     text = str(text)
     if _COMMA.match(text):
-        raise BadInput(f"{shown(text)} has a comma: write the decimals after a point, thousands without a mark", at)
+        raise BadInput(f"{shown(text)} has a comma: write decimals after a point, thousands without a mark; {hint}", at)
     parts = _QUANTITY.fullmatch(text)
     if not parts:
         raise BadInput(f"not an amount with a unit: {shown(text)}; {hint}", at)
@@ -264,6 +264,18 @@ def paused(course: Iterable[Administration], at_h: float, for_h: float) -> tuple
             rest = given.amount_mg - first.amount_mg
             found += [first, replace(given, start_h=at_h + for_h, amount_mg=rest, duration_h=given.end_h - at_h)]
     return tuple(found)
+
+
+def pause(text: str) -> tuple[float, float]:
+    """When an infusion is held and for how long, both in hours.
+
+    >>> pause("30 min for 12 min")
+    (0.5, 0.2)
+    """
+    at, word, length = text.partition(" for ")
+    if not word:
+        raise BadInput(f"{shown(text)} is not a pause: write for example '20 min for 10 min'", "pause")
+    return hours(at, "pause"), hours(length, "pause")
 
 
 def delivered_mg(course: Iterable[Administration], until_h: float = math.inf) -> float:
