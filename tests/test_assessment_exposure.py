@@ -16,6 +16,7 @@ from adjunct.assessment import exposure
 from adjunct.assessment.exposure import exposures, in_words
 from adjunct.assessment.result import Assessment
 from adjunct.knowledge.entries import Rule
+from adjunct.pharmacology.interaction import interact
 from adjunct.publish import to_fhir
 from adjunct.record import Intake
 from adjunct.terminal import show
@@ -298,3 +299,37 @@ def test_every_cache_of_the_exposure_room_is_bounded() -> None:
 def test_a_second_answer_is_equal_to_the_first() -> None:
     first, second = (checked("paroxetine", "tramadol", "risperidone").to_dict()["findings"] for _ in range(2))
     assert first == second
+
+
+def test_what_is_usually_not_swallowed_is_told_by_its_usual_route() -> None:
+    """A patch is not swallowed: the ratio by mouth would be that of another product."""
+    found = [e for f in checked("ritonavir", "fentanyl", "oxycodone").findings for e in f.exposure]
+    routes = {e["victim"]: e["victim_route"] for e in found}
+    assert routes["fentanyl"] == "transdermal"
+    assert routes["oxycodone"] == "oral"
+    patch = next(e for e in found if e["victim"] == "fentanyl")
+    assert "through the skin" in in_words(patch)
+    assert set(exposure.ROUTES) >= {str(v["usual_route"]) for v in knowledge().victims.values() if "usual_route" in v}
+
+
+def test_a_measured_ratio_is_valid_whatever_the_prediction_beside_it() -> None:
+    beside = adjunct.interact("buprenorphine", ["rifampicin"], victim_route="sublingual", knowledge=knowledge())
+    entry = exposure._pair("buprenorphine", "rifampicin", "sublingual", None, knowledge())
+    assert (beside.basis, beside.validity) == ("observed", "extrapolated")
+    assert (entry["basis"], entry["validity"]) == ("observed", "valid")
+
+
+def test_a_check_does_not_ask_what_a_tea_does_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+    real = interact
+
+    def told(*given: Any, **how: Any) -> Any:
+        asked.append(how["fading"])
+        return real(*given, **how)
+
+    monkeypatch.setattr(exposure, "interact", told)
+    exposure._pair.cache_clear()
+    exposure._told.cache_clear()
+    only("kratom-cyp3a", "kratom leaf tea 2 g", "midazolam")
+    assert asked
+    assert not any(asked)

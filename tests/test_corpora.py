@@ -35,7 +35,7 @@ PUBLISHED_EACH = 10
 TOP = set("knowledge question phase verdict complete findings gaps".split()) | {"headline", "contacts", "at"}
 FINDING = set(
     "id title severity action kind about involves says tell why grade status sources because rule".split()
-) | {"urgency", "certainty", "disputed", "verdict", "hard", "only_if"}
+) | {"urgency", "certainty", "disputed", "verdict", "hard", "only_if", "exposure"}
 GAP = set("fact why ask blocks".split()) | {"reference"}
 BECAUSE = set("reference concept value unit at".split())
 SOURCE = set("id citation locator".split()) | {"read_as", "url", "says"}

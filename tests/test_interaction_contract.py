@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import math
 from pathlib import Path
@@ -18,7 +19,11 @@ import adjunct
 from adjunct.base import BadInput
 from adjunct.cli import app
 from adjunct.pharmacology import CannotPredict
-from adjunct.pharmacology.interaction import ExposureRatio
+from adjunct.pharmacology.interaction import ExposureRatio, answer, interact, victims
+from adjunct.pharmacology.interaction.courses import USUAL, course
+from adjunct.pharmacology.interaction.fitting import read_fit
+from adjunct.pharmacology.interaction.mechanism import change
+from adjunct.pharmacology.interaction.prediction import Predictor
 from bundles import knowledge
 
 ROWS = list(csv.DictReader((Path(__file__).parent / "cases/ddi_rows.csv").read_text(encoding="utf-8").splitlines()))
@@ -413,3 +418,216 @@ def test_what_cannot_be_read_as_a_regimen_is_never_taken_for_the_usual_dose(regi
 def test_a_plant_does_not_change_its_own_alkaloid(victim: str) -> None:
     with pytest.raises(BadInput, match="its own exposure"):
         ask(victim, "kratom-leaf")
+
+
+# --- several inhibitors of one enzyme ---------------------------------------------------------------------------------
+
+INDEX = {
+    "dextromethorphan": "CYP2D6", "desipramine": "CYP2D6", "paroxetine": "CYP2D6", "buspirone": "CYP3A4",
+    "lovastatin": "CYP3A4", "simvastatin": "CYP3A4", "midazolam": "CYP3A4", "tizanidine": "CYP1A2",
+    "omeprazole": "CYP2C19", "s-warfarin": "CYP2C9", "repaglinide": "CYP2C8", "efavirenz": "CYP2B6",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("victim", "enzyme"), INDEX.items())
+def test_a_second_inhibitor_of_one_enzyme_never_more_than_doubles(victim: str, enzyme: str) -> None:
+    """Every pair of inhibitors that reach the victim through this enzyme only: what is gone cannot be lost again."""
+    predictor = Predictor(knowledge())
+    shifts = read_fit(knowledge().content["fit"]).shifts
+    read = predictor.victims.find(victim)
+    shares = read.parent.shares
+
+    def found(*names: str) -> float:
+        return change(predictor.question(read, [(name, USUAL) for name in names]).setting, shifts).auc
+
+    alone: dict[str, float] = {}
+    for name in sorted(set(knowledge().perpetrators) - set(predictor.perpetrators.unstudied) - {victim}):
+        acting = list(predictor.perpetrators.acting(name, USUAL))
+        if {a.enzyme for a in acting if shares.get(a.enzyme)} == {enzyme} and not any(a.induces for a in acting):
+            alone[name] = found(name)
+    assert len(alone) > 2
+    for one, other in itertools.combinations(alone, 2):
+        both, most = found(one, other), max(alone[one], alone[other])
+        assert most * (1 - 1e-9) <= both <= 2 * most, (one, other)
+        if "paroxetine" in (one, other):  # it has already inactivated the enzyme
+            assert both <= 2 * alone["paroxetine"], (one, other)
+
+
+def test_the_time_course_of_several_is_that_of_the_slowest_and_the_longest() -> None:
+    one, other = told("desipramine", "fluoxetine"), told("desipramine", "quinidine")
+    both = told("desipramine", "quinidine", "fluoxetine")["time_course"]
+    assert both["onset_h"] == max(one["time_course"]["onset_h"], other["time_course"]["onset_h"])
+    assert both["offset_h"] == max(one["time_course"]["offset_h"], other["time_course"]["offset_h"])
+    assert "fluoxetine" in both["of"]
+    assert "quinidine" not in both["of"]  # it comes and goes within the other's time
+    mixed = told("midazolam", "rifampicin", "itraconazole")
+    apart = [told("midazolam", p)["time_course"] for p in mixed["perpetrators"]]
+    for key in ("onset_h", "offset_h"):
+        assert mixed["time_course"][key] == max(t[key] for t in apart)
+
+
+@pytest.mark.parametrize(("victim", "perpetrator"), [("lithium", "clarithromycin"), ("caffeine", "paroxetine")])
+def test_no_time_course_where_nothing_changes(victim: str, perpetrator: str) -> None:
+    assert told(victim, perpetrator, predict=True)["time_course"] is None
+
+
+# --- what is never claimed --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("victim", "perpetrator", "acts"),
+    [("clopidogrel", "omeprazole", "thiol"), ("dihydrocodeine", "paroxetine", "dihydromorphine"),
+     ("tilidine", "itraconazole", "nortilidine"), ("prasugrel", "omeprazole", "thiol")],
+)  # fmt: skip
+def test_a_prodrug_without_its_chain_is_refused_with_its_name(victim: str, perpetrator: str, acts: str) -> None:
+    with pytest.raises(CannotPredict, match=rf"{acts}.*chain"):
+        ask(victim, perpetrator)
+
+
+def test_a_prodrug_with_its_chain_tells_what_acts() -> None:
+    moiety = told("lisdexamfetamine", "paroxetine")["active_moiety"]
+    acting = [part["id"] for part in moiety["of"] if part["acts"]]
+    assert acting == ["amphetamine"]
+    assert moiety["auc_ratio"] == next(part["auc_ratio"] for part in moiety["of"] if part["acts"])
+
+
+@pytest.mark.parametrize(
+    "regimen",
+    ["2 g in the morning and evening", "2 g single dose, 3 times", "2 g once daily", "2 g and 2 g", "2 g, chronic use",
+     "39 mg mitragynine and 39 mg mitragynine", "2 g at bedtime", "2 g when needed", "2 g once, again after 6 h"],
+)  # fmt: skip
+def test_more_than_one_tea_has_no_estimate(regimen: str) -> None:
+    found = told("midazolam", "kratom-leaf", regimen=regimen)
+    assert found["auc_ratio"] is None
+    assert found["observed"] == []
+    assert found["validity"] == "refused"
+    assert found["predicted"]["ceiling"] > 1.5
+    assert any("not studied" in why for why in found["why"])
+
+
+@pytest.mark.parametrize(
+    "regimen", [None, "2 g", "2 g once", "2 g single dose", "2 g tea, single, 4 h before", "39 mg mitragynine"]
+)
+def test_one_tea_has_an_estimate(regimen: str | None) -> None:
+    assert told("midazolam", "kratom-leaf", regimen=regimen)["predicted"]["auc_ratio"] > 1
+
+
+def test_hours_of_the_day_count_the_doses() -> None:
+    assert course("20 mg in the morning and evening").per_day == 40
+    assert course("20 mg in the morning").per_day == 20
+
+
+@pytest.mark.parametrize(
+    ("victim", "perpetrator", "parts"),
+    [("dextromethorphan", "paroxetine", {"dextromethorphan", "dextrorphan"}),
+     ("hydrocodone", "paroxetine", {"hydrocodone", "hydromorphone"}),
+     ("oxycodone", "itraconazole", {"oxycodone", "oxymorphone"}),
+     ("tamoxifen", "paroxetine", {"tamoxifen", "endoxifen"}),
+     ("clozapine", "fluvoxamine", {"clozapine", "norclozapine"}),
+     ("buspirone", "itraconazole", {"buspirone", "1-pyrimidinylpiperazine"}),
+     ("trazodone", "clarithromycin", {"trazodone", "mcpp"}),
+     ("carbamazepine", "clarithromycin", {"carbamazepine", "carbamazepine-epoxide"})],
+)  # fmt: skip
+def test_parts_of_unknown_weight_stand_side_by_side(victim: str, perpetrator: str, parts: set[str]) -> None:
+    found = told(victim, perpetrator)
+    moiety = found["active_moiety"]
+    assert {part["id"] for part in moiety["of"] if part["acts"]} == parts
+    assert all(part["auc_ratio"] > 0 for part in moiety["of"])
+    assert moiety["auc_ratio"] is None
+    assert moiety["why"].startswith("relative potency not known")
+    assert all(part in moiety["name"] for part in parts)
+    assert "None" not in run(victim, "--with", perpetrator).output
+
+
+@pytest.mark.parametrize("victim", [v for v in knowledge().victims if knowledge().victims[v].get("metabolites")])
+def test_a_moiety_has_a_name_and_a_figure_or_a_reason(victim: str) -> None:
+    moiety = told(victim, "fluconazole", predict=True)["active_moiety"]
+    acts = any(m.get("active") for m in knowledge().victims[victim]["metabolites"])
+    assert (moiety is not None) == acts
+    if moiety is not None:
+        assert moiety["name"]
+        assert (moiety["auc_ratio"] is None) == bool(moiety["why"])
+
+
+@pytest.mark.parametrize(
+    ("victim", "perpetrator"),
+    [("fluoxetine", "norfluoxetine"), ("norfluoxetine", "fluoxetine"), ("S-ketamine", "ketamine"),
+     ("ketamine", "S-ketamine"), ("norketamine", "ketamine"), ("citalopram", "escitalopram"),
+     ("omeprazole", "esomeprazole"), ("bupropion", "hydroxybupropion"), ("nortriptyline", "amitriptyline"),
+     ("risperidone", "paliperidone"), ("s-warfarin", "warfarin"), ("amphetamine", "lisdexamfetamine")],
+)  # fmt: skip
+def test_isomers_and_metabolites_are_no_perpetrators_of_their_own(victim: str, perpetrator: str) -> None:
+    with pytest.raises(BadInput, match="its own exposure") as said:
+        ask(victim, perpetrator)
+    assert not isinstance(said.value, CannotPredict)
+
+
+def test_two_medicines_that_form_the_same_metabolite_are_two() -> None:
+    assert ratio("nefazodone", "trazodone") == 1
+
+
+@pytest.mark.parametrize("victim", ["mitragynine", "7-hydroxymitragynine", "7-hydroxymitragynine (from mitragynine)"])
+def test_kratom_alkaloids_as_victims_are_extrapolated(victim: str) -> None:
+    found = told(victim, "itraconazole")
+    assert found["validity"] == "extrapolated"
+    assert any("never studied" in why for why in found["why"])
+
+
+def test_nothing_is_called_no_interaction() -> None:
+    found = told("lithium", "clarithromycin", predict=True)
+    assert "no interaction" not in json.dumps(found).casefold()
+    assert any("other pathways may be unknown" in why for why in found["why"])
+
+
+# --- phenotype in other words, and where it does not matter -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(("enzyme", "words"), [
+    ("CYP2D6", "PM"), ("cyp2d6", "poor metaboliser"), ("2D6", "Poor Metabolizers"), ("CYP2D6", " poor "),
+])  # fmt: skip
+def test_a_poor_metaboliser_by_any_name(enzyme: str, words: str) -> None:
+    found = told("desipramine", "paroxetine", phenotype={enzyme: words})
+    assert found["phenotype"] == POOR
+    assert found == told("desipramine", "paroxetine", phenotype=POOR)
+
+
+@pytest.mark.parametrize(("short", "long"), [
+    ("IM", "intermediate"), ("NM", "normal"), ("EM", "normal"), ("RM", "rapid"), ("UM", "ultrarapid"), ("as1", "AS1"),
+])  # fmt: skip
+def test_short_names_of_phenotypes(short: str, long: str) -> None:
+    assert told("desipramine", "paroxetine", phenotype={"CYP2D6": short})["phenotype"] == {"CYP2D6": long}
+
+
+def test_two_phenotypes_of_one_enzyme_are_said() -> None:
+    with pytest.raises(BadInput, match="two phenotypes of CYP2D6"):
+        ask("desipramine", "paroxetine", phenotype={"CYP2D6": "poor", "2D6": "normal"})
+
+
+def test_a_phenotype_of_an_enzyme_without_part_in_it_hides_nothing() -> None:
+    assert told("midazolam", "kratom-leaf", phenotype=POOR)["observed"][0]["auc_ratio"] == 1.39
+    assert 4.6 not in [o["auc_ratio"] for o in told("desipramine", "paroxetine", phenotype=POOR)["observed"]]
+
+
+# --- what is kept between calls ---------------------------------------------------------------------------------------
+
+
+def test_what_is_kept_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answer, "ANSWERS_KEPT", 3)
+    monkeypatch.setattr(victims, "NAMES_KEPT", 3)
+    desk = answer._desk(knowledge())
+    for number in range(1, 8):
+        told("midazolam", "kratom-leaf", lag_h=float(number))
+        ask("desipramine", "paroxetine", regimen=f"{number} mg QD")
+        ask("desipramine" + " " * number, "paroxetine")
+        assert len(desk._teas) <= 3
+        assert len(desk._courses) <= 3
+        assert len(desk.predictor.victims._found) <= 3
+
+
+def test_fading_is_left_out_where_nobody_asks_for_it() -> None:
+    quick, full = (interact(knowledge(), "midazolam", ["kratom-leaf"], fading=f).to_dict() for f in (False, True))
+    assert set(full["predicted"].pop("offsets")) == {"12", "24", "48"}
+    assert quick["predicted"].pop("offsets") == {}
+    for found in (quick, full):
+        found.pop("time_course")  # read off steps that are finer where later hours are asked for too
+    assert quick == full

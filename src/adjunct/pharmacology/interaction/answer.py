@@ -559,8 +559,8 @@ def _has_chain(victim: Victim) -> None:
     acts = victim.entry.get("prodrug")
     if acts and victim.metabolite is None:
         raise CannotPredict(
-            f"cannot predict {victim.parent.id}: it acts through {acts}, and the chain to that (what forms it, what "
-            "clears it) is not in the knowledge; the level of what is swallowed says nothing about the effect",
+            f"cannot predict {victim.parent.id}: {acts}, carries its effect, and the chain to that (what forms it, "
+            "what clears it) is not in the knowledge; the level of what is swallowed says nothing about the effect",
             "victim",
         )
 

@@ -102,10 +102,11 @@ class Victims:
     def same(self, taken: str, victim: Victim) -> bool:
         """Is what is taken the victim under another name: an isomer, its mixture, what it forms or is formed from?"""
         given = victim.parent.id
-        own = {self.base(n) for n in (given, victim.analyte, victim.substance, *self._formed_ids(given))}
-        return bool(
-            own & {self.base(taken), *(self.base(n) for n in self._formed_ids(taken) if n in (given, victim.analyte))}
-        )
+        formed = set(self._formed_ids(given))
+        formed |= {b for n in formed if n not in self._formed_ids(b := self.base(n))}  # not another maker of the same
+        own = {self.base(n) for n in (given, victim.analyte, victim.substance)} | formed
+        makes = {n for n in self._formed_ids(taken) if n in (given, victim.analyte)}
+        return bool(makes or own & {taken, self.base(taken)})
 
     def base(self, name: str) -> str:
         """The mixture that an isomer belongs to, by the names of isomers: esketamine and arketamine are ketamine."""
