@@ -92,7 +92,7 @@ def test_a_corrected_spelling_shows_what_was_read() -> None:
     assert read("sertraline 50 mg").read_as is None
 
 
-@pytest.mark.parametrize("text", ["lamivudine", "trazadol", "clonazapine", "darunavirr", "cladribine", "Lyrical tea"])
+@pytest.mark.parametrize("text", ["lamivudine", "trazadol", "clonazapine", "fosfomycine", "cladribine", "Lyrical tea"])
 def test_a_look_alike_is_not_corrected(text: str) -> None:
     assert read(text).match != "known"
 
