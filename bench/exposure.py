@@ -32,7 +32,7 @@ ENVIRONMENT = Path(__file__).parent.parent / ".venv-peers"
 PEOPLE, POINTS, THREADS = 100_000, 1441, 2
 ONE_BY_ONE = {"openpkpd": 4000, "scipy": 100}  # these take one person after another, however many there are
 DOSE_MG, OVER_H, STEP_H = 35.0, 2 / 3, 1 / 60
-BLOCK = 2048  # people a call: fewer, and the calls cost more than the arithmetic
+BLOCK = 16_384  # people a call: fewer, and the calls cost more than the arithmetic
 SUMMARY_PEOPLE, SUMMARY_BLOCK = 1_000_000, 16_384
 TYPICAL = {"k10": 0.4381, "k12": 0.5921, "k21": 0.2470, "k13": 0.5900, "k31": 0.0146}  # per minute
 VOLUME_L, SPREAD = 4.41, 0.3
@@ -80,15 +80,13 @@ DOSE = (Input("c", 0.0, np.array(DOSE_MG), OVER_H),)
 
 
 def _curves(people: People) -> tuple[float, np.ndarray]:
-    """People a second, every point of every curve written into a buffer that is used again; and the first curves."""
-    buffers = [np.empty((BLOCK, POINTS)) for _ in range(THREADS)]
+    """People a second, every point of every curve written, some people at a time; and the first curves."""
 
     def work(thread: int) -> None:
         for first in range(thread * BLOCK, PEOPLE, THREADS * BLOCK):
-            who = slice(first, min(first + BLOCK, PEOPLE))
-            out = buffers[thread][: who.stop - who.start]
-            _system(people, who).grid(DOSE, STEP_H, POINTS, "c", out)
-            np.divide(out, people["v1"][who, None], out=out)
+            who = slice(first, first + BLOCK)
+            for _ in _system(people, who).grids(DOSE, STEP_H, POINTS, "c", volume_l=people["v1"][who]):
+                pass
 
     seconds = _best(lambda: _on_threads(work), 5)
     curves = _system(people, slice(0, 100)).grid(DOSE, STEP_H, POINTS, "c") / people["v1"][:100, None]

@@ -267,6 +267,20 @@ def test_bits_of_a_grid_do_not_depend_on_the_request(case: str) -> None:
         assert (System.of(names, some(people, part)).grid(inputs, 1 / 60, 1441, name) == whole[part]).all()
 
 
+def test_grids_are_the_grid_a_few_people_at_a_time_as_concentrations() -> None:
+    (names, flows), inputs, name = GRIDS[next(iter(GRIDS))]
+    system, volume = System.of(names, spread(flows, 2500)), np.linspace(3, 90, 2500)
+    whole = system.grid(inputs, 1 / 60, 1441, name) / volume[:, None]
+    seen = 0
+    for people, curves in system.grids(inputs, 1 / 60, 1441, name, volume_l=volume):
+        assert people.start == seen
+        assert curves == pytest.approx(whole[people], rel=1e-14, abs=0)
+        seen = people.stop
+    assert seen == 2500
+    with pytest.raises(BadInput, match="volume"):
+        system.grids(inputs, 1 / 60, 10, name, volume_l=0)
+
+
 def test_a_grid_starts_before_the_first_dose_and_is_empty_without_one() -> None:
     system = System.of(*DOMINO)
     late = system.grid([Input("central", 2.0, 1)], 0.5, 7, "central")[0]

@@ -151,19 +151,23 @@ class Motion:
         else:
             yield from (self.carry(held, times) for times in elapsed_h)
 
-    def crowds(self) -> Iterator[tuple[slice, Motion]]:
-        """The same for some people at a time: as many as a cache holds where each needs only a line of arithmetic.
+    def crowds(self) -> Iterator[slice]:
+        """Who is best moved together: as many as a cache holds where each needs only a line of arithmetic."""
+        people = len(self.cascade.rates)
+        return _slices(people, CROWD if self._shallow else people)
 
-        What one crowd is given is overwritten for the next: a first touch of memory costs more than the arithmetic.
+    def of_some(self, some: slice) -> Motion:
+        """The same for some of the people.
+
+        What it is asked for is overwritten by what it is asked next: a first touch of memory costs more than all the
+        arithmetic.
         """
         if not self._shallow:
-            yield slice(None), self
-            return
-        for some in _slices(len(self.cascade.rates), CROWD):
-            links = tuple(Link(link.source, link.target, link.weight[some]) for link in self.cascade.links)
-            motion = Motion.of(Cascade(self.cascade.rates[some], links), self.unit_h)
-            motion._overwrites = True
-            yield some, motion
+            return self
+        links = tuple(Link(link.source, link.target, link.weight[some]) for link in self.cascade.links)
+        motion = Motion.of(Cascade(self.cascade.rates[some], links), self.unit_h)
+        motion._overwrites = True
+        return motion
 
     def over(self, elapsed_h: float) -> Floats:
         """(people, to, from): the propagator over a time."""

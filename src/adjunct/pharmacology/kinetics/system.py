@@ -7,7 +7,7 @@ here regimens run through it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,11 +24,14 @@ SHORTEST_H = 1e-100  # an input of less than this is a bolus
 AT_ONCE = 4 * np.finfo(float).eps  # of a time: an event this little after it is at it
 ROW = 64  # grid points that are reached from one state
 PAGE = 8  # rows that are always multiplied together, counted from the event before, whatever part is asked for
-GROUP = 64  # people whose pages fit a cache
+GROUP = 256  # people whose pages fit a cache
 LOOKS = 64  # times at which a stretch is looked at for its peak, each the root of 2 times the one before
 MOST_STEPS = 60
 CLOSE = 2.0**-40  # of a time: a Newton step this short has found the peak
 SLOPE_NOISE = 8 * np.finfo(float).eps
+
+
+ONE = np.ones(1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,6 +86,10 @@ class _Stretch:
     held: Floats  # (people, nodes) at the beginning
     motion: Motion
     skipped: int  # taps that are closed and left out
+
+    def of_some(self, some: slice) -> _Stretch:
+        """The same for some of the people."""
+        return replace(self, held=self.held[some], motion=self.motion.of_some(some))
 
     def after(self, time_h: float) -> Floats:
         """(people, nodes) at a time of this stretch."""
@@ -200,24 +207,38 @@ class System:
         Between events the amount at time a + b is what time b makes of each node, times the nodes at time a: few
         exponentials, and one product for each person. Bits do not depend on `start`, `points` or who is asked for.
         """
-        if not (np.isfinite(step_h) and step_h > 0 and points >= 0 and start >= 0):
-            raise BadInput("a grid needs a step above 0 h, and points and a start of 0 or more", f"step {step_h} h")
         course = self._course(inputs, [compartment])
         shape = (course.people, points)
         out = np.empty(shape) if out is None else out
         if out.shape != shape or out.dtype != np.float64 or not out.flags.c_contiguous:
             raise BadInput(f"the buffer must be {shape} float64, row by row", f"out {out.shape} {out.dtype}")
-        filled = 0
-        for stretch in course.stretches(step_h) if compartment in course.plan.views else ():
-            first, last = _first_point(stretch.begin_h, step_h), _first_point(stretch.end_h, step_h)
-            begin, end = max(first, start), min(last, start + points)
-            if begin < end:
-                out[:, filled : begin - start] = 0
-                seen = course.plan.marked(compartment)[:, stretch.skipped :]
-                _fill(out[:, begin - start : end - start], stretch, seen, range(first, last), begin, step_h)
-                filled = end - start
-        out[:, filled:] = 0
+        for _ in _gridded(course, step_h, points, compartment, start, lambda some: out[some]):
+            pass
         return out
+
+    def grids(
+        self,
+        inputs: Sequence[Input],
+        step_h: float,
+        points: int,
+        compartment: str,
+        start: int = 0,
+        volume_l: npt.ArrayLike = 1,
+    ) -> Iterator[tuple[slice, Floats]]:
+        """mg/L as in `grid`, some people at a time, in memory that is used again for the next: copy what is kept."""
+        room = np.empty((0, points))
+
+        def place(some: slice) -> Floats:
+            nonlocal room
+            if len(room) < some.stop - some.start:
+                room = np.empty((some.stop - some.start, points))
+            return room[: some.stop - some.start]
+
+        volume = _column(volume_l, "volume")
+        if not volume.all():
+            raise BadInput("a volume is above 0 L", "volume")
+        course = self._course(inputs, [compartment], volume_l=volume)
+        return _gridded(course, step_h, points, compartment, start, place)
 
     # --- summaries ----------------------------------------------------------------------------------------------------
 
@@ -286,7 +307,9 @@ class System:
         left = {n: held[:, [node - taps for node in nodes]].sum(axis=1) for n, nodes in course.plan.views.items()}
         return (*(Input(name, 0.0, amount) for name, amount in left.items() if amount.any()), *inputs)
 
-    def _course(self, inputs: Sequence[Input], watched: Sequence[str], *, area: bool = False) -> _Course:
+    def _course(
+        self, inputs: Sequence[Input], watched: Sequence[str], *, area: bool = False, volume_l: Floats = ONE
+    ) -> _Course:
         """The inputs, checked, on a cascade that shows what is watched."""
         names = self.graph.names
         for name in (*watched, *(each.into for each in inputs)):
@@ -297,7 +320,7 @@ class System:
             where = f"input into {each.into}"
             if not (np.isfinite(each.end_h) and each.start_h >= 0 <= each.duration_h):
                 raise BadInput("an input needs a start and a duration in h, finite and not below 0", where)
-            amount = _column(each.amount_mg, f"amount of {where}")
+            amount = _column(each.amount_mg, f"amount of {where}") / volume_l  # all is linear: mg/L from here on
             rate = amount / each.duration_h if each.duration_h > each.start_h * AT_ONCE + SHORTEST_H else None
             doses.append(_Dose(each.into, each.start_h, each.end_h, amount, rate))
         people = _people([np.zeros(self.graph.people), *(dose.amount_mg for dose in doses)], "inputs")
@@ -378,6 +401,31 @@ def _wrapped(each: Input, interval_h: float) -> Iterator[Input]:
         begin, left = 0.0, left - length
 
 
+def _gridded(
+    course: _Course, step_h: float, points: int, compartment: str, start: int, place: Callable[[slice], Floats]
+) -> Iterator[tuple[slice, Floats]]:
+    """Write everybody's grid into the `place` of some people at a time."""
+    if not (np.isfinite(step_h) and step_h > 0 and points >= 0 and start >= 0):
+        raise BadInput("a grid needs a step above 0 h, and points and a start of 0 or more", f"step {step_h} h")
+    parts = []
+    for stretch in course.stretches(step_h) if compartment in course.plan.views else ():
+        first, last = _first_point(stretch.begin_h, step_h), _first_point(stretch.end_h, step_h)
+        begin, end = max(first, start), min(last, start + points)
+        if begin < end:
+            parts.append((stretch, course.plan.marked(compartment)[:, stretch.skipped :], first, last, begin, end))
+    crowds = parts[0][0].motion.crowds() if parts else (slice(0, course.people),)
+    for crowd in crowds:
+        some = slice(crowd.start, min(crowd.stop, course.people))
+        out, filled = place(some), 0
+        for stretch, seen, first, last, begin, end in parts:
+            out[:, filled : begin - start] = 0
+            there = out[:, begin - start : end - start]
+            _fill(there, stretch.of_some(some), seen, range(first, last), begin, step_h)
+            filled = end - start
+        out[:, filled:] = 0
+        yield some, out
+
+
 def _fill(out: Floats, stretch: _Stretch, seen: Floats, points: range, begin: int, step_h: float) -> None:
     """Write the grid points of one stretch from point `begin` on.
 
@@ -391,18 +439,20 @@ def _fill(out: Floats, stretch: _Stretch, seen: Floats, points: range, begin: in
     begins: Floats = (pages[:, None] * rows + np.arange(rows)) * row * step_h
     offset = max(points.start * step_h - stretch.begin_h, 0.0)
     room = np.empty((min(GROUP, len(out)), rows, row))
-    for some, motion in stretch.motion.crowds():
-        held, there = stretch.held[some], out[some]
-        if offset:
-            held = motion.carry(held, np.array([offset]))[:, :, 0].copy()
-        seen_from = motion.carry(seen, np.arange(row, dtype=np.float64) * step_h, adjoint=True)
-        for number, states in zip(pages.tolist(), motion.pages(held, begins), strict=True):
-            low, high = number * page - skip, (number + 1) * page - skip
-            wanted = slice(max(-low, 0), length - low)
-            for first in range(0, len(states), GROUP):
-                group = slice(first, first + GROUP)
-                whole = np.matmul(states[group].mT, seen_from[group], out=room[: len(states[group])])
-                there[group, max(low, 0) : high] = whole.reshape(len(whole), page)[:, wanted]
+    held, motion = stretch.held, stretch.motion
+    if offset:
+        held = motion.carry(held, np.array([offset]))[:, :, 0].copy()
+    seen_from = motion.carry(seen, np.arange(row, dtype=np.float64) * step_h, adjoint=True)
+    for number, states in zip(pages.tolist(), motion.pages(held, begins), strict=True):
+        low, high = number * page - skip, (number + 1) * page - skip
+        wanted = slice(max(-low, 0), length - low)
+        if low >= 0 and high <= length:
+            np.matmul(states.mT, seen_from, out=out[:, low:high].reshape(-1, rows, row))
+            continue
+        for first in range(0, len(states), GROUP):
+            group = slice(first, first + GROUP)
+            whole = np.matmul(states[group].mT, seen_from[group], out=room[: len(states[group])])
+            out[group, max(low, 0) : high] = whole.reshape(len(whole), page)[:, wanted]
 
 
 def _first_point(time_h: float, step_h: float) -> int:
