@@ -23,7 +23,7 @@ import numpy as np
 
 from adjunct.base import Bools, Floats, Int64s
 
-CROWD = 1024  # people
+CROWD = 2048  # people
 SERIES = 18  # terms of (order + 1) / (order + 2)! at most: less than rounding
 GENTLE = 3  # a power series is taken only where rate * time is below 2^-3 ...
 TERMS = 11  # ... and then these many terms, beyond the links of the longest path, leave less than rounding
