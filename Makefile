@@ -52,7 +52,7 @@ lock: ## resolve the dependencies anew (needs uv)
 	  --generate-hashes --no-emit-index-url --no-header --upgrade --quiet --output-file requirements/dev.lock
 
 clean: ## remove what can be made again
-	rm -rf $(VENV) $(KNOWLEDGE) node_modules mutants .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-peers $(KNOWLEDGE) node_modules mutants .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 # --- how they come about -----------------------------------------------------------------------------------------------
 
