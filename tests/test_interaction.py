@@ -35,6 +35,34 @@ def plain(found: ExposureRatio) -> dict[str, Any]:
 # --- what was measured leads ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("regimen", "basis"),
+    [
+        ("600 mg QD 6 d", "observed"),
+        ("600 mg QD 28 d", "observed"),
+        ("600 mg QD 1 d", "predicted"),  # nobody measured one day: the figure of a week is not quoted for it
+        ("600 mg QD 2 d", "predicted"),
+        ("600 mg QD 28 d, stopped 1 wk before", "observed"),
+        ("600 mg QD 28 d, stopped 3 wk before", "predicted"),
+    ],
+)
+def test_a_measured_ratio_answers_only_for_its_own_length_and_time_since_stopping(regimen: str, basis: str) -> None:
+    found = ask("midazolam", "rifampicin", regimen=regimen)
+    assert found.basis == basis
+    if "stopped 1 wk" in regimen:
+        assert found.auc_ratio == 0.383
+
+
+def test_what_was_measured_after_stopping_does_not_answer_for_taking_it() -> None:
+    assert all("stopped" not in o.regimen for o in ask("midazolam", "rifampicin").observed)
+
+
+def test_of_a_medicine_without_a_listed_effect_it_is_said_that_perhaps_nobody_looked() -> None:
+    found = ask("midazolam", "metformin")
+    assert found.validity == "extrapolated"
+    assert any("perhaps nobody looked" in why for why in found.why)
+
+
 def test_the_measured_ratio_leads_and_the_predicted_stands_beside_it() -> None:
     found = plain(ask("risperidone", "paroxetine", regimen="20 mg QD 4 wk"))
     assert (found["auc_ratio"], found["low"], found["high"], found["basis"]) == (7.1, 5.3, 16.5, "observed")

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from adjunct.assessment.exposure import in_words
 from adjunct.assessment.result import Assessment, Contact, Finding, Gap
+from adjunct.documents.plots import dose_words
 
 STYLES = {
     "emergency": "bold white on red",
@@ -130,12 +131,6 @@ SHOWN_DIGITS = 3  # significant digits: no model is surer than that
 THOUSAND = 1000
 DAY_H = 24
 HOUR_MIN = 60
-
-
-def dose_words(dose: Mapping[str, Any]) -> str:
-    """A dose as it was asked: amount, length of an infusion, how often."""
-    parts = (dose["text"], dose["over"] and f"over {dose['over']}", dose["repeat"])
-    return " ".join(part for part in parts if part)
 
 
 def _console(console: Console | None) -> Console:

@@ -143,9 +143,16 @@ def _between_models(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _heading(exposure: Mapping[str, Any]) -> str:
-    dose = exposure["dose"]
-    asked = " ".join(p for p in (dose["text"], dose["over"] and f"over {dose['over']}", dose["repeat"]) if p)
-    return f"Predicted, not measured: {exposure['drug']}, {asked}, {exposure['route']}"
+    return f"Predicted, not measured: {exposure['drug']}, {dose_words(exposure['dose'])}, {exposure['route']}"
+
+
+def dose_words(dose: Mapping[str, Any]) -> str:
+    """A dose as it was asked: amount, length of an infusion and what interrupted it, how often, what was missed."""
+    parts = [dose["text"], dose["over"] and f"over {dose['over']}"]
+    parts += [f"held at {pause['at_h']:.3g} h for {pause['for_h']:.3g} h" for pause in dose["pauses"]]
+    parts += [dose["stop_h"] and f"stopped at {dose['stop_h']:.3g} h", dose["repeat"]]
+    parts += [dose["missed"] and f"without dose {', '.join(str(n) for n in dose['missed'])}"]
+    return " ".join(part for part in parts if part)
 
 
 def _subtitle(exposure: Mapping[str, Any]) -> list[str]:

@@ -19,9 +19,9 @@ TWOFOLD = 2
 FITTED = "fit, cross-validated"
 SOLVERS = (
     "The engine is exact: `test_kinetics.py` holds it to arithmetic of 50 digits, and to three independent solvers "
-    "(SciPy's matrix exponential, LSODA and DOP853) within their own tolerances. The six ketamine parameter sets of "
-    "opentiva 1.1.2 give the same concentrations here to nine digits at twelve times of an infusion each "
-    "(`test_opentiva.py`), apart from Kamp 2020, whose flows are scaled here with the exponent 0.75."
+    "(SciPy's matrix exponential, LSODA and DOP853, `test_solvers.py`) within their own tolerances. The six ketamine "
+    "parameter sets of opentiva 1.1.2 give the same concentrations here to nine digits at twelve times of an infusion "
+    "each (`test_opentiva.py`), Kamp 2020 at 70 kg only: away from it its flows are scaled here with the exponent 0.75."
 )
 
 ABOUT_MODELS = (

@@ -59,6 +59,7 @@ class Observed:
         self.knowledge = knowledge
         phenotypes = knowledge.content["method"]["phenotype"]
         self.like = {p["name"]: p.get("like", p["name"]) for p in phenotypes}
+        self.few_days = knowledge.number("ddi.same.days")
         self.rows: dict[tuple[str, str, frozenset[str]], list[Mapping[str, str]]] = {}
         for row in knowledge.observed_ratios.values():
             name = f"{row['victim']} (from {row['analyte_of']})" if row.get("analyte_of") else row["victim"]
@@ -93,7 +94,11 @@ class Observed:
                 row["victim_route"] == route
                 and self._same_person(row["phenotype"], phenotype, matters)
                 and (lag_h is None or not own[0].single or lag_h == (own[0].gap_h or 0))
-                and (regimen is None or fold(regimen) == fold(row["regimen"]) or _same_course(asked, own))
+                and (
+                    not any(c.stopped_h for c in own)  # measured after the end: an answer only to that question
+                    if regimen is None
+                    else fold(regimen) == fold(row["regimen"]) or _same_course(asked, own, self.few_days)
+                )
             )
             observation = self._observation(row, own)
             rank = (
@@ -158,9 +163,15 @@ def _first(pair: tuple[tuple[float, ...], Observation]) -> tuple[float, ...]:
     return pair[0]
 
 
-def _same_course(asked: Sequence[Course], row: Sequence[Course]) -> bool:
-    """The same daily amount of the same thing, single or repeated alike; days past the first few make no difference."""
+def _same_course(asked: Sequence[Course], row: Sequence[Course], few_days: float) -> bool:
+    """The same daily amount of the same thing, single or repeated alike, going on or stopped as long ago.
+
+    Days past the first few make no difference; where no length is said there were many.
+    """
     for a, b in zip(asked, row, strict=True):
+        lengths = {min(math.inf if c.days is None else c.days, few_days) for c in (a, b)}
+        if a.stopped_h != b.stopped_h or (len(lengths) > 1 and not a.single):
+            return False
         if a.single != b.single or a.component != b.component or (a.single and (a.gap_h or 0) != (b.gap_h or 0)):
             return False
         if a.per_day is None or b.per_day is None or a.phases[-1].unit != b.phases[-1].unit:

@@ -205,7 +205,9 @@ class Predictor:
             yield f"what clears {victim.parent.id} is known by class only"
         for name, regimen in perpetrators:
             perpetrator = self.perpetrators.read(name)
-            if not perpetrator.rated:
+            if not perpetrator.effects:
+                yield f"no effect of {name} on any enzyme is listed, known by class only: perhaps nobody looked"
+            elif not perpetrator.rated:
                 yield f"what {name} does to enzymes is known by class only"
             unrated = [
                 e.enzyme
