@@ -109,7 +109,7 @@ def test_a_module_has_one_reason_to_change(path: Path) -> None:
 
 @pytest.mark.parametrize("path", MODULES, ids=named)
 def test_only_the_command_line_prints_or_exits(path: Path) -> None:
-    if path == SOURCE / "cli.py":
+    if path.parent == SOURCE / "cli":
         return
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call):
@@ -122,7 +122,7 @@ CLOCKS = re.compile(r"(datetime\.(now|utcnow|today)|date\.today|time\.(time|time
 
 @pytest.mark.parametrize("path", MODULES, ids=named)
 def test_nothing_below_the_shells_reads_a_clock(path: Path) -> None:
-    if path in (SOURCE / "cli.py", SOURCE / "__init__.py"):
+    if path.parent == SOURCE / "cli" or path == SOURCE / "__init__.py":
         return
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call):

@@ -18,12 +18,15 @@ from typing import IO, TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from adjunct.assessment import Assessment
     from adjunct.base import Instant
+    from adjunct.followup import FollowUp
+    from adjunct.instruments import Score
     from adjunct.knowledge import Knowledge
+    from adjunct.messages import Message
     from adjunct.pharmacology.interaction import ExposureRatio
     from adjunct.pharmacology.simulation import Exposure
 
 __version__ = "0.1.0"
-__all__ = ["Knowledge", "assess", "check", "interact", "simulate"]
+__all__ = ["Knowledge", "assess", "check", "follow", "interact", "score", "simulate", "triage"]
 
 
 def check(
@@ -167,6 +170,72 @@ def interact(
         stopped_h=stopped_h,
         lag_h=lag_h,
         predict=predict,
+    )
+
+
+def score(
+    instrument: str,
+    answers: Sequence[object] | Mapping[str, object],
+    *,
+    form: str | None = None,
+    version: int | str | None = None,
+    knowledge: Knowledge | None = None,
+) -> Score:
+    """Score one questionnaire: total, band, subscales, alerts.
+
+    `instrument` by id or title, case and hyphens ignored ("phq-9"); `answers` in printed order, None where one is
+    missing, "na" where it does not apply, or by item id; `form` such as "woman" where bands differ; `version` the
+    edition that was filled in. A total that cannot be computed is None, with its reason. Raises `BadInput` for another
+    number of answers or another edition; its `advice` says what the answers that did arrive call for all the same.
+
+    >>> import adjunct
+    >>> adjunct.score("phq-9", [1, 1, 1, 1, 0, 1, 0, 0, 1]).alerts
+    ('suicide_item',)
+    """
+    from adjunct.instruments import instrument as find
+    from adjunct.instruments import score as run
+
+    return run(find(knowledge or _knowledge(), instrument), answers, form=form, version=version)
+
+
+def follow(
+    bundle: Mapping[str, Any] | bytes | str | Path | IO[bytes],
+    *,
+    at: str | None = None,
+    country: str | None = None,
+    route: str | None = None,
+    level: float | None = None,
+    settings: Mapping[str, Any] | None = None,
+    knowledge: Knowledge | None = None,
+) -> FollowUp:
+    """Follow one person's course from a FHIR R4 Bundle: change, trajectory, warnings, suicide risk, what is due.
+
+    `country` (ISO 3166-1) is where the person is now and decides whom to call; `route` ("iv", "nasal" ...) how doses
+    are given where the record does not say; `level` the chance of having lost half of the gain that the interval
+    review looks for; `settings` the clinic's hours, people and own expected course.
+    """
+    from adjunct.fhir import read_bundle
+    from adjunct.followup import follow as run
+    from adjunct.record import from_bundle
+
+    known, now = knowledge or _knowledge(), _instant(at)
+    read = read_bundle(bundle)
+    record = from_bundle(read, known, now=now, phase="follow-up", country=(country or "").upper())
+    return run(read, record, known, route=route, level=level, settings=settings or {})
+
+
+def triage(
+    text: str, *, language: str | None = None, country: str | None = None, knowledge: Knowledge | None = None
+) -> Message:
+    """Look for red flags in what somebody wrote, in English, Spanish, French and German at once.
+
+    `language` (en, es, fr, de) is for the answer; `country` (ISO 3166-1) is where the person is now. It only ever
+    raises: a hit asks and alerts a person, and nothing found is no all-clear.
+    """
+    from adjunct.messages import read_message
+
+    return read_message(
+        knowledge or _knowledge(), text, language=language, country=(country or "").upper(), today=_instant(None).date()
     )
 
 

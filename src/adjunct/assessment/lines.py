@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from adjunct.assessment.result import Cited, Contact, Finding, Gap
 from adjunct.base import Verdict
 from adjunct.knowledge import Knowledge
+from adjunct.knowledge.lines import Line, emergency_text, expired, lines_for
 from adjunct.record import Record
 
-Line = Mapping[str, str]
-ANYWHERE = "INT"
+__all__ = ["contacts", "emergency_text", "law", "lines_for"]
 
 
 def contacts(record: Record, knowledge: Knowledge, findings: Sequence[Finding]) -> tuple[Contact, ...]:
@@ -28,25 +28,6 @@ def _purposes(finding: Finding) -> Iterable[str]:
     if (finding.action == "contraindicated" and finding.kind.startswith("pharmaco")) or finding.about == "toxicity":
         yield "poison"
     yield from finding.lines
-
-
-def lines_for(purpose: str, country: str, knowledge: Knowledge) -> list[Line]:
-    """The lines of a country for one purpose, current ones first; elsewhere the worldwide row."""
-    rows = [r for r in knowledge.content["crisis_lines"] if r["show"] == "yes" and r["for_whom"] == purpose]
-    local = [r for r in rows if r["country_code"] == country and country]
-    found = local or [r for r in rows if r["country_code"] == ANYWHERE]
-    return sorted(found, key=lambda r: r["review_by"], reverse=True)[:2]
-
-
-def expired(review_by: str, today: str) -> bool:
-    """Past its review date. ISO dates sort as they are written."""
-    return review_by < today
-
-
-def emergency_text(country: str, knowledge: Knowledge) -> str:
-    """The emergency number of a country, or the words for an unknown one."""
-    lines = [r for r in lines_for("emergency", country, knowledge) if r["country_code"] == country]
-    return lines[0]["contact"] if lines else str(knowledge.wording["emergency"]["unknown_country"])
 
 
 def _contact(line: Line, today: str, country: str, knowledge: Knowledge) -> Contact:

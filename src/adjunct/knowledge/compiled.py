@@ -23,7 +23,9 @@ TABLES = {
     "victims": "victim",
     "perpetrators": "perpetrator",
 }
-SINGLE = ("knowledge", "derive", "sets", "phrases", "wording", "method", "fit")
+FOLLOWUP = ("outcomes", "courses", "workflow", "checkins", "surveillance", "context")  # stand in one folder
+SINGLE = ("knowledge", "derive", "sets", "phrases", "wording", "method", "fit", *FOLLOWUP)
+WHOLE = {"models": "models", "instruments": "instruments", "lexicons": "messages"}  # one file is one entry: its folder
 COLUMNS = ("names", "claims", "jurisdictions", "crisis_lines", "observed_ratios", "observed_exposure")
 EXPOSURE = ("victims", "perpetrators", "method", "fit")  # what interactions of enzymes need stands in one folder
 
@@ -43,16 +45,17 @@ def compile_knowledge(data: Path) -> bytes:
     hashes = manifest(data)
     content: dict[str, Any] = {"manifest": hashes, "version": _digest(hashes)}
     for name in SINGLE:
-        content[name] = _toml(data / ("exposure" if name in EXPOSURE else "") / f"{name}.toml")
+        folder = "exposure" if name in EXPOSURE else "followup" if name in FOLLOWUP else ""
+        content[name] = _toml(data / folder / f"{name}.toml")
     for folder, key in TABLES.items():
         content[folder] = [
             entry | {"file": path.relative_to(data).as_posix()}
             for path in sorted(data.glob(f"exposure/{folder}*.toml" if folder in EXPOSURE else f"{folder}/*.toml"))
             for entry in _entries(path, key)
         ]
-    content["models"] = [
-        _toml(path) | {"file": path.relative_to(data).as_posix()} for path in sorted((data / "models").glob("*.toml"))
-    ]
+    for name, folder in WHOLE.items():
+        paths = sorted((data / folder).glob("*.toml"))
+        content[name] = [_toml(path) | {"file": path.relative_to(data).as_posix()} for path in paths]
     for name in COLUMNS:
         content[name] = _csv(data / f"{name}.csv")
     content["valuesets"] = [

@@ -150,6 +150,13 @@ class Knowledge:
         """Exposures measured in people, or published from a model, one row a figure."""
         return unique(self.content["observed_exposure"], dict)
 
+    # --- measures and follow-up: read when a score, a course or a message asks for it; one meaning each in its room
+
+    @cached_property
+    def instruments(self) -> Mapping[str, Mapping[str, Any]]:
+        """Questionnaires and rating scales by id: items, scoring, bands, alerts, change, licence."""
+        return unique(self.content["instruments"], dict)
+
     @cached_property
     def rule_list(self) -> tuple[Rule, ...]:
         return tuple(self.rules.values())

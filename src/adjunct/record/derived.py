@@ -116,6 +116,24 @@ def _percent_since_baseline(draft: Draft, spec: Spec) -> None:
         _add(draft, spec, (low * PERCENT, high * PERCENT), pair[1])
 
 
+def _since_course_start(draft: Draft, spec: Spec) -> None:
+    """The newest value minus the last before the first dose, once the course is long enough to be judged by it."""
+    first = _first_dose(draft)
+    readings = _readings(draft, spec["of"][0])
+    fact = draft.knowledge.facts["function.judge_after"]
+    long_enough = convert(draft.knowledge.number(fact.id), fact.unit, "d") * MS_PER_DAY
+    before = [r for r in readings if first and r.span[1] <= first[1]]
+    after = [r for r in readings if first and r.span[0] >= first[1] + long_enough]
+    if before and after:
+        _add(draft, spec, _minus(after[-1], before[-1]), after[-1])
+
+
+def _first_dose(draft: Draft) -> Span | None:
+    """When the first recorded dose of the treatment was given."""
+    doses = [(r.t0, r.t1) for r in draft.seen.get("dose", ()) if r.status == YES and r.t0 > PAST]
+    return min(doses, default=None)
+
+
 def _difference(draft: Draft, spec: Spec) -> None:
     first, second = (_readings(draft, c)[-1:] for c in spec["of"])
     if first and second:
@@ -329,6 +347,7 @@ HOW: Mapping[str, Callable[[Draft, Spec], None]] = {
     "pregnancy_possible": _pregnancy_possible,
     "product_known": _product_known,
     "since_baseline": _since_baseline,
+    "since_course_start": _since_course_start,
     "taken_daily": _taken_daily,
     "unanswered": _unanswered,
 }

@@ -5,10 +5,13 @@ Every part that is missing leaves the amount open; nothing is taken from a usual
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from typing import Any
 
-from adjunct.base import AdjunctError, convert
+from adjunct.base import YES, AdjunctError, convert
 from adjunct.items import Item
+from adjunct.knowledge.entries import fold
 from adjunct.record.draft import Draft
 from adjunct.record.values import Codes, Resource, Value, listed, mappings, quantity_of, range_of, unit_of
 
@@ -54,6 +57,43 @@ def _dose_mg(dosage: Resource) -> Interval | None:
         if "doseRange" in rate:
             return _mg(range_of(rate["doseRange"]))
     return None
+
+
+def administered_mg(draft: Draft, resource: Resource, given: tuple[int, int] | None) -> Interval | None:
+    """Milligrams of one administration: its dose, a dose per body weight times the weight recorded for that day.
+
+    None where any part of that is missing: no dose, a volume, a dose per weight without a weight.
+    """
+    amounts = [quantity_of(d["dose"]) for d in mappings(resource.get("dosage")) if isinstance(d.get("dose"), Mapping)]
+    if len(amounts) != 1 or not amounts[0].is_number:
+        return None
+    whole = _mg(amounts[0])
+    if whole is not None:
+        return whole if math.isfinite(whole[1]) else None
+    try:
+        low, high = (convert(v, unit_of(amounts[0]), "mg/kg") for v in (amounts[0].low, amounts[0].high))
+    except AdjunctError:
+        return None
+    weight = _weight_kg(draft, given) if given and high > 0 and math.isfinite(high) else None
+    return (max(low, 0.0) * weight[0], high * weight[1]) if weight else None
+
+
+def _weight_kg(draft: Draft, given: tuple[int, int]) -> Interval | None:
+    """The last weight recorded up to the end of that day, not older than a weight may be; equal times are a range."""
+    concept = draft.knowledge.concepts["weight"]
+    rows = [
+        r
+        for r in draft.seen.get(concept.id, ())
+        if r.status == YES and r.value == r.value and given[0] - concept.ages[draft.phase] <= r.t0 <= given[1]
+    ]
+    newest = max(((r.t1, r.t0) for r in rows), default=None)
+    kilograms = [convert(r.value, concept.unit, "kg") for r in rows if (r.t1, r.t0) == newest]
+    return (min(kilograms), max(kilograms)) if kilograms else None
+
+
+def route_of(resource: Resource) -> str:
+    """The route as the entry words it, folded; empty where it says none."""
+    return next((fold(name) for d in dosages(resource) for name in Codes.read(d.get("route")).names), "")
 
 
 def _mg(value: Value) -> Interval | None:

@@ -83,6 +83,9 @@ class Intake:
     denied: bool = False
     as_needed: bool = False
     view: str = ""  # which list it stands in (an order, a statement, a supply ...): one intake may stand in several
+    started: tuple[int, int] | None = None  # when this entry says it began
+    dose_mg: tuple[float, float] | None = None  # of one administration; None: not known
+    route: str = ""
 
     @property
     def ambiguous(self) -> bool:

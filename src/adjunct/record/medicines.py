@@ -14,7 +14,16 @@ from typing import Any
 from adjunct.base import UNKNOWN, YES, AdjunctError, convert, duration_ms, shown
 from adjunct.items import Item, Reader
 from adjunct.knowledge.entries import LOCAL, fold
-from adjunct.record.dosing import as_needed, dosages, item_per_day_mg, item_times_a_day, per_day_mg, times_a_day
+from adjunct.record.dosing import (
+    administered_mg,
+    as_needed,
+    dosages,
+    item_per_day_mg,
+    item_times_a_day,
+    per_day_mg,
+    route_of,
+    times_a_day,
+)
 from adjunct.record.draft import PAST, Draft, Evidence, Intake
 from adjunct.record.values import (
     DROPPED,
@@ -44,6 +53,7 @@ NOT_TAKEN = frozenset({"not-taken", "not-done"})
 PROPOSED = frozenset({"proposal", "option"})
 Options = Mapping[str, tuple[str, ...]]
 Resolve = Callable[[Any], Resource | None]
+Course = tuple[Span | None, Span | None]  # when an entry begins and when it ends, as far as it says
 Last = tuple[int, int, int]  # the last moment on it, from..to, and whether the person was on it at all
 
 
@@ -67,7 +77,8 @@ def medication(
     options = _together(known)
     text = name or (item.text if item else "")
     used = _last_use(draft, resource, reference, kind, text, reader) or (item_last_use(draft, item) if item else None)
-    last = _last_on(draft, resource, reference, kind)
+    course = (None, None) if kind == DISPENSE else _course(draft, resource, reference, kind)
+    last = _last_on(draft, resource, reference, kind, course)
     if item and item.status == "stopped":  # the words say so, whatever the status field says
         last = (*(used or ever(draft)), last[2])
     t0, t1, certain = depot(draft, options, " ".join([text, *_route_words(resource)]), last)
@@ -95,6 +106,9 @@ def medication(
             denied=denied or bool(item and item.status in ("not-taken", "allergy")),
             as_needed=any(as_needed(d) for d in dosages(resource)) or bool(item and item.as_needed),
             view=kind,
+            started=course[0],
+            dose_mg=administered_mg(draft, resource, used) if kind == ADMINISTRATION and len(parts) == 1 else None,
+            route=route_of(resource),
         )
     )
 
@@ -216,12 +230,12 @@ def _unmatched(draft: Draft, reference: str, text: str, item: Item | None) -> No
 # --- when -------------------------------------------------------------------------------------------------------------
 
 
-def _last_on(draft: Draft, resource: Resource, reference: str, kind: str) -> Last:
+def _last_on(draft: Draft, resource: Resource, reference: str, kind: str, course: Course) -> Last:
     """The last moment the person was on it, as an interval, and whether they were at all."""
     now, status = draft.now.ms, resource.get("status")
     if kind == DISPENSE:
         return _supplied(draft, resource, reference)
-    start, end = _course(draft, resource, reference, kind)
+    start, end = course
     if start and start[0] > now:
         return (*start, YES)
     began = start[0] if start else PAST
@@ -238,7 +252,7 @@ def _last_on(draft: Draft, resource: Resource, reference: str, kind: str) -> Las
     return now, now, YES if status == "active" else UNKNOWN
 
 
-def _course(draft: Draft, resource: Resource, reference: str, kind: str) -> tuple[Span | None, Span | None]:
+def _course(draft: Draft, resource: Resource, reference: str, kind: str) -> Course:
     """When an entry begins and when it ends, as far as it says. A date of an order or a statement is no end."""
     if kind != REQUEST:
         start, end = period_of(draft, reference, resource.get("effectivePeriod"))

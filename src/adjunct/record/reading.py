@@ -11,6 +11,9 @@ from datetime import datetime, timezone
 from typing import Any
 
 from adjunct.base import MS_PER_SECOND, NO, UNKNOWN, YES, AdjunctError, shown
+from adjunct.instruments import Instrument, instrument, score
+from adjunct.instruments.answers import read_answer
+from adjunct.instruments.responses import answers_from, recognised
 from adjunct.knowledge.entries import LOCAL, Concept, fold
 from adjunct.record.draft import PAST, Draft, Evidence
 from adjunct.record.values import (
@@ -404,6 +407,10 @@ def questionnaire_response(draft: Draft, resource: Resource, reference: str, cod
     if resource.get("status") in DROPPED:
         return
     span = span_of(draft, reference, resource.get("authored"))
+    loinc = {link: frozenset(code for system, code in c.pairs if system == LOINC) for link, c in codes_by_link.items()}
+    if name := recognised(resource, draft.knowledge, loinc):
+        _instrument(draft, instrument(draft.knowledge, name), resource, reference, span, loinc)
+        return
     for item in _items(resource):
         link = str(item.get("linkId", ""))
         pairs = codes_by_link[link].pairs if link in codes_by_link else ()
@@ -413,6 +420,49 @@ def questionnaire_response(draft: Draft, resource: Resource, reference: str, cod
             value = read_value(draft, reference, answer)
             for concept in concepts:
                 observe(draft, concept, value, span, reference)
+
+
+def _instrument(
+    draft: Draft, form: Instrument, resource: Resource, reference: str, span: Span, loinc: Mapping[str, frozenset[str]]
+) -> None:
+    """A filled-in instrument: each answer that is a fact of its own, and the total by the published rule, scored here.
+
+    An unfinished response counts as far as it goes. A total that the sender wrote is read only where none can be worked
+    out; where both are there and differ, neither counts.
+    """
+    answers = answers_from(form, resource, loinc)
+    if answers.version not in ("", str(form.version)):
+        said = f"this {form.title} answers edition {shown(answers.version)}, which is not known here: its items may differ"
+        draft.problem(reference, said, "Send the edition that is known, or the total with its date.")
+        return
+    for link in answers.strange:
+        said = f"{form.title}, item {shown(link)}: the answer is none of this item's, or there are two"
+        draft.problem(reference, said, "Ask the item again.")
+    for item, entry in zip(form.items, form.raw["item"], strict=True):
+        concepts = [
+            *draft.knowledge.concepts_for(LOCAL, f"{form.id}.{item.id}"),
+            *draft.knowledge.concepts_for(LOINC, entry.get("loinc", "")),
+        ]
+        value = read_answer(item, answers.given.get(item.id))
+        for concept in dict.fromkeys(concepts):
+            if isinstance(value, float):
+                truth = (YES if value else NO) if item.kind == "yes-no" else None
+                observe(draft, concept, Value(low=value, high=value, truth=truth), span, reference)
+            elif item.id in answers.given:
+                observe(draft, concept, Value(absent=value.value), span, reference)
+    result = score(form, answers.given)
+    stated = answers.stated.get("total")
+    worked_out = result.total
+    for concept in draft.knowledge.concepts_for(LOCAL, form.id):
+        if worked_out is not None:
+            observe(draft, concept, Value(low=worked_out, high=worked_out), span, reference)
+        if stated is not None and (worked_out is None or abs(stated - worked_out) >= 1):
+            observe(draft, concept, Value(low=stated, high=stated), span, reference)
+    if stated is not None and worked_out is not None and abs(stated - worked_out) >= 1:
+        said = f"the total written on this {form.title} is not what its answers add up to, so it is unknown"
+        draft.problem(reference, said, "Check the answers and the total.")
+    elif worked_out is None and form.has_total and stated is None:
+        draft.problem(reference, f"this {form.title} has no total: {result.reason}", "Ask the open items.")
 
 
 def _items(holder: Resource) -> Iterator[Resource]:

@@ -1,0 +1,5 @@
+"""`python -m adjunct.cli`."""
+
+from adjunct.cli import main
+
+main()

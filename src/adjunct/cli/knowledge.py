@@ -1,0 +1,78 @@
+"""`adjunct knowledge`: check it, compile it, print its book."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from adjunct.base import BadInput, Refused
+
+app = typer.Typer(help="The knowledge base: check it, compile it, print its book.", no_args_is_help=True)
+
+
+@app.command("check")
+def knowledge_check(
+    as_of: Annotated[str | None, typer.Option("--as-of", help="Judge expiry on this date (YYYY-MM-DD).")] = None,
+) -> None:
+    """Refuse numbers without a source, rules without cases, texts beyond their grade, and what has expired."""
+    from datetime import date
+
+    from adjunct.knowledge.compiled import FileError, compile_knowledge
+    from adjunct.knowledge.lint import check
+    from adjunct.knowledge.load import HERE
+
+    if as_of is not None:
+        try:
+            date.fromisoformat(as_of)
+        except ValueError:
+            raise BadInput("not a date: write YYYY-MM-DD", "--as-of") from None
+    try:
+        text = compile_knowledge(HERE / "data")
+    except FileError as error:
+        raise Refused(f"knowledge file {error}") from None
+    import orjson
+
+    content = orjson.loads(text)
+    faults = check(content, as_of=as_of)
+    for fault in faults:
+        typer.echo(fault)
+    counts = ", ".join(
+        f"{len(content[k])} {k}" for k in ("sources", "facts", "concepts", "rules", "substances", "names")
+    )
+    typer.echo(f"{counts}: {len(faults)} faults", err=True)
+    if faults:
+        raise typer.Exit(code=Refused.exit_code)
+
+
+@app.command("compile")
+def knowledge_compile() -> None:
+    """Compile the knowledge files after an edit."""
+    from adjunct.knowledge import Knowledge
+
+    typer.echo(f"knowledge {Knowledge.compile().version}", err=True)
+
+
+@app.command("book")
+def knowledge_book(
+    out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("docs/reference"),
+    check_only: Annotated[bool, typer.Option("--check", help="Only compare; fail if the book is out of date.")] = False,
+) -> None:
+    """Print every rule, fact, substance, claim and model with its sources, and the validation report, as Markdown."""
+    import adjunct
+    from adjunct.documents import validation
+    from adjunct.knowledge import book
+
+    knowledge = adjunct._knowledge()
+    stale = []
+    for name, text in {**book.pages(knowledge), **validation.pages(knowledge)}.items():
+        path = out / name
+        if check_only:
+            if not path.is_file() or path.read_text(encoding="utf-8") != text:
+                stale.append(str(path))
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+    if stale:
+        raise BadInput(f"the book is out of date: {', '.join(stale)}; run `adjunct knowledge book`")

@@ -1,0 +1,173 @@
+"""Tables of many people: read in blocks, answered in blocks, in the memory of one block, with progress on stderr.
+
+The output is whole or not there: it is written beside its place and moved in when everything was read.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import chain, groupby, islice
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from adjunct.base import YES, BadInput, instant, shown
+
+ROWS = 50_000  # rows of a table in memory at once
+DOSE = "dose"
+
+
+def score_table(name: str, source: Path, target: Path, *, form: str | None) -> None:
+    """`id, answers ...` in; `id, total, band, alerts, not_read` out. A row of another width stops everything."""
+    import adjunct
+    from adjunct.instruments import instrument, score_many
+
+    known = instrument(adjunct._knowledge(), name)
+    with _rows(source) as (header, rows), _written(target, ("id", "total", "band", "alerts", "not_read")) as write:
+        width = len(header) - 1
+        if not known.scored_items <= width <= len(known.items):
+            said = f"{known.title} has {known.scored_items} answers after the id; this table has {width}"
+            raise BadInput(said, source.name)
+        while block := list(islice(rows, ROWS)):
+            columns = [_column(known.items[n], [row[n + 1] for row in block]) for n in range(width)]
+            values, not_applicable, unread = (np.stack(part, axis=1) for part in zip(*columns, strict=True))
+            found = score_many(known, values, form=form, not_applicable=not_applicable)
+            if found.refused is not None:
+                unread |= found.refused[:width].T
+            raised = {alert: column.values == YES for alert, column in found.alerts.items()}
+            ids = [item.id for item in known.items[:width]]
+            for n, row in enumerate(block):
+                write(
+                    (
+                        row[0],
+                        "" if np.isnan(found.total[n]) else f"{found.total[n]:g}",
+                        found.band_names[found.band[n]] if found.band[n] >= 0 else "",
+                        " ".join(alert for alert, truth in raised.items() if truth[n]),
+                        " ".join(item for item, bad in zip(ids, unread[n], strict=True) if bad),
+                    )
+                )
+
+
+def _column(item: Any, texts: Sequence[str]) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
+    """One item's answers: what was written, where it does not apply, where it cannot be read. Each spelling once."""
+    from adjunct.instruments.answers import Gap, read_answer
+
+    spelled, where = np.unique(np.array(texts, dtype=np.str_), return_inverse=True)
+    read = [read_answer(item, str(text)) for text in spelled]
+    values = np.array([math.nan if isinstance(answer, Gap) else answer for answer in read])
+    na, bad = (np.array([answer is gap for answer in read]) for gap in (Gap.NOT_APPLICABLE, Gap.REFUSED))
+    return values[where], na[where], bad[where]
+
+
+def follow_table(source: Path, target: Path, *, at: str | None, level: float | None, primary: str = "phq9") -> None:
+    """`id, at, what, value` in, the rows of a person together: `what` is an instrument, or `dose` with its route.
+
+    Out comes a row a person: where the course stands and what may come. Unknown cells are empty.
+    """
+    import adjunct
+    from adjunct.followup.block import Person
+    from adjunct.followup.trajectory import trajectories
+    from adjunct.instruments.ratings import Measured
+
+    now = adjunct._instant(at).ms
+    seen: set[str] = set()
+
+    def people(rows: Iterator[list[str]]) -> Iterator[Person]:
+        for who, group in groupby(rows, key=itemgetter(0)):
+            if who in seen:
+                raise BadInput("the rows of a person must stand together; one comes up again", source.name)
+            seen.add(who)
+            series: dict[str, list[Measured]] = {}
+            doses: dict[int, str] = {}
+            for _, when, what, value in group:
+                moment = instant(when, source.name).ms
+                if what == DOSE:
+                    doses[moment] = value
+                else:
+                    series.setdefault(what, []).append(Measured(at=moment, value=_value(value, source.name)))
+            route = next(iter(doses.values())) if len(set(doses.values())) == 1 else None
+            yield Person(series=series, doses=sorted(doses), route=route or None, primary=primary, now=now, id=who)
+
+    with _rows(source, ("id", "at", "what", "value")) as (_, rows):
+        blocks = trajectories(adjunct._knowledge(), people(rows), level=level)
+        first = next(blocks, None)
+        if first is None:
+            raise BadInput("there is nobody in this table", source.name)
+        with _written(target, ("id", *first.columns)) as write:
+            for block in chain((first,), blocks):
+                for n, who in enumerate(block.ids):
+                    write((who, *(_cell(column[n]) for column in block.columns.values())))
+
+
+def _value(text: str, at: str) -> float:
+    if not text.strip():
+        return math.nan  # a visit without a score
+    try:
+        value = float(text)
+    except ValueError:
+        raise BadInput(f"not a score: {shown(text)}", at) from None
+    if not math.isfinite(value):
+        raise BadInput(f"not a score: {shown(text)}", at)
+    return value
+
+
+def _cell(value: float) -> str:
+    return "" if math.isnan(value) else "beyond" if math.isinf(value) else f"{value:.4g}"
+
+
+@contextmanager
+def _rows(source: Path, expected: Sequence[str] = ()) -> Iterator[tuple[list[str], Iterator[list[str]]]]:
+    """A CSV table's header and its rows, each as wide as the header; a bar on stderr shows how far it is read."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    try:
+        size = source.stat().st_size
+        file = source.open(encoding="utf-8-sig", newline="")
+    except OSError as error:
+        raise BadInput(f"the table cannot be read ({error.strerror})", source.name) from None
+    with file, Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(source.name, total=size)
+
+        def lines() -> Iterator[str]:
+            for line in file:
+                bar.advance(task, len(line))
+                yield line
+
+        reader = csv.reader(lines(), strict=True)
+
+        def rows() -> Iterator[list[str]]:
+            for row in reader:
+                if len(row) != len(header):
+                    said = f"line {reader.line_num} has {len(row)} columns, the header {len(header)}"
+                    raise BadInput(said, source.name)
+                yield row
+
+        try:
+            header = [name.strip() for name in next(reader, [])]
+            if expected and header != list(expected):
+                raise BadInput(f"the columns must be {', '.join(expected)}", source.name)
+            yield header, rows()
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise BadInput(f"not a CSV table in UTF-8 ({error})", source.name) from None
+
+
+@contextmanager
+def _written(target: Path, header: Sequence[str]) -> Iterator[Callable[[Sequence[object]], Any]]:
+    partial = target.with_name(target.name + ".part")
+    try:
+        with partial.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(header)
+            yield writer.writerow
+        partial.replace(target)
+    except OSError as error:
+        raise BadInput(f"the answer cannot be written ({error.strerror})", target.name) from None
+    finally:
+        partial.unlink(missing_ok=True)

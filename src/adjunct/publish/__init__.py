@@ -1,0 +1,8 @@
+"""Results -> FHIR R4, for the record system that asked: assessments, questionnaires and scores, follow-up."""
+
+from __future__ import annotations
+
+from adjunct.publish.assessment import to_fhir
+from adjunct.publish.questionnaire import questionnaire
+
+__all__ = ["questionnaire", "to_fhir"]

@@ -1,0 +1,20 @@
+"""Answers on a terminal: what, what to do, why, how sure. Words carry what colour shows."""
+
+from __future__ import annotations
+
+from adjunct.terminal.answers import show, show_checks, show_exposure, show_model, show_models, show_ratio
+from adjunct.terminal.measures import show_follow_up, show_instruments, show_message, show_safety_plan, show_score
+
+__all__ = [
+    "show",
+    "show_checks",
+    "show_exposure",
+    "show_follow_up",
+    "show_instruments",
+    "show_message",
+    "show_model",
+    "show_models",
+    "show_ratio",
+    "show_safety_plan",
+    "show_score",
+]
