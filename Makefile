@@ -1,5 +1,6 @@
 # Everything a person does here. `make` alone lists it.
-# Needs: Python 3.11 or newer with venv, make; node only for the official FHIR examples that the tests read.
+# Needs: Python 3.11 or newer with venv, make; node only for what the tests read: the official FHIR examples, LHC-Forms.
+# The tests in a browser need Debian's chromium: `make test` installs it where it may, else they are skipped, and say so.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 JOBS ?= 2
@@ -20,7 +21,7 @@ help: ## list the commands
 demo: $(KNOWLEDGE) ## a guided example in the terminal; ends by itself
 	@$(BIN)/adjunct demo
 
-test: $(KNOWLEDGE) fhir-examples ## every test (HYPOTHESIS_PROFILE=thorough for more examples, PYTEST_ARGS=... for some)
+test: $(KNOWLEDGE) fhir-examples browser ## every test (HYPOTHESIS_PROFILE=thorough for more examples, PYTEST_ARGS=... for some)
 	$(BIN)/python -m pytest -n $(JOBS) $(if $(HYPOTHESIS_PROFILE),--hypothesis-profile=$(HYPOTHESIS_PROFILE)) $(PYTEST_ARGS)
 
 check: $(KNOWLEDGE) ## style, types, floors, knowledge, and that generated pages are up to date
@@ -52,7 +53,7 @@ lock: ## resolve the dependencies anew (needs uv)
 	  --generate-hashes --no-emit-index-url --no-header --upgrade --quiet --output-file requirements/dev.lock
 
 clean: ## remove what can be made again
-	rm -rf $(VENV) .venv-peers $(KNOWLEDGE) node_modules mutants .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-peers $(KNOWLEDGE) node_modules .lforms mutants .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 # --- how they come about -----------------------------------------------------------------------------------------------
 
@@ -76,3 +77,12 @@ fhir-examples: $(if $(wildcard package-lock.json),node_modules/.ready)
 node_modules/.ready: package-lock.json
 	@if command -v npm >/dev/null; then npm ci --ignore-scripts --no-audit --no-fund && touch $@; \
 	  else echo "npm is not there: the tests over the official FHIR examples are skipped" >&2; fi
+
+.PHONY: browser
+browser: .lforms/package/package.json
+	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+	  && { apt-get install -y -qq chromium >/dev/null 2>&1 || { apt-get update -qq && apt-get install -y -qq chromium; } >/dev/null; }; } \
+	  || echo "chromium is not there: the tests in a browser are skipped" >&2
+
+.lforms/package/package.json: tools/lforms.py
+	@$(PYTHON) tools/lforms.py && if [ -f $@ ]; then touch $@; fi

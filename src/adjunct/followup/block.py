@@ -140,6 +140,7 @@ class Block:
     baseline: Floats  # (people,): true severity at the last score before the first dose, as known then; NaN: none
     best: Floats  # the least severity at a score since the first dose, as known at each step; inf: none yet
     gain: Floats  # (people,): smoothed baseline less best smoothed severity; NaN: unknown
+    reliable: Floats  # (people,): the least gain that error alone does not explain
     half_lost: Floats  # (people,): the severity at which half of the gain is lost; NaN: unknown
     noise: Floats = field(repr=False)  # (columns,): times the error of the scale
 
@@ -152,7 +153,8 @@ class Block:
         scale = [r.scale for r in self.reads]
         relapse = above(soon, np.array([s.relapse for s in scale])[None, :])
         with np.errstate(invalid="ignore"):
-            limit = self.best + half * (self.baseline - self.best)
+            enough = self.baseline - self.best >= self.reliable
+            limit = np.where(enough, self.best + half * (self.baseline - self.best), np.nan)
         lost = above(soon, limit)
         return relapse, np.where(np.isfinite(limit), lost, np.nan), self._nonresponse(partial)
 
@@ -246,6 +248,7 @@ def block(knowledge: Knowledge, reads: Sequence[Read], grid: Grid) -> Block:
         baseline=np.where(has, after[last, who], np.nan),
         best=best,
         gain=gain,
+        reliable=least,
         half_lost=half_lost,
         noise=grid.noise,
     )

@@ -26,6 +26,8 @@ from adjunct.messages import Message, read_message
 
 PHQ, PHQ_FIRST = "phq9", ("i1", "i2")
 DECLINED = "declined"  # "I would rather not say"
+PAST_MONTH = ("q1", "q2", "q3", "q4", "q5")
+SPOKEN = {1: "yes", 0: "no"}
 SUICIDE, COUNTRY = "suicide", "country"
 PERSON = "person"
 DOMAIN = "check-in"
@@ -51,17 +53,21 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """One question as it is shown. `notice` is the local emergency number; `problem` says why it is asked again."""
+    """One question as it is shown. `intro` goes before an item of a questionnaire, `notice` is the local emergency
+    number, `problem` says why it is asked again, `decline` is how one may leave it open, `credit` the publisher's line.
+    """
 
     id: str
     kind: str
     text: str
+    intro: str = ""
     options: tuple[tuple[str, str], ...] = ()
     least: float | None = None
     most: float | None = None
     notice: str = ""
     problem: str = ""
     decline: str = ""
+    credit: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -286,13 +292,16 @@ def _item_question(state: CheckIn, name: str, item: Mapping[str, Any]) -> Questi
     options = lists.get(item.get("answers", ""), ())
     choices = tuple((f"{o['value']:g}", str(o.get("text", o["value"]))) for o in options)
     if item["kind"] == "yes-no":
-        choices = (("yes", "Yes"), ("no", "No"))
+        choices = tuple((SPOKEN[o["value"]], str(o.get("text", SPOKEN[o["value"]]))) for o in options)
+    intro = state.words["past_month"] if name == SCREENER and item["id"] in PAST_MONTH else ""
     return Question(
         id=f"{name}.{item['id']}",
         kind="choice",
         text=item["text"],
+        intro=str(state.knowledge.instruments[name].get("instruction", intro)),
         options=choices,
         decline=state.words["rather_not"],
+        credit=state.knowledge.instruments[name]["licence"].get("notice", ""),
     )
 
 
@@ -353,13 +362,14 @@ def _event(state: CheckIn, a: Answer, kind: str, data: Mapping[str, Any]) -> Eve
 
 
 def _raises(state: CheckIn, a: Answer) -> bool:
-    """Whether this one answer, whatever else is missing, raises the instrument's suicide alert."""
-    item = a.question.removeprefix(f"{PHQ}.")
-    value = _read(_all(state)[a.question], a.value) if a.question in _all(state) else None
-    if value is None or value == DECLINED:
+    """Whether this one answer, whatever else is missing, raises the suicide alert; declined counts as its highest."""
+    question = _all(state).get(a.question)
+    value = _read(question, a.value) if question is not None else None
+    if question is None or value is None:
         return False
-    result = score(instrument(state.knowledge, PHQ), {item: value})
-    return any(said.level == "suicide" for said in result.says)
+    highest = max((option for option, _ in question.options), key=float)
+    answers = {a.question.removeprefix(f"{PHQ}."): highest if value == DECLINED else value}
+    return any(said.level == "suicide" for said in score(instrument(state.knowledge, PHQ), answers).says)
 
 
 def _message(state: CheckIn, a: Answer) -> Message | None:

@@ -6,7 +6,7 @@ patients: they show whether the arithmetic keeps its promises, not whether the p
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -71,20 +71,25 @@ def cohort(knowledge: Knowledge, wanted: Mapping[str, Any], thread: int, people:
     course = course_by(knowledge, ROUTE)
     assert course is not None
     days = np.arange(plan["score_days"][0], plan["weekly_until"] + 1.0)
-    baseline = np.maximum(dice.normal(*said["baseline"], many), scale.least_baseline)
-    gain = np.clip(dice.normal(*said["gain"], many), 0, 1) * (dice.random(many) >= said["no_gain"])
-    dosed = _doses(plan, days, dice.random(many) < plan["maintained"])
     model = content["model"]
+    baseline = np.maximum(_around(dice, said["baseline"], many), scale.least_baseline)
+    gain = np.clip(_around(dice, said["gain"], many), 0, 1) * (dice.random(many) >= said["no_gain"])
+    drift, error = np.full(many, said["drift"]), np.full(many, said["error"])
+    if said["drawn"]:
+        gain = _around(dice, (course.gain, course.spread), many)
+        drift = scale.sd * dice.choice(model["drift"], many, p=model["drift_weight"])
+        error = scale.error_sd * dice.choice(model["noise"], many, p=model["noise_weight"])
+    dosed = _doses(plan, days, dice.random(many) < plan["maintained"])
     loss_d = dice.choice(model["loss_d"], many, p=model["loss_weight"])
     slide = _slide(said, plan, days, dice, many)
     share = slide if said["slide"] else _share(days, dosed, course.pace, loss_d)
-    steps = dice.normal(0, said["drift"], (len(days), many))
+    steps = dice.normal(0, drift, (len(days), many))
     if said["jumps_d"]:
         steps += dice.normal(0, said["jump_sd"], steps.shape) * (dice.random(steps.shape) < 1 / said["jumps_d"])
     level = baseline + np.cumsum(steps, axis=0) - share * gain * baseline
     truth = np.clip(level, scale.low, scale.high)
     score_days = np.array([*plan["score_days"], *range(plan["end_day"] + WEEK_D, plan["weekly_until"] + 1, WEEK_D)])
-    scores = _scores(said, plan, scale, level[(score_days - days[0]).astype(np.intp)], score_days, dice)
+    scores = _scores(said, plan, scale, level[(score_days - days[0]).astype(np.intp)], error, score_days, dice)
     return Cohort(
         id=wanted["id"],
         says=wanted["says"],
@@ -95,6 +100,11 @@ def cohort(knowledge: Knowledge, wanted: Mapping[str, Any], thread: int, people:
         scores=scores,
         dosed=dosed,
     )
+
+
+def _around(dice: np.random.Generator, mean_sd: Sequence[float], many: int) -> Floats:
+    mean, sd = mean_sd
+    return dice.normal(mean, sd, many)
 
 
 def _doses(plan: Mapping[str, Any], days: Floats, maintained: Bools) -> Bools:
@@ -128,16 +138,14 @@ def _scores(
     plan: Mapping[str, Any],
     scale: Scale,
     level: Floats,
+    error: Floats,
     score_days: Floats,
     dice: np.random.Generator,
 ) -> Floats:
     """Whole numbers within the scale, some of them missing; after dropping out none."""
-    error = (
-        dice.standard_t(said["tail"], level.shape) / np.sqrt(said["tail"] / (said["tail"] - 2))
-        if said["tail"]
-        else dice.normal(size=level.shape)
-    )
-    scores = np.clip(np.rint(level + said["error"] * error), scale.low, scale.high)
+    free = said["tail"]
+    bell = dice.standard_t(free, level.shape) / np.sqrt(free / (free - 2)) if free else dice.normal(size=level.shape)
+    scores = np.clip(np.rint(level + error * bell), scale.low, scale.high)
     leaves = (
         (scores > said["dropout_above"])
         & (score_days > plan["end_day"])[:, None]

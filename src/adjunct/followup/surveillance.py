@@ -103,10 +103,15 @@ class Surveillance:
                     "last": _iso(self.last[d.step.what].at) if d.step.what in self.last else None,
                     "because": self.because.get(d.step.what, ""),
                     "basis": d.step.basis,
-                    "reference": d.done.reference if d.done else "",
+                    "reference": self.last[d.step.what].reference if d.step.what in self.last else "",
                 }
                 for d in self.due
-                if d.state is not State.DONE
+                if d.state not in (State.DONE, State.MISSED)
+            ],
+            "missed": [
+                {"id": d.step.id, "title": d.step.title, "domain": d.step.domain, "due": _iso(d.step.window.due)}
+                for d in self.due
+                if d.state is State.MISSED
             ],
             "abnormal": {domain: [f.id for f in found] for domain, found in self.abnormal.items() if found},
             "exposure": exposure,
@@ -146,14 +151,13 @@ def surveillance(
         )
     )
     assessment = assessment or assess(record, knowledge, treatment=treatment)
-    found = {f.id: f for f in assessment.findings}
     return Surveillance(
         at=now,
         phase=phase,
         treatment=treatment,
         steps=steps,
         due=due(steps, [act for each in acts.values() for act in each], now=now),
-        abnormal={d["id"]: tuple(found[rule] for rule in d["rules"] if rule in found) for d in data["domain"]},
+        abnormal={d["id"]: tuple(f for f in assessment.findings if f.id in d["rules"]) for d in data["domain"]},
         exposure=exposure,
         last={name: max(each, key=lambda a: (a.at, a.reference)) for name, each in acts.items() if each},
         because=because,
@@ -280,13 +284,13 @@ def _steps(plan: _Plan, because: dict[str, str]) -> Iterator[Step]:
         last = plan.acts[-1].at if plan.acts else None
         began = plan.visits[0][0] if plan.visits else None
         every = duration_ms(line["interval"])
-        counts = None if last is None or (began is not None and last < began) else last
+        before = last is not None and began is not None and last < began  # the baseline: what counts is the first dose
         yield after(
             plan.measure["id"],
             plan.measure["id"],
-            last=counts,
+            last=None if before else last,
             every=every,
-            first=plan.now if began is None else began + every,
+            first=plan.now if began is None else began + every if before else began,
             early=min(plan.length(line, "early"), every),
             grace=plan.length(line, "grace"),
             **plan.words,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from itertools import islice
 from typing import Any
 
@@ -43,6 +44,7 @@ class Chances:
     """What was foretold when a score came in, from nothing later. None: the question did not arise."""
 
     at: int
+    score: float | None  # of the primary scale; None: another instrument measured
     severity: float  # mean of the true severity as known then
     remitted: bool  # a score of the primary scale since the first dose had been in remission
     relapse: float | None
@@ -118,10 +120,17 @@ class Rows:
 
     ids: tuple[str, ...]
     columns: Mapping[str, Floats]
-    _whole: Callable[[int], Trajectory]
+    _course: _Course
+
+    @property
+    def block(self) -> Block:
+        return self._course.block
 
     def trajectory(self, person: int) -> Trajectory:
-        return self._whole(person)
+        return self._course.person(person)
+
+    def chances(self, person: int) -> tuple[Chances, ...]:
+        return tuple(self._course.chances(person))
 
 
 def trajectory(
@@ -163,7 +172,7 @@ def trajectories(
     waiting, done = iter(people), 0
     while some := [read(knowledge, p, known, own=own) for p in islice(waiting, size)]:
         course = _Course(knowledge, block(knowledge, some, grid), asked)
-        yield Rows(ids=tuple(r.person.id for r in some), columns=course.columns(), _whole=course.person)
+        yield Rows(ids=tuple(r.person.id for r in some), columns=course.columns(), _course=course)
         done += len(some)
         if progress is not None:
             progress(done)
@@ -208,7 +217,10 @@ class _Course:
     def __init__(self, knowledge: Knowledge, found: Block, asked: _Asked) -> None:
         self.knowledge, self.block, self.asked = knowledge, found, asked
         self.relapse, self.half, self.nonresponse = found.chances(asked.ahead_d, asked.half, asked.partial)
-        self.days, self.today = found.crossings(asked.levels, asked.horizon_d)
+
+    @cached_property
+    def crossings(self) -> tuple[Floats, Floats]:
+        return self.block.crossings(self.asked.levels, self.asked.horizon_d)
 
     def columns(self) -> dict[str, Floats]:
         names = ("low95", "low50", "severity", "high50", "high95")
@@ -220,7 +232,7 @@ class _Course:
             "gain": self.block.gain,
             **last,
             "chance_nonresponse": self.nonresponse[-1],
-            **dict(zip(days, self.days, strict=True)),
+            **dict(zip(days, self.crossings[0], strict=True)),
         }
 
     def person(self, i: int) -> Trajectory:
@@ -235,7 +247,7 @@ class _Course:
             doses=r.doses,
             baseline=baseline,
             judgements=judged(self.knowledge, r.scale, r.course, r.points, r.doses, baseline),
-            chances=tuple(self._chances(i)),
+            chances=tuple(self.chances(i)),
             smoothed=smoothed,
             forecast=forecast,
             coming_score=coming,
@@ -262,7 +274,7 @@ class _Course:
             _curve("forecast score, no further dose", times, found.bands(i, score)),
         )
 
-    def _chances(self, i: int) -> Iterator[Chances]:
+    def chances(self, i: int) -> Iterator[Chances]:
         r, remitted = self.block.reads[i], False
         for t, (at, _, point) in enumerate(r.steps):
             if point is None:
@@ -271,6 +283,7 @@ class _Course:
             remitted |= treated and point.instrument == r.scale.id and point.value <= r.scale.remission
             yield Chances(
                 at=at,
+                score=point.value if point.instrument == r.scale.id else None,
                 severity=float(self.block.after[t, i]),
                 remitted=remitted,
                 relapse=_known(self.relapse[t, i]),
@@ -283,8 +296,8 @@ class _Course:
         empty = Review(chance=asked.level, horizon_d=asked.horizon_d, gain=_known(gain))
         if np.isnan(self.block.half_lost[i]):
             return _with(empty, why=_no_review(self.block.reads[i], gain))
-        earliest, day, latest = (int(d) if np.isfinite(d) else None for d in self.days[:, i])
-        today = float(self.today[i])
+        earliest, day, latest = (int(d) if np.isfinite(d) else None for d in self.crossings[0][:, i])
+        today = float(self.crossings[1][i])
         return _with(empty, today=today, earliest=earliest, day=day, latest=latest)
 
 

@@ -249,12 +249,12 @@ def _kind_of(kind: str, data: Mapping[str, Any], knowledge: Knowledge) -> tuple[
     if kind == "plan":
         return ("plan-declined" if data.get("declined") is True else kind), "", ""
     if kind == "decision":
-        decision = data.get("decision")
+        decision = str(data.get("decision"))
         if decision not in {d["id"] for d in settings["decision"]}:
             return "", "", "not one of the decisions listed"
         if not str(data.get("reason") or "").strip() and not (decision == "call-again" or data.get("consent") is True):
             return "", "", "this decision needs its reason"
-        return kind, str(decision), ""
+        return kind, decision, ""
     return "", "", "of a type that is not known here"
 
 

@@ -64,13 +64,13 @@ def figures(pair: Pair) -> tuple[Figure, ...]:
     words = pair.said | {"value": scale.said(raw), "improvement": scale.said(pair.gain)}
     return (
         scale.figure("raw_change", raw, words, why=pair.why, because=pair.because),
-        scale.figure("improvement", pair.gain, words, why=pair.why or neither, because=pair.because),
+        scale.figure("improvement", pair.gain, words, why=neither or pair.why, because=pair.because),
         scale.figure(
             "percent_change",
             math.nan if barrier else pair.percent,
             words,
             unit="%",
-            why=barrier or neither,
+            why=neither or barrier,
             because=pair.because,
         ),
     )

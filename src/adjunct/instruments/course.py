@@ -21,7 +21,7 @@ from adjunct.instruments.change import PERCENT, above, at_least, improvement
 from adjunct.instruments.compare import Pair, figures, judgements
 from adjunct.instruments.episodes import CAUSES, EVENT, GAIN, SCORE, Rules, Step, held_for, held_since, walk
 from adjunct.instruments.model import Instrument
-from adjunct.instruments.outcomes import TWICE, Figure, Judgement, Scale, Variant, number_text
+from adjunct.instruments.outcomes import TWICE, Figure, Judgement, Scale, Support, Variant, number_text
 from adjunct.instruments.ratings import Baseline, Happened, LeftOut, Measured, admitted, baseline, in_order
 from adjunct.knowledge.load import Knowledge
 
@@ -123,16 +123,16 @@ def course(
     found: list[Judgement] = []
     if scale.direction != "neither":
         rules = Rules.of(scale, base.value)
-        kinds = scale.outcomes["relapse_events"]
-        happened = [e for e in events if e.kind in kinds and dose < e.end and e.at <= now]
-        steps = list(walk(rules, ratings, happened))
+        counted = [e for e in events if e.kind in scale.outcomes["relapse_events"]]
+        left_out += [LeftOut(reference=e.reference, at=e.at, why=scale.why("future")) for e in counted if e.at > now]
+        steps = list(walk(rules, ratings, [e for e in counted if dose < e.end and e.at <= now]))
         if rules.response or rules.remission:
             history = tuple(_spells(rules, steps))
         returns = tuple(_returns(steps))
         everything = in_order(used, scale)
         found += judgements(pair)
         found += _lasting(rules, ratings, steps, pair)
-        found += _returning(rules, steps, pair)
+        found += _returning(rules, steps, returns, pair)
         found += _worse(rules, steps, pair)
         found += _alerts(rules, everything if latest else [], pair)
     known = [p for p in ratings if not math.isnan(p.value)]
@@ -208,10 +208,10 @@ def _returns(steps: Sequence[Step]) -> Iterator[Return]:
         )
 
 
-def _returning(rules: Rules, steps: Sequence[Step], pair: Pair) -> Iterator[Judgement]:
+def _returning(rules: Rules, steps: Sequence[Step], returns: Sequence[Return], pair: Pair) -> Iterator[Judgement]:
     """Relapse and recurrence as they stand at the newest rating or event."""
     scale, recovery = rules.scale, rules.scale.variant("recovery")
-    if steps:
+    if any(not math.isnan(s.rating.value) for s in steps):
         last = steps[-1]
         before, awaits = last.before, last.awaits
         first = min(YES - before.recovered, YES - before.recurrence)
@@ -220,21 +220,34 @@ def _returning(rules: Rules, steps: Sequence[Step], pair: Pair) -> Iterator[Judg
     else:
         relapse, recurrence, awaits = [UNKNOWN] * len(CAUSES), UNKNOWN, (NO,) * len(CAUSES)
     apart = rules.bad.apart if rules.bad else TWICE
-    waits = scale.why("awaits", apart=scale.knowledge.fact_text(apart if awaits[0] else TWICE)) if max(awaits) else ""
-    why = waits if not math.isnan(pair.after) and waits else pair.why or scale.why("undecided")
-    because = steps[-1].rating.reference if steps else ""
-    common: dict[str, Any] = {"why": why, "because": [because] if because else []}
+    why = pair.why or scale.why("undecided")
+    if max(awaits) and not math.isnan(pair.after):
+        why = scale.why("awaits", apart=scale.knowledge.fact_text(apart if awaits[0] else TWICE))
+    because = returns[-1].because if returns and max(*relapse, recurrence) else pair.because[-1:]
+    common: dict[str, Any] = {"why": why, "because": because}
     by = dict(zip(CAUSES, relapse, strict=True))
-    yield scale.judge("relapse", max(relapse), **common)
+    score, gain = scale.knowledge.fact_text(apart), scale.knowledge.fact_text(TWICE)
+    parts = []
     if rules.bad:
-        words = {"apart": scale.knowledge.fact_text(apart)}
-        measured = {"variant": rules.bad, "value": pair.after, "limit": rules.bad.points}
-        yield scale.judge("relapse_score", by[SCORE], words, **measured, **common)
-    yield scale.judge("relapse_event", by[EVENT], {"events": ", ".join(scale.outcomes["relapse_events"])}, **common)
+        measured: dict[str, Any] = {"variant": rules.bad, "value": pair.after, "limit": rules.bad.points, **common}
+        parts.append(scale.judge("relapse_score", by[SCORE], {"apart": score}, **measured))
+    parts.append(
+        scale.judge("relapse_event", by[EVENT], {"events": ", ".join(scale.outcomes["relapse_events"])}, **common)
+    )
     if rules.response:
-        words = {"apart": scale.knowledge.fact_text(TWICE)}
-        yield scale.judge("relapse_gain", by[GAIN], words, limit=PERCENT * rules.lost, unit="%", **common)
-    yield scale.judge("recurrence", recurrence, variant=recovery, **common)
+        lost = PERCENT * rules.lost
+        parts.append(scale.judge("relapse_gain", by[GAIN], {"apart": gain}, limit=lost, unit="%", **common))
+    yield scale.judge("relapse", max(relapse), support=_together(parts), **common)
+    yield from parts
+    yield scale.judge("recurrence", recurrence, variant=recovery, support=_together(parts), **common)
+
+
+def _together(parts: Iterable[Judgement]) -> Support:
+    """What a judgement rests on that is made of others."""
+    found = Support()
+    for part in parts:
+        found += Support(part.sources, part.status)
+    return found
 
 
 # --- what lasts -------------------------------------------------------------------------------------------------------
@@ -262,9 +275,9 @@ def _lasting(rules: Rules, ratings: Sequence[Measured], steps: Sequence[Step], p
     )
     if not remission:
         return
-    run = next((s.past.remission for s in reversed(steps) if s.state), ())
+    run = steps[-1].past.remission if steps else ()
     for variant in scale.variants["recovery"]:
-        holds = held_for(run, episodes.months(variant), rules.gap) if ratings else UNKNOWN
+        holds = UNKNOWN if math.isnan(pair.after) else held_for(run, episodes.months(variant), rules.gap)
         start = held_since(run, rules.gap)
         yield scale.judge(
             "recovery",
@@ -319,9 +332,12 @@ def _worse(rules: Rules, steps: Sequence[Step], pair: Pair) -> Iterator[Judgemen
     why = pair.why if index else scale.why("no_index")
     common: dict[str, Any] = {"variant": index, "limit": limit, "why": why, "because": pair.because}
     words = pair.said | {"best": scale.said(best)}
-    yield scale.judge("deterioration", max(by.values()), words, **common)
-    yield scale.judge("deterioration_baseline", by["baseline"], words, value=-pair.gain, **common)
-    yield scale.judge("deterioration_best", by["best"], words, value=lost, **common)
+    parts = [
+        scale.judge("deterioration_baseline", by["baseline"], words, value=-pair.gain, **common),
+        scale.judge("deterioration_best", by["best"], words, value=lost, **common),
+    ]
+    yield scale.judge("deterioration", max(by.values()), words, support=_together(parts), **common)
+    yield from parts
 
 
 def _alerts(rules: Rules, ratings: Sequence[Measured], pair: Pair) -> Iterator[Judgement]:
@@ -337,7 +353,8 @@ def _alerts(rules: Rules, ratings: Sequence[Measured], pair: Pair) -> Iterator[J
         if applies
     ]
     why = next((p.why for p in parts if p.why), "")
-    yield rules.scale.judge("alert", max(p.holds for p in parts), why=why, because=because)
+    holds = max(p.holds for p in parts)
+    yield rules.scale.judge("alert", holds, support=_together(parts), why=why, because=because)
     yield from parts
 
 
@@ -351,7 +368,7 @@ def _alert_rise(rules: Rules, ratings: Sequence[Measured], pair: Pair, because: 
     limit = index.points if index else math.nan
     return rules.scale.judge(
         "alert_rise",
-        max((at_least(f, limit) for f in falls), default=NO) if ratings else UNKNOWN,
+        UNKNOWN if math.isnan(pair.after) else max((at_least(f, limit) for f in falls), default=NO),
         variant=index,
         value=max((f for f in falls if not math.isnan(f)), default=math.nan),
         limit=limit,
@@ -362,7 +379,8 @@ def _alert_rise(rules: Rules, ratings: Sequence[Measured], pair: Pair, because: 
 
 def _alert_item(rules: Rules, ratings: Sequence[Measured], _: Pair, because: Sequence[str]) -> Judgement:
     answers = [p.suicide_item for p in ratings[-2:]]
-    holds = max((above(b, a) for a, b in pairwise(answers)), default=NO) if ratings else UNKNOWN
+    known = bool(answers) and not math.isnan(answers[-1])
+    holds = max((above(b, a) for a, b in pairwise(answers)), default=NO) if known else UNKNOWN
     return rules.scale.judge("alert_item", holds, why=rules.scale.why("not_asked"), because=because)
 
 
@@ -374,7 +392,7 @@ def _alert_rises(rules: Rules, ratings: Sequence[Measured], pair: Pair, because:
     holds = min(at_least(r, limit) for r in rises) if len(rises) == count else NO
     return scale.judge(
         "alert_rises",
-        holds if ratings else UNKNOWN,
+        UNKNOWN if math.isnan(pair.after) else holds,
         support=scale.fact_support(rule["by"]),
         limit=limit,
         why=_why(pair),

@@ -55,7 +55,7 @@ def confirmed(run: Run, apart: tuple[int, int]) -> int:
 
 
 def held_since(run: Run, longest_gap: int) -> Seen | None:
-    """The earliest rating since which all hold, none `longest_gap` ms after the one before; None: the newest does not."""
+    """The earliest rating since which all hold, gaps up to `longest_gap` ms; None where the newest does not."""
     start: Seen | None = None
     for seen in reversed(run):
         if seen.truth != YES or (start and start.end - seen.at > longest_gap):
@@ -133,13 +133,13 @@ class Rules:
             gap=round(scale.knowledge.number("outcome.held.gap") * MS_PER_DAY),
         )
 
-    def is_bad(self, value: float) -> int:
-        """Bad enough for a relapse by score."""
+    def are_bad(self, values: Sequence[float]) -> list[int]:
+        """Which scores are bad enough for a relapse by score."""
         if self.bad is None:
-            return NO
+            return [NO] * len(values)
         if self.bad.when is not None:
-            return self.bad.holds([value])[0]
-        return at_least(improvement(value, self.bad.points, self.scale.direction), 0)
+            return self.bad.holds(values)
+        return [at_least(improvement(v, self.bad.points, self.scale.direction), 0) for v in values]
 
     def is_lost(self, past: Past, value: float, remitted: int) -> int:
         """Enough of the best gain lost; not while in remission, and not where per cent would mislead."""
@@ -165,25 +165,27 @@ def months(variant: Variant) -> int:
 
 def walk(rules: Rules, ratings: Sequence[Measured], events: Sequence[Happened]) -> Iterator[Step]:
     """The fold: what is known after each rating and each event, in order."""
-    past = Past()
+    past, awaits = Past(), (NO,) * len(CAUSES)
+    values = [r.value for r in ratings]
+    remitted = iter(rules.remission.holds(values) if rules.remission else [NO] * len(values))
+    bad = iter(rules.are_bad(values))
     turns: list[Measured | Happened] = sorted([*events, *ratings], key=lambda t: (t.at, t.end))
     for turn in turns:
         if isinstance(turn, Measured):
-            step = _rated(rules, past, turn)
+            step = _rated(rules, past, turn, next(remitted), next(bad))
         else:
             met = any(turn.at <= r.end and r.at <= turn.end for r in ratings if r.end > r.at or turn.end > turn.at)
-            step = _happened(past, turn, UNKNOWN if met else YES)
+            step = _happened(past, turn, UNKNOWN if met else YES, awaits)
         yield step
-        past = step.past
+        past, awaits = step.past, step.awaits
 
 
-def _rated(rules: Rules, past: Past, rating: Measured) -> Step:
+def _rated(rules: Rules, past: Past, rating: Measured, remitted: int, bad: int) -> Step:
     value = rating.value
     pair = Pair(scale=rules.scale, before=rules.baseline, after=value)
-    remitted = rules.remission.holds([value])[0] if rules.remission else NO
     responded = pair.responded(rules.response) if rules.response else NO
     good = max(remitted, responded)
-    truths = (rules.is_bad(value), NO, rules.is_lost(past, value, remitted))
+    truths = (bad, NO, rules.is_lost(past, value, remitted))
     runs = tuple(_longer(run, truth, rating) for run, truth in zip(past.runs, truths, strict=True))
     apart = (rules.bad_apart, rules.bad_apart, rules.lost_apart)
     met = [confirmed(run, a) for run, a in zip(runs, apart, strict=True)]
@@ -204,22 +206,28 @@ def _rated(rules: Rules, past: Past, rating: Measured) -> Step:
         good,
         held_for(remission, rules.recovery, rules.gap),
     )
-    bad = max(truths) == YES and past.gained == YES
-    state = _state(rules, pair, after, remitted, responded, possible=bad and max(*new, *awaits) == UNKNOWN)
+    possible = max(truths) == YES and past.gained == YES and max(*new, *awaits) == UNKNOWN
+    state = _state(rules, pair, after, remitted, responded, possible=possible)
     return Step(rating=rating, past=after, state=state, new=new, awaits=awaits, before=past)
 
 
-def _happened(past: Past, event: Happened, truth: int) -> Step:
+def _happened(past: Past, event: Happened, truth: int, awaits: tuple[int, ...]) -> Step:
     """An event that counts as a return by itself; `truth`: whether its place among the ratings is sure."""
     new = tuple(min(truth, past.gained) if cause == EVENT else NO for cause in CAUSES)
+    past = replace(past, remission=_broken(past.remission, event, truth), response=_broken(past.response, event, truth))
     after = _returned(past, new, NO, NO)
     state = returning(after) if max(new) == YES else ""
     rating = Measured(at=event.at, value=math.nan, reference=event.reference, until=event.until)
-    return Step(rating=rating, past=after, state=state, new=new, awaits=(NO,) * len(CAUSES), before=past)
+    return Step(rating=rating, past=after, state=state, new=new, awaits=awaits, before=past)
 
 
 def _longer(run: Run, truth: int, rating: Measured) -> Run:
     return (*run, Seen(rating.at, rating.end, truth, rating.reference)) if truth else ()
+
+
+def _broken(run: Run, event: Happened, truth: int) -> Run:
+    """An event such as an admission ends what had held; one without a sure place may have."""
+    return () if truth == YES or not run else (*run, Seen(event.at, event.end, UNKNOWN, event.reference))
 
 
 def _returned(past: Past, new: Sequence[int], good: int, recovery: int) -> Past:

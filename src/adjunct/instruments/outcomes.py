@@ -23,7 +23,7 @@ from adjunct.knowledge.entries import Locator, fold
 from adjunct.knowledge.load import Knowledge
 
 DIGITS = 2
-STATUSES = ("proposed", "reported", "verified")
+STATUSES = ("proposed", "reported", "verified", "")  # weakest first; the last is plain arithmetic, nobody's claim
 TWICE = "outcome.relapse.twice"
 CLINIC, NORM = "patients", "general population"
 
@@ -47,7 +47,7 @@ class Figure:
     unit: str
     definition: str
     sources: tuple[Locator, ...] = ()
-    status: str = STATUSES[-1]  # of a plain difference: nothing to doubt
+    status: str = STATUSES[-1]
     because: tuple[str, ...] = ()  # references of the scores
     why: str = ""
 
@@ -88,6 +88,7 @@ class Variant:
     needs: float = -math.inf  # score before the first dose from which per cent means something
     strict: bool = False  # more than `points`, not from `points` on
     level: str = "unsaid"
+    origin: str = ""  # the people whose numbers these are
     apart: str = TWICE  # fact: how far apart two ratings confirm a relapse
 
     def holds(self, total: Sequence[float]) -> list[int]:
@@ -199,6 +200,7 @@ class Scale:
             percent=entry.get("percent", math.nan),
             needs=entry.get("needs_baseline", -math.inf),
             level=entry.get("level", "unsaid"),
+            origin=entry.get("origin", ""),
         )
 
     def _responses(self) -> tuple[Variant, ...]:
@@ -240,10 +242,9 @@ class Scale:
 
     def _index(self, entry: Mapping[str, Any]) -> Variant:
         name = self.words("index", sd=number_text(entry["sd"]), r=f"{entry['r']:g}", kind=entry.get("r_kind", "?"))
-        origin = entry.get("origin", "")
         return replace(
             self._variant(entry),
-            name=f"{name} ({origin})" if origin else name,
+            name=name,
             support=cited(entry) + self.fact_support("outcome.reliable.z"),
             points=reliable_change_index(entry["sd"], entry["r"], self.knowledge.number("outcome.reliable.z")),
             strict=True,
@@ -251,7 +252,7 @@ class Scale:
 
     def _published(self, entry: Mapping[str, Any]) -> Variant:
         name = self.words("published", n=number_text(entry["points"]))
-        return replace(self._variant(entry), name=f"{name} ({entry['origin']})" if entry.get("origin") else name)
+        return replace(self._variant(entry), name=name)
 
     @cached_property
     def important(self) -> tuple[Variant, ...]:
@@ -298,6 +299,10 @@ class Scale:
     def _definitions(self) -> Mapping[str, Mapping[str, Any]]:
         return {e["id"]: e for table in ("figure", "judgement") for e in self.outcomes[table]}
 
+    def _support(self, entry: Mapping[str, Any]) -> Support:
+        sources = tuple(Locator(s["id"], s.get("locator", "")) for s in entry.get("sources", ()))
+        return self.fact_support(*entry["facts"]) + Support(sources, entry.get("status", STATUSES[-1]))
+
     def figure(
         self,
         id_: str,
@@ -310,7 +315,7 @@ class Scale:
     ) -> Figure:
         """A number with its definition filled in; the reason is kept only where the number is not known."""
         entry = self._definitions[id_]
-        support = self.fact_support(*entry["facts"])
+        support = self._support(entry)
         return Figure(
             id=id_,
             name=entry["name"],
@@ -340,9 +345,10 @@ class Scale:
     ) -> Judgement:
         """A judgement with its definition filled in; the reason is kept only where the answer is unknown."""
         entry = self._definitions[id_]
-        held = self.fact_support(*entry["facts"]) + (support or Support()) + (variant.support if variant else Support())
-        name = variant.name if variant else ""
-        filled = {"title": self.raw["title"], "variant": name, "limit": number_text(limit), **(words or {})}
+        held = self._support(entry) + (support or Support()) + (variant.support if variant else Support())
+        name, origin = (variant.name, variant.origin) if variant else ("", "")
+        common = {"title": self.raw["title"], "variant": name, "limit": number_text(limit)}
+        filled = common | {"origin": f"; {origin}" if origin and origin != name else ""} | dict(words or {})
         return Judgement(
             id=id_,
             name=entry["name"],

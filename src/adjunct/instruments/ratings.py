@@ -31,6 +31,7 @@ class Measured:
     until: int | None = None
     suicide_item: float = math.nan
     why: str = ""  # why the score is not known
+    rivals: tuple[float, ...] = ()  # scores sent for the same time that contradict each other
 
     @property
     def end(self) -> int:
@@ -107,6 +108,7 @@ def _joined(same: Sequence[Measured], end: int, scale: Scale) -> Measured:
         until=end,
         suicide_item=max((p.suicide_item for p in same if not math.isnan(p.suicide_item)), default=math.nan),
         why=why,
+        rivals=() if agreed else tuple(values),
     )
 
 
@@ -119,7 +121,7 @@ def in_order(points: Sequence[Measured], scale: Scale) -> list[Measured]:
     that it may have, so that nothing rests on an order that nobody wrote down."""
     placed: list[Measured] = []
     for p in points:
-        met = [q for q in points if p.end > p.at and q is not p and p.at <= q.end and q.at <= p.end]
+        met = [q for q in points if q is not p and p.at <= q.end and q.at <= p.end] if p.end > p.at else []
         if not met:
             placed.append(p)
             continue
@@ -151,7 +153,8 @@ def baseline(points: Sequence[Measured], first_dose_at: int | None, scale: Scale
         text = scale.why("conflict", values=_listed(known, unknown=bool(unscored), scale=scale))
         return Baseline(why=text, because=because, values=tuple(known))
     if not known:
-        return Baseline(why=unscored[0].why or scale.why("unscored_baseline"), because=because)
+        why = unscored[0].why or scale.why("unscored_baseline")
+        return Baseline(why=why, because=because, values=tuple(sorted({v for p in unscored for v in p.rivals})))
     limit = round(scale.knowledge.number("outcome.baseline.age") * MS_PER_DAY)
     if any(first_dose_at - p.at > limit for p in last):
         surely = all(first_dose_at - p.end > limit for p in last)

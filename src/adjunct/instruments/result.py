@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from adjunct.base import YES, BadInput, shown
+from adjunct.base import YES, BadInput, Bools, shown
 from adjunct.instruments.answers import Given, in_order, read
 from adjunct.instruments.model import TOTAL, Instrument, Item, Step
 from adjunct.instruments.reading import spelling
@@ -39,7 +39,7 @@ class Score:
     """A score as it may be shown. `total` is None where it cannot be computed; `reason` then says why.
 
     `bands` has the band under each form, where no form was given. `possible` is the total if every open item were
-    answered least and most, `at_least` the band that is reached even so; both only where the total is not known.
+    answered least and most, `at_least` the band that is certain even so; both only where the total is not known.
     """
 
     instrument: str
@@ -141,15 +141,14 @@ def _advice(instrument: Instrument, answers: Sequence[object], forms: Sequence[s
 
 
 def _result(instrument: Instrument, given: Given, forms: Sequence[str]) -> Score:
-    values = given.values.copy()
-    scores = score_block(instrument, values, given.not_applicable if given.not_applicable.any() else None, forms)
+    said_na = given.not_applicable if given.not_applicable.any() else None
+    scores = score_block(instrument, given.values.copy(), said_na, forms)
+    refused, inapplicable = _marked(instrument, scores.refused), _marked(instrument, scores.not_applicable)
     absent = np.isnan(given.values[:, 0])
-    inapplicable = given.not_applicable[:, 0]
-    missing = [item for item in instrument.items if absent[item.number - 1] and not item.extra]
-    refused = () if scores.refused is None else [instrument.items[row] for row in np.flatnonzero(scores.refused[:, 0])]
+    missing = [i for i in instrument.items if absent[i.number - 1] and not i.extra and i not in inapplicable]
     total = _known(scores.total[0])
     band = _band(scores, scores.band)
-    open_range, at_least = (None, None) if total is not None else _possible(instrument, given, forms)
+    open_range, at_least = (None, None) if total is not None else _possible(instrument, given, scores, forms)
     plan = instrument.plans[forms[0]]
     return Score(
         instrument=instrument.id,
@@ -157,7 +156,7 @@ def _result(instrument: Instrument, given: Given, forms: Sequence[str]) -> Score
         version=instrument.version,
         form=forms[0] if len(forms) == 1 and forms[0] else instrument.form,
         total=total,
-        reason=_reason(instrument, scores, missing, refused),
+        reason=_reason(instrument, scores, [*missing, *inapplicable], refused),
         band=UNSCORABLE if instrument.has_total and total is None else band,
         band_says=next((b.says for b in plan.bands if b.name == band), ""),
         bands={name: _band(scores, column) for name, column in scores.bands.items()},
@@ -169,8 +168,8 @@ def _result(instrument: Instrument, given: Given, forms: Sequence[str]) -> Score
             *(f"value_not_allowed_item_{item.number}" for item in refused),
         ),
         says=_said(instrument, scores, forms),
-        missing=tuple(item.id for item in missing if not inapplicable[item.number - 1]),
-        not_applicable=tuple(item.id for item in instrument.items if inapplicable[item.number - 1]),
+        missing=tuple(item.id for item in missing),
+        not_applicable=tuple(item.id for item in inapplicable),
         refused=tuple(item.id for item in refused),
         possible=open_range,
         at_least=at_least,
@@ -181,6 +180,10 @@ def _result(instrument: Instrument, given: Given, forms: Sequence[str]) -> Score
         confidence=instrument.confidence,
         sources=instrument.sources,
     )
+
+
+def _marked(instrument: Instrument, marks: Bools | None) -> list[Item]:
+    return [] if marks is None else [instrument.items[row] for row in np.flatnonzero(marks[:, 0])]
 
 
 def _known(value: float) -> float | None:
@@ -231,30 +234,36 @@ def _listed(items: Sequence[Item]) -> str:
 
 
 def _possible(
-    instrument: Instrument, given: Given, forms: Sequence[str]
+    instrument: Instrument, given: Given, scores: Scores, forms: Sequence[str]
 ) -> tuple[tuple[float, float] | None, str | None]:
-    """The total with every open item answered least and most, and the band that is reached even at its mildest.
+    """The total with every open item answered least and most, and the band that is certain even so.
 
     Only where more on an item never means less of the total, and where each open item has a least and a most.
     """
-    steps = {step.id: step for form in forms for step in instrument.plans[form].steps}
-    needed, rising = _made_of(TOTAL, steps)
-    items = [item for item in instrument.items if item.id in needed]
-    rows = [item.number - 1 for item in items]
-    if not items or not rising or given.not_applicable[rows].any():
+    if len(forms) > 1:
+        return None, None
+    needed, rising = _made_of(TOTAL, {step.id: step for step in instrument.plans[forms[0]].steps})
+    absent = np.isnan(given.values) if scores.refused is None else np.isnan(given.values) | scores.refused
+    inapplicable = np.zeros_like(absent) if scores.not_applicable is None else scores.not_applicable
+    needed_rows = [item.number - 1 for item in instrument.items if item.id in needed]
+    left = [instrument.items[row] for row in needed_rows if absent[row, 0]]
+    if not left or not rising or inapplicable[needed_rows].any() or not all(item.allowed for item in left):
         return None, None
     values = np.repeat(given.values, 2, axis=1)
-    for item in items:
-        if not np.isfinite(given.values[item.number - 1, 0]):
-            if not item.allowed:
-                return None, None
-            ends = np.nanargmin(item.points), np.nanargmax(item.points)
-            values[item.number - 1] = [item.allowed[end] for end in ends]
-    scores = score_block(instrument, values, None, forms)
-    low, high = (_known(total) for total in scores.total)
-    mildest = {"worse": 0, "better": 1}.get(instrument.direction)
-    band = UNSCORED if mildest is None else scores.band[mildest]
-    return None if low is None or high is None else (low, high), None if band == UNSCORED else scores.band_names[band]
+    for item in left:
+        values[item.number - 1] = [item.allowed[end(item.points)] for end in (np.nanargmin, np.nanargmax)]
+    ends = score_block(instrument, values, None, forms)
+    low, high = (_known(total) for total in ends.total)
+    return None if low is None or high is None else (low, high), _certain_band(instrument, ends)
+
+
+def _certain_band(instrument: Instrument, ends: Scores) -> str | None:
+    """The band that holds at either end; where more is worse, the one of the least total, unless that says nothing."""
+    least, most = ends.band
+    if UNSCORED in (least, most) or instrument.direction == "neither":
+        return None
+    says_something = least == most if instrument.direction == "better" else least < len(ends.band_names) - 1
+    return ends.band_names[least] if says_something else None
 
 
 def _made_of(name: str, steps: Mapping[str, Step]) -> tuple[set[str], bool]:

@@ -31,7 +31,8 @@ class Scores:
 
     `band` counts in `band_names`. `bands` has one such column a form, where no form was given and there are several.
     `subscales` are all scores but the total. `alerts` holds each alert and each note on missing answers.
-    `refused` marks, item by item, the answers that may not be written there; None where there is none.
+    `refused` marks, item by item, the answers that may not be written there, and `not_applicable` those that say that
+    the item does not apply or was not assessed; None where there is none.
     """
 
     total: Floats
@@ -41,6 +42,7 @@ class Scores:
     subscales: Mapping[str, Floats]
     alerts: Mapping[str, Kleene]
     refused: Bools | None
+    not_applicable: Bools | None
 
     def __len__(self) -> int:
         return len(self.total)
@@ -140,7 +142,8 @@ def _all_allowed(sheet: Sheet, values: Floats) -> bool:
 
 
 def _allowed(sheet: Sheet, values: Floats) -> Bools:
-    found: Bools = (values >= sheet.least) & (values <= sheet.most) & _on_steps(sheet, values)
+    within = (values >= sheet.least) & (values <= sheet.most)
+    found: Bools = within & _on_steps(sheet, np.where(within, values, sheet.base))
     return found
 
 
@@ -198,6 +201,7 @@ def _under(instrument: Instrument, plan: Plan, answers: Answers) -> Scores:
         subscales={step.id: course.values[step.id] for step in plan.steps if step.id != TOTAL},
         alerts={alert.id: alert.when.over(columns) for alert in plan.alerts} | notes,
         refused=answers.refused,
+        not_applicable=answers.not_applicable,
     )
 
 
@@ -316,6 +320,7 @@ def _agreed(forms: Sequence[str], found: Sequence[Scores]) -> Scores:
             name: _either([f.alerts.get(name) for f in found], len(first)) for name in _in_any(f.alerts for f in found)
         },
         refused=first.refused,
+        not_applicable=first.not_applicable,
     )
 
 
@@ -356,14 +361,14 @@ def _joined(parts: Sequence[Scores]) -> Scores:
             )
             for name in _in_any(part.alerts for part in parts)
         },
-        refused=_refused(parts),
+        refused=_marks([part.refused for part in parts], people),
+        not_applicable=_marks([part.not_applicable for part in parts], people),
     )
 
 
-def _refused(parts: Sequence[Scores]) -> Bools | None:
-    marks = [part.refused for part in parts]
-    rows = next((len(mark) for mark in marks if mark is not None), None)
+def _marks(parts: Sequence[Bools | None], people: Sequence[int]) -> Bools | None:
+    rows = next((len(marks) for marks in parts if marks is not None), None)
     if rows is None:
         return None
-    nobody = [np.zeros((rows, len(part)), dtype=np.bool_) for part in parts]
-    return np.concatenate([none if mark is None else mark for none, mark in zip(nobody, marks, strict=True)], axis=1)
+    none = (np.zeros((rows, n), dtype=np.bool_) for n in people)
+    return np.concatenate([blank if marks is None else marks for blank, marks in zip(none, parts, strict=True)], axis=1)

@@ -25,10 +25,11 @@ from adjunct.knowledge.scales import DAY_HOURS, answer_lists, bounds, points, so
 TOTAL = "total"
 OF_TWO = frozenset({"hours", "share"})
 OF_MANY = frozenset({"sum", "mean", "most", "count"})
-UNSOURCED = frozenset({"project-default", "uncited"})
+OWN = "project-default"
+UNSOURCED = frozenset({OWN, "uncited"})
 LUHN = 9  # what the two digits of a doubled one add up to, less than it
 _COUNTED = re.compile(r"(\d+) items\b")
-_LOINC = re.compile(r"(?:LA)?(\d+)-(\d)\Z", re.ASCII)
+_LOINC = re.compile(r"(\d+)-(\d)\Z", re.ASCII)
 
 Entry = Mapping[str, Any]
 Interval = tuple[float, float] | None  # None: no end is known
@@ -95,7 +96,6 @@ def _items(entry: Entry) -> Iterator[str]:
                 if spelled.setdefault(fold(text), option["value"]) != option["value"]:
                     yield f"answers {name}: {text!r} stands for two values"
     codes = [entry.get("loinc", {}).get("panel"), entry.get("loinc", {}).get("total"), *(i.get("loinc") for i in items)]
-    codes += [option.get("loinc") for options in answer_lists(entry).values() for option in options]
     yield from (f"{code} is no LOINC code: its check digit is wrong" for code in codes if code and not _is_loinc(code))
 
 
@@ -276,9 +276,12 @@ def _licence(entry: Entry) -> Iterator[str]:
     if licence["text"] == "shipped":
         if licence["class"] != "free":
             yield f"wording is shipped, and the licence is {licence['class']}"
-        if licence.get("source", "uncited") == "uncited" or licence.get("status", "proposed") == "proposed":
+        own = source_of(licence).id == OWN
+        if not own and (source_of(licence).id in UNSOURCED or licence.get("status", "proposed") == "proposed"):
             yield "wording is shipped, and no source for the licence was read"
-        if silent := [item["id"] for item in items if "text" not in item and not item.get("extra")]:
+        worded = {name for name, listed in answer_lists(entry).items() if all("text" in option for option in listed)}
+        silent = [i["id"] for i in items if "text" not in i and i.get("answers") not in worded and not i.get("extra")]
+        if silent:
             yield f"wording is shipped, and these items have none: {', '.join(silent)}"
     elif any("text" in part for part in (*items, *options)) or "instruction" in entry:
         yield "publisher's wording stands there and may not be shipped: use labels"
@@ -294,7 +297,9 @@ def _support(entry: Entry, knowledge: Knowledge) -> Iterator[str]:
     ]
     if entry.get("confidence") == "verified" and not read:
         yield "its confidence is verified, and none of its sources was read"
-    blocks = [("licence", entry["licence"]), ("loinc", entry.get("loinc", {}))]
+    blocks = [("loinc", entry.get("loinc", {}))]
+    if source_of(entry["licence"]).id != OWN:  # of its own words this project needs no reading
+        blocks.append(("licence", entry["licence"]))
     blocks += [
         (f"{key} {p.get('id', p.get('kind', ''))}", p)
         for key in ("alert", "change", "norm", "status")

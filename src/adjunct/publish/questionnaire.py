@@ -28,6 +28,7 @@ DAY_H = 24  # hours: a clock goes round
 HOUR_MIN = 60
 PERCENT = 100
 
+NAME = "v_"  # before every variable: an id such as `minutes` is a word of FHIRPath
 WORDED = "shipped"
 
 
@@ -173,14 +174,14 @@ def _score(instrument: Instrument, step: Step) -> Json:
         "extension": [
             {
                 "url": f"{SDC}/sdc-questionnaire-calculatedExpression",
-                "valueExpression": {"language": FHIRPATH, "expression": f"%{step.id}"},
+                "valueExpression": {"language": FHIRPATH, "expression": f"%{NAME}{step.id}"},
             }
         ],
     }
 
 
 def _variable(name: str, expression: str) -> Json:
-    said = {"name": name, "language": FHIRPATH, "expression": expression}
+    said = {"name": NAME + name, "language": FHIRPATH, "expression": expression}
     return {"url": f"{EXTENSION}/variable", "valueExpression": said}
 
 
@@ -196,8 +197,9 @@ def _value(item: Item) -> str:
 
 def _arithmetic(step: Step) -> str:
     """What this score is, in terms of the variables of items and earlier scores; empty where it is unknown."""
-    all_, n = "".join((f"%{step.of[0]}", *(f".combine(%{name})" for name in step.of[1:]))), len(step.of)
-    first = f"%{step.of[0]}"
+    names = [f"%{NAME}{name}" for name in step.of]
+    all_, n = "".join((names[0], *(f".combine({name})" for name in names[1:]))), len(names)
+    first = names[0]
     if step.how == "linear":
         value = f"({first} * {step.times:g} + {step.plus:g}) / {step.over:g}"
         return _capped(value, step)
@@ -206,18 +208,18 @@ def _arithmetic(step: Step) -> str:
     if step.how in ("table", "bins"):
         return _looked_up(first, step)
     if step.how == "hours":
-        apart = f"(%{step.of[1]} - {first})"
+        apart = f"({names[1]} - {first})"
         return f"iif({apart} < 0, {apart} + {DAY_H}, {apart})"
     if step.how == "share":
-        return f"iif(%{step.of[1]} > 0, {PERCENT} * {first} / %{step.of[1]}, {{}})"
+        return f"iif({names[1]} > 0 and {first} <= {names[1]}, {PERCENT} * {first} / {names[1]}, {{}})"
     value = {
         "sum": f"{all_}.sum()" + (f" / {all_}.count() * {n}" if step.prorate else ""),
         "mean": f"{all_}.sum() / {all_}.count()",
         "most": f"{all_}.max()",
         "count": f"{all_}.where($this >= {step.least:g}).count()",
     }[step.how]
-    firm = [name for name, may in zip(step.of, step.may_miss[:, 0], strict=True) if not may]
-    needed = [f"{all_}.count() >= {n - step.most_missing}", *(f"%{name}.exists()" for name in firm)]
+    firm = [name for name, may in zip(names, step.may_miss[:, 0], strict=True) if not may]
+    needed = [f"{all_}.count() >= {n - step.most_missing}", *(f"{name}.exists()" for name in firm)]
     return _capped(f"iif({' and '.join(needed)}, {value}, {{}})", step)
 
 
