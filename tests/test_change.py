@@ -81,8 +81,20 @@ SCALES: dict[str, dict[str, Any]] = {
         "domain": "trauma",
         "status": [{"id": "response", "name": "fall of 10", "points": 10, **SOURCE}],
     },
-    "cgis": {"title": "CGI-S", "direction": "worse", "range": [1, 7], "domain": "mood"},
-    "cows": {"title": "COWS", "direction": "worse", "range": [0, 48], "domain": "withdrawal"},
+    "cgis": {
+        "title": "CGI-S",
+        "direction": "worse",
+        "range": [1, 7],
+        "domain": "mood",
+        "status": [{"id": "response", "name": "half less", **SOURCE}],
+    },
+    "cows": {
+        "title": "COWS",
+        "direction": "worse",
+        "range": [0, 48],
+        "domain": "withdrawal",
+        "status": [{"id": "remission", "name": "below 5", "when": "total < 5", **SOURCE}],
+    },
 }
 
 
@@ -344,9 +356,11 @@ def test_per_cent_needs_a_scale_that_starts_at_zero() -> None:
     assert math.isnan(found.figures[2].value)
 
 
-def test_where_half_gone_is_no_usual_word_nobody_responds() -> None:
+def test_what_has_no_episodes_has_a_target_and_no_relapse() -> None:
     found = follow("cows", "-1:20 7:5")
-    assert not {"response", "remission", "partial_response"} & {j.id for j in found.judgements}
+    assert not {"response", "remission", "relapse", "recovery"} & {j.id for j in found.judgements}
+    assert found.judgement("target").holds == NO
+    assert follow("cows", "-1:20 7:4").judgement("target").holds == YES
     assert found.history == ()
     assert [f.value for f in found.figures] == [-15, 15, 75]
 
@@ -380,6 +394,20 @@ def test_both_directions_show_improvement_as_positive() -> None:
 def test_stable_remission_allows_one_week_above_or_missing(weeks: str, stable: int) -> None:
     ratings = " ".join(f"{7 * n + 7}:{value}" for n, value in enumerate(weeks.split()))
     assert follow("madrs", f"-1:34 {ratings}").judgement("stable_remission").holds == stable
+
+
+def test_a_week_with_one_bad_rating_is_no_good_week() -> None:
+    ratings = "7:12 14:12 18:13 21:12 25:13 28:12"
+    assert follow("madrs", f"-1:34 {ratings}").judgement("stable_remission").holds == NO
+    assert follow("madrs", f"-1:34 {ratings.replace('25:13', '25:12')}").judgement("stable_remission").holds == YES
+
+
+@pytest.mark.parametrize(("before", "shown"), [(9, False), (10, True)])
+def test_per_cent_is_shown_from_the_least_score_before_the_dose(before: int, shown: bool) -> None:
+    found = follow("phq9", f"-1:{before} 7:9")
+    assert math.isnan(found.figures[2].value) != shown
+    assert found.judgement("partial_response").holds == (NO if shown else UNKNOWN)
+    assert ("below 10" in found.judgement("non_response").why) != shown
 
 
 def test_recovery_has_two_published_lengths() -> None:

@@ -105,6 +105,7 @@ def test_a_rise_within_fourteen_days_of_a_reduction_is_possible_withdrawal(
         ([(10, 20)], 0),  # nothing to have risen from
         ([(30, 8), (10, 9)], 1),
         ([(30, 8), (12, 12), (10, 10)], 2),  # falling again, and still above the last before the reduction
+        ([(30, 12), (12, 8), (10, 10)], 1),  # fell, then rose, and still below the last before the reduction
         ([(30, 8), (12, 12), (10, float("nan"))], 1),
     ],
 )
@@ -216,6 +217,19 @@ def test_start_stop_and_washout_of_a_medicine() -> None:
     assert "5 weeks" in washout.says
     assert "an MAO inhibitor" in washout.says
     assert washout.sources == ("fluoxetine-ch-label",)
+
+
+def test_every_washout_names_a_set_a_length_and_what_waits() -> None:
+    for line in knowledge().content["context"]["washout"]:
+        assert knowledge().sets[line["set"]], line
+        assert knowledge().number(line["fact"]) > 0
+    both = [(a["set"], a["fact"]) for a in knowledge().content["context"]["washout"]]
+    assert len(both) == len(set(both))
+    stops = {
+        s: notes(entry(s, "2026-02-01", ago(10))) for s in ("sertraline", "venlafaxine", "duloxetine", "bupropion")
+    }
+    lengths = {s: [(a.ends[0] - a.begins[0]) // MS_PER_DAY for a in n if a.kind == "washout"] for s, n in stops.items()}
+    assert lengths == {"sertraline": [14], "venlafaxine": [7], "duloxetine": [5], "bupropion": [14]}
 
 
 def test_a_new_amount_is_a_change_and_no_stop() -> None:

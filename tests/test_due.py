@@ -92,6 +92,13 @@ def test_a_second_answer_to_a_named_step_covers_nothing_else() -> None:
     assert states(plan, [done(15, step="one"), done(16, step="one")], 29) == {"one": "done", "two": "due"}
 
 
+def test_of_several_acts_the_earliest_covers() -> None:
+    for name in ("", "one"):
+        acts = [done(t, step=name, reference=str(t)) for t in (24, 18, 12, 20, 16, 14, 22)]
+        found = due([step("one")], acts, now=29)
+        assert [d.done.at for d in found if d.done] == [12]
+
+
 def test_a_named_act_goes_before_an_unnamed_one_which_then_covers_the_next() -> None:
     plan = [step("one"), step("two", at=21)]
     found = due(plan, [done(15, reference="free"), done(18, step="one", reference="named")], now=29)

@@ -13,8 +13,9 @@ from adjunct.base import NO, YES, BadInput, Events, Row, instant
 from adjunct.due import State as Standing
 from adjunct.followup.cover import Cover, Hours, supporter_reply, told, who_reads
 from adjunct.followup.risk import ITEMS, Clock, Level, triage
-from adjunct.followup.workflow import Event, State, advance, replay, start
-from adjunct.followup.worklist import steps, worklist
+from adjunct.followup.workflow import Event, State, advance, replay, start, triggers_of
+from adjunct.followup.worklist import report, steps, worklist
+from adjunct.instruments import instrument, score
 from adjunct.knowledge import Knowledge
 from adjunct.knowledge.cases import NOW as CASES_NOW
 
@@ -160,6 +161,31 @@ def test_the_assessment_comes_to_the_same_level() -> None:
 # --- the workflow -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("name", "answers", "kind"),
+    [
+        ("phq-9", "1,1,1,1,1,0,0,0,1", "phq9-item9"),  # a total of 6
+        ("phq-9", "3,3,3,3,3,3,3,3,0", None),
+        ("phq-9", "-,-,-,-,-,-,-,-,1", "phq9-item9"),  # no total at all
+        ("madrs", "0,0,0,0,0,0,0,0,0,3", "madrs-item10"),
+        ("madrs", "6,6,6,6,6,6,6,6,6,2", None),
+        ("c-ssrs", "Y,Y,Y,Y,N,N,na", None),  # the screener itself is no trigger
+    ],
+)
+def test_a_score_triggers_by_its_item_and_not_by_its_total(name: str, answers: str, kind: str | None) -> None:
+    scored = score(instrument(KNOWLEDGE, name), answers.split(","))
+    found = triggers_of(scored, KNOWLEDGE, name="answers-1", at=MONDAY, received=MONDAY)
+    assert [e.data["kind"] for e in found] == ([kind] if kind else [])
+    assert after(*found).flags == ()
+
+
+def test_the_report_says_who_must_do_what_until_when() -> None:
+    found = report(after(screen(**METHOD)), CLINIC, now=instant("2026-11-23T10:00:00+01:00"))
+    assert (found["level"], found["title"]) == ("MODERATE", "Moderate suicide risk")
+    (contact,) = (a for a in found["actions"] if a["id"].endswith("contact-moderate"))
+    assert (contact["owner"], contact["overdue"]) == ("Nurse Iris", "2026-11-24T10:00:00+01:00")
+
+
 def test_phq9_of_six_with_item_nine_one_asks_the_screener_and_a_person() -> None:
     alarm = event("a", "trigger", by="", kind="phq9-item9")
     state = after(alarm)
@@ -173,6 +199,7 @@ def test_phq9_of_six_with_item_nine_one_asks_the_screener_and_a_person() -> None
 def test_every_kind_of_alarm_is_open_until_somebody_confirms_it(kind: str) -> None:
     state = after(event("a", "trigger", by="", kind=kind), screen(when=MONDAY + MINUTE, **ALL_NO))
     assert open_ids(state, MONDAY + HOUR)["acknowledge-0"] == "overdue"
+    assert state.open
     state = advance(state, event("b", "acknowledged", MONDAY + HOUR))
     assert open_ids(state, MONDAY + 2 * HOUR) == {}
     assert state.level == Level.NONE
@@ -216,6 +243,7 @@ def test_unfinished_carries_the_clock_of_high_and_finishing_it_ends_that() -> No
     assert {"ask-rest", "notify", "evaluate", "contact-1"} <= open_ids(state, MONDAY).keys()
     rest = screen(when=MONDAY + 5 * MINUTE, part="rest", q4="no")
     assert after(part, rest).level == Level.MODERATE
+    assert window(after(part, rest), "contact-moderate").window.opens == MONDAY
     worse = screen(when=MONDAY + 5 * MINUTE, part="rest", q4="yes")
     state = after(part, worse)
     assert state.level == Level.HIGH
@@ -248,6 +276,9 @@ def test_nobody_answers_for_what_had_not_arrived() -> None:
     state = after(late, *night)
     assert state.level == Level.HIGH
     assert {"acknowledge-0", "evaluate"} <= open_ids(state, MONDAY).keys()
+    assert state.flags == ()  # closing on Sunday was right, and was about something else
+    morning = [event("c2", "acknowledged", MONDAY + MINUTE), event("d2", "closed", MONDAY + HOUR)]
+    assert after(late, *night, *morning).level == Level.HIGH
 
 
 def test_a_due_session_never_delays_the_evaluation() -> None:
@@ -303,6 +334,8 @@ def test_high_is_closed_by_an_outcome_and_by_nothing_else() -> None:
         assert after(screen(**HIGH), confirmed, tried, closed).level == Level.HIGH
     evaluated = event("e", "evaluated", MONDAY + 2 * HOUR, outcome="home-with-plan")
     assert after(screen(**HIGH), evaluated, closed).level == Level.HIGH  # nobody confirmed the alarm
+    too_early = event("y", "closed", MONDAY + HOUR)
+    assert after(screen(**HIGH), confirmed, too_early, evaluated).level == Level.HIGH
     state = after(screen(**HIGH), confirmed, evaluated, closed)
     assert state.open == ()
     assert state.level == Level.UNKNOWN  # answered for; how it is now only asking can tell
@@ -332,6 +365,29 @@ def test_a_correction_keeps_the_original_and_does_not_take_back_high() -> None:
         wrong, fix, checked, event("b", "acknowledged", MONDAY + HOUR), event("z", "closed", MONDAY + 3 * HOUR)
     )
     assert done.open == ()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [
+        (screen(**ALL_NO | {"q6": "yes", "q6_recent": "yes"}), {"answers": ALL_NO}),
+        (event("s", "level", level="HIGH"), {"level": "LOW"}),
+        (event("s", "level", level="HIGH"), None),
+    ],
+)
+def test_whatever_made_it_high_is_answered_for_and_not_corrected_away(wrong: Event, right) -> None:
+    change = {"withdrawn": True} if right is None else {"data": right}
+    state = after(wrong, event("c", "correction", MONDAY + HOUR, of=wrong.id, **change))
+    assert state.level == Level.HIGH
+    assert "evaluate" in open_ids(state, MONDAY + HOUR)
+
+
+def test_a_decision_from_before_the_failed_contact_does_not_answer_it() -> None:
+    early = event("d", "decision", MONDAY, decision="wait", reason="asleep")
+    failed = event("f", "contact", MONDAY + HOUR, result="failed")
+    later = event("g", "contact", MONDAY + 2 * HOUR, result="made")
+    assert "unreachable:f" in open_ids(after(screen(**HIGH), early, failed), MONDAY + HOUR)
+    assert "unreachable:f" not in open_ids(after(screen(**HIGH), early, failed, later), MONDAY + 2 * HOUR)
 
 
 def test_a_correction_reopens_what_was_done_in_error() -> None:
@@ -429,6 +485,8 @@ def test_the_person_on_call_is_named_only_where_there_is_one() -> None:
     with_on_call = Cover(zone="Europe/Berlin", hours=tuple(WEEK), on_call="Dr Adeyemi")
     told_ = told("HIGH", KNOWLEDGE, with_on_call, country="DE", now=SUNDAY_NIGHT)
     assert "on call is being paged" in " ".join(told_.lines)
+    by_day = told("HIGH", KNOWLEDGE, with_on_call, country="DE", now=MONDAY)
+    assert "on call" not in " ".join(by_day.lines)
     state = after(screen(when=SUNDAY_NIGHT, **HIGH))
     assert window(state, "acknowledge-on-call", with_on_call).owner == "Dr Adeyemi"
     assert window(state, "acknowledge-on-call", with_on_call).window.opens == SUNDAY_NIGHT
@@ -475,6 +533,7 @@ def test_reading_hours_are_wall_clock_hours(now: str, words: str) -> None:
 def test_over_the_change_of_clocks_a_day_is_an_hour_shorter_or_longer() -> None:
     friday = at("2027-03-26T18:00:00+01:00")
     assert CLINIC.next_opening(friday) == at("2027-03-29T08:00:00+02:00")
+    assert CLINIC.next_opening(at("2027-03-29T08:00:00+02:00")) == at("2027-03-30T08:00:00+02:00")
     assert CLINIC.day_end(at("2027-03-28T00:30:00+01:00")) - at("2027-03-28T00:00:00+01:00") == 23 * HOUR
     assert CLINIC.day_end(at("2026-10-25T00:30:00+02:00")) - at("2026-10-25T00:00:00+02:00") == 25 * HOUR
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -150,6 +151,8 @@ def test_a_measure_that_was_never_done_is_overdue_since_the_first_dose() -> None
 DOSES = {
     "twice a week": [24.5, 21, 17.5, 14, 10.5, 7, 3.5, 1],
     "weekly": [22, 15, 8, 1],
+    "twice a week for long": [60, 50, 40, 30, 24.5, 21, 17.5, 14, 10.5, 7, 3.5, 1],
+    "first half year": [100, 70, 40, 10],
     "monthly": [190, 160, 130, 100, 70, 40, 10],
 }
 KRATOM = "kratom-leaf"
@@ -168,7 +171,8 @@ INTERVALS = [
     ("liver", "twice a week", {"takes": [KRATOM]}, 10, 4),
     ("wsas", "monthly", {}, 10, 81.31),
     ("cognition", "monthly", {"age": 40}, 10, 355.25),
-    ("cognition", "monthly", {"age": 64}, 10, 355.25),
+    ("cognition", "first half year", {"age": 40}, 10, 172.62),
+    ("phq9", "twice a week for long", {}, 3, 4),  # still a series
     ("cognition", "monthly", {"age": 66}, 10, 81.31),
     ("isi", "twice a week", {}, 10, 4),
     ("auditc", "monthly", {}, 10, 81.31),
@@ -207,6 +211,16 @@ def test_a_liver_panel_counts_when_it_is_whole(missing: str) -> None:
     doses = [given(d) for d in DOSES["monthly"]]
     assert due_in(watch(*doses, *lft(5)), "liver") > 0
     assert due_in(watch(*doses, *lft(5, leave_out=missing)), "liver") == -190
+
+
+def test_parts_of_a_panel_from_different_days_are_no_panel() -> None:
+    doses = [given(d) for d in DOSES["monthly"]]
+    assert due_in(watch(*doses, *lft(5, leave_out="alp"), *lft(5.9)[2:3]), "liver") > 0
+    assert due_in(watch(*doses, *lft(5, leave_out="alp"), *lft(8)[2:3]), "liver") == -190
+
+
+def test_after_a_baseline_the_first_interval_counts_from_the_first_dose() -> None:
+    assert due_in(watch(given(20), value("icsi", 2, 60)), "bladder") == 8
 
 
 def test_a_value_without_a_number_is_not_done() -> None:
@@ -250,6 +264,16 @@ def test_a_record_of_another_phase_is_refused() -> None:
 def test_the_order_of_the_bundle_changes_nothing() -> None:
     resources = [given(20), given(13), value("icsi", 2, 12), value("phq9", 9, 2), said("early_refill", 3)]
     assert watch(*resources).to_dict() == watch(*reversed(resources)).to_dict()
+
+
+def test_the_plain_form_lists_what_is_due_apart_from_what_was_missed() -> None:
+    found = watch(given(20), value("icsi", 2, 30), value("phq9", 9, 2)).to_dict()
+    rows = {row["id"]: row for row in json.loads(json.dumps(found))["due"]}
+    assert {row["state"] for row in rows.values()} <= {"waiting", "open", "due", "overdue"}
+    phq9 = next(row for name, row in rows.items() if name.startswith("phq9"))
+    assert (phq9["last"], phq9["reference"]) == ("2026-11-19T15:00:00+00:00", "Observation/o-phq9-2")
+    assert "cognition.baseline" in [row["id"] for row in found["missed"]]
+    assert found["exposure"]["amounts"][0]["least_mg"] == 56
 
 
 # --- what is abnormal -------------------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ INDEX = {"kind": "reliable", "sd": 4.0, "r": 0.8, "r_kind": "retest", **SOURCE}
 IMPORTANT = {"kind": "important", "points": 2.0, "percent": 20, **SOURCE}
 
 
-def scale(**rest: Any) -> dict[str, Any]:
+def scale(*, response: bool = True, **rest: Any) -> dict[str, Any]:
     """A scale of mood from 0 to 30: half less is a response, below 5 remission, 20 twice a relapse."""
     return {
         "id": "invented",
@@ -40,13 +40,14 @@ def scale(**rest: Any) -> dict[str, Any]:
         "status": [
             {"id": "remission", "name": "below 5", "when": "total < 5", **SOURCE},
             {"id": "relapse", "name": "20 or more", "when": "total >= 20", **SOURCE},
+            *([{"id": "response", "name": "half less", **SOURCE}] if response else []),
         ],
         **rest,
     }
 
 
 #: Without response nothing rests on the best score on record, which an unknown score could have beaten.
-REMISSION_ONLY = scale(domain="withdrawal")
+REMISSION_ONLY = scale(response=False)
 
 
 @cache
@@ -105,6 +106,7 @@ def test_a_scale_turned_round_is_judged_the_same(points: list[Measured], events:
         status=[
             {"id": "remission", "name": "below 5", "when": "total > 27", **SOURCE},
             {"id": "relapse", "name": "20 or more", "when": "total <= 12", **SOURCE},
+            {"id": "response", "name": "half less", **SOURCE},
         ],
     )
     there = [replace(p, value=p.value + 1) for p in points]
@@ -171,6 +173,18 @@ def test_a_partial_date_claims_nothing_that_some_date_would_refute(
     for key, holds in some_time.items():
         if not key[0].startswith("deterioration"):
             assert holds in (UNKNOWN, then[key]), key
+
+
+@given(ratings(unknown_too), happenings, st.integers(0, 400), st.integers(0, 40), st.floats(0, 1))
+def test_a_partial_date_of_an_event_claims_nothing_either(
+    points: list[Measured], events: list[Happened], day: int, length: int, share: float
+) -> None:
+    at, until = DOSE + day * MS_PER_DAY - MS_PER_DAY // 2, DOSE + (day + length) * MS_PER_DAY + MS_PER_DAY // 2
+    true_time = DOSE + (day + round(share * length)) * MS_PER_DAY + MS_PER_DAY // 3
+    some_time = truths(follow(scale(), points, [*events, Happened(at, "suicidal-act", "x", until=until)]))
+    then = truths(follow(scale(), points, [*events, Happened(true_time, "suicidal-act", "x")]))
+    for key, holds in some_time.items():
+        assert holds in (UNKNOWN, then[key]), key
 
 
 @given(ratings(unknown_too), happenings)

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 from adjunct.assessment.lines import emergency_text
@@ -89,6 +90,10 @@ class CheckIn:
         return texts.get(self.language, texts[DEFAULT_LANGUAGE])
 
     @property
+    def questions(self) -> Mapping[str, Question]:
+        return _questions(self.knowledge, self.language)
+
+    @property
     def country(self) -> str:
         """Where the person says they are now (ISO code); empty while unknown: no country is a default."""
         value = value_of(self, COUNTRY)
@@ -150,7 +155,7 @@ def receive(state: CheckIn, answer: Answer) -> CheckIn:
 
 def value_of(state: CheckIn, question: str) -> object:
     """The last readable answer to a question; `declined`; or None while there is none."""
-    asked = _all(state).get(question)
+    asked = state.questions.get(question)
     if asked is None:
         return None
     read = (_read(asked, a.value) for a in reversed(state.answers) if a.question == question)
@@ -182,7 +187,7 @@ def _read(question: Question, value: object) -> object:
 def results(state: CheckIn) -> dict[str, Any]:
     """What was answered, by question: None is unanswered or unreadable, `declined` is declined; PHQ-9 by its items."""
     plain = {q: value_of(state, q) for q in _set(state)["questions"]}
-    items = {i: _item_value(state, PHQ, i) for i in _items(state, PHQ)} if state.phq else {}
+    items = {i: _item_value(state, PHQ, i) for i in _shipped(state.knowledge, PHQ)} if state.phq else {}
     return plain | {PHQ: items}
 
 
@@ -200,7 +205,7 @@ def next_question(state: CheckIn) -> Question | None:
     A suicide trigger brings the screener's questions next, whatever else is open; once they come to HIGH or cannot be
     finished, nothing more is asked: what follows is a person.
     """
-    table = _all(state)
+    table = state.questions
     for name in _wanted(state):
         if value_of(state, name) is None:
             sent = any(a.question == name for a in state.answers)
@@ -230,7 +235,7 @@ def _wanted(state: CheckIn) -> Iterator[str]:
 
 def _screener(state: CheckIn) -> Iterator[str]:
     """Items 1 and 2; 3 to 5 unless 2 is no; 6; how recent unless 6 is no. Nothing without the publisher's wording."""
-    shipped = _items(state, SCREENER)
+    shipped = _shipped(state.knowledge, SCREENER)
     value = {item: value_of(state, f"{SCREENER}.{item}") for item in shipped}
     for item in shipped:
         skipped = (item in ("q3", "q4", "q5") and value.get("q2") == "no") or (
@@ -242,7 +247,7 @@ def _screener(state: CheckIn) -> Iterator[str]:
 
 def _phq(state: CheckIn) -> Iterator[str]:
     """The first two items, and the other seven if these reach the limit or one of them is open."""
-    items = _items(state, PHQ)
+    items = _shipped(state.knowledge, PHQ)
     if not items:
         return
     first = [_item_value(state, PHQ, i) for i in PHQ_FIRST]
@@ -257,51 +262,54 @@ def _set(state: CheckIn) -> Mapping[str, Any]:
     return next(s for s in sets if s["id"] == state.set)
 
 
-def _items(state: CheckIn, name: str) -> list[str]:
+@cache
+def _shipped(knowledge: Knowledge, name: str) -> tuple[str, ...]:
     """The items of a questionnaire that may be shown: only in the publisher's wording, all of them or none."""
-    given = state.knowledge.instruments.get(name, {})
+    given = knowledge.instruments.get(name, {})
     items = [i for i in given.get("item", ()) if not i.get("extra")]
     shipped = given.get("licence", {}).get("text") == "shipped" and all(i.get("text") for i in items)
-    return [i["id"] for i in items] if shipped else []
+    return tuple(i["id"] for i in items) if shipped else ()
 
 
-def _all(state: CheckIn) -> dict[str, Question]:
-    """Every question of this check-in by name, in the person's language or else in English."""
+@cache
+def _questions(knowledge: Knowledge, language: str) -> Mapping[str, Question]:
+    """Every question by name, in a language or else in English."""
+    words = knowledge.content["checkins"]["words"]
+    words = words.get(language, words[DEFAULT_LANGUAGE])
     found = {}
-    for entry in state.knowledge.content["checkins"]["question"]:
-        options = tuple((o["value"], _in(o["text"], state)) for o in entry.get("options", ()))
+    for entry in knowledge.content["checkins"]["question"]:
         found[entry["id"]] = Question(
             id=entry["id"],
             kind=entry["kind"],
-            text=_in(entry["text"], state),
-            options=options,
+            text=_in(entry["text"], language),
+            options=tuple((o["value"], _in(o["text"], language)) for o in entry.get("options", ())),
             least=entry.get("least"),
             most=entry.get("most"),
-            decline=state.words["rather_not"],
+            decline=words["rather_not"],
         )
     for name in (SCREENER, PHQ):
-        shown = set(_items(state, name))
-        for item in state.knowledge.instruments.get(name, {}).get("item", ()):
-            if item["id"] in shown:
-                found[f"{name}.{item['id']}"] = _item_question(state, name, item)
+        given = knowledge.instruments.get(name, {})
+        for item in given.get("item", ()):
+            if item["id"] in _shipped(knowledge, name):
+                found[f"{name}.{item['id']}"] = _item_question(name, given, item, words)
     return found
 
 
-def _item_question(state: CheckIn, name: str, item: Mapping[str, Any]) -> Question:
-    lists = {a["id"]: a["options"] for a in state.knowledge.instruments[name].get("answers", ())}
-    options = lists.get(item.get("answers", ""), ())
-    choices = tuple((f"{o['value']:g}", str(o.get("text", o["value"]))) for o in options)
+def _item_question(name: str, given: Mapping[str, Any], item: Mapping[str, Any], words: Mapping[str, str]) -> Question:
+    options = next((a["options"] for a in given.get("answers", ()) if a["id"] == item.get("answers")), ())
     if item["kind"] == "yes-no":
         choices = tuple((SPOKEN[o["value"]], str(o.get("text", SPOKEN[o["value"]]))) for o in options)
-    intro = state.words["past_month"] if name == SCREENER and item["id"] in PAST_MONTH else ""
+    else:
+        choices = tuple((f"{o['value']:g}", str(o.get("text", o["value"]))) for o in options)
+    intro = words["past_month"] if name == SCREENER and item["id"] in PAST_MONTH else ""
     return Question(
         id=f"{name}.{item['id']}",
         kind="choice",
         text=item["text"],
-        intro=str(state.knowledge.instruments[name].get("instruction", intro)),
+        intro=str(given.get("instruction", intro)),
         options=choices,
-        decline=state.words["rather_not"],
-        credit=state.knowledge.instruments[name]["licence"].get("notice", ""),
+        decline=words["rather_not"],
+        credit=given["licence"].get("notice", ""),
     )
 
 
@@ -312,8 +320,8 @@ def _problem(state: CheckIn, question: Question) -> str:
     return texts.get(f"again_{question.kind}", texts["again"])
 
 
-def _in(texts: Mapping[str, str], state: CheckIn) -> str:
-    return texts.get(state.language, texts[DEFAULT_LANGUAGE])
+def _in(texts: Mapping[str, str], language: str) -> str:
+    return texts.get(language, texts[DEFAULT_LANGUAGE])
 
 
 # --- what the answers start -------------------------------------------------------------------------------------------
@@ -321,11 +329,11 @@ def _in(texts: Mapping[str, str], state: CheckIn) -> str:
 
 def events(state: CheckIn) -> tuple[Event, ...]:
     """What the workflow of suicide risk must know: one trigger for each alarm, one part of a screen for each answer."""
-    screened = {f"{SCREENER}.{item}": item for item in _items(state, SCREENER)}
+    screened = {f"{SCREENER}.{item}": item for item in _shipped(state.knowledge, SCREENER)}
     found = list(_triggers(state))
     for a in state.answers:
         if a.question in screened:
-            said = _read(_all(state)[a.question], a.value)
+            said = _read(state.questions[a.question], a.value)
             data: dict[str, Any] = {"screen": state.id, "answers": {screened[a.question]: said}}
             if state.history_known:
                 data["first_known"] = False
@@ -338,7 +346,7 @@ def _triggers(state: CheckIn) -> tuple[Event, ...]:
     found = []
     for a in state.answers:
         data: dict[str, Any] = {"screen": state.id}
-        if a.question == SUICIDE and _read(_all(state)[SUICIDE], a.value) != "no":
+        if a.question == SUICIDE and _read(state.questions[SUICIDE], a.value) != "no":
             found.append(_event(state, a, "trigger", data | {"kind": "check-in"}))
         elif a.question.startswith(f"{PHQ}.") and _raises(state, a):
             found.append(_event(state, a, "trigger", data | {"kind": "phq9-item9"}))
@@ -363,18 +371,22 @@ def _event(state: CheckIn, a: Answer, kind: str, data: Mapping[str, Any]) -> Eve
 
 def _raises(state: CheckIn, a: Answer) -> bool:
     """Whether this one answer, whatever else is missing, raises the suicide alert; declined counts as its highest."""
-    question = _all(state).get(a.question)
+    question = state.questions.get(a.question)
     value = _read(question, a.value) if question is not None else None
     if question is None or value is None:
         return False
     highest = max((option for option, _ in question.options), key=float)
-    answers = {a.question.removeprefix(f"{PHQ}."): highest if value == DECLINED else value}
-    return any(said.level == "suicide" for said in score(instrument(state.knowledge, PHQ), answers).says)
+    return _alarming(state.knowledge, a.question.removeprefix(f"{PHQ}."), str(highest if value == DECLINED else value))
+
+
+@cache
+def _alarming(knowledge: Knowledge, item: str, value: str) -> bool:
+    return any(said.level == "suicide" for said in score(instrument(knowledge, PHQ), {item: value}).says)
 
 
 def _message(state: CheckIn, a: Answer) -> Message | None:
     """What was recognised in a free text; words sent to a question that is none here are read too."""
-    question = _all(state).get(a.question)
+    question = state.questions.get(a.question)
     if (
         isinstance(a.value, str)
         and a.value.strip()
@@ -393,7 +405,7 @@ def alerts(state: CheckIn) -> tuple[Alert, ...]:
             found.append(_alert(state, a, message.level, message.flags, message.tell))
         for option in _options(state, a):
             said = state.knowledge.say(
-                _in(option["tell"], state), emergency=emergency_text(state.country, state.knowledge)
+                _in(option["tell"], state.language), emergency=emergency_text(state.country, state.knowledge)
             )
             found.append(_alert(state, a, option["level"], (option["value"],), said))
     return tuple(found)
@@ -456,7 +468,7 @@ def shown_now(state: CheckIn, cover: Cover, *, now: int) -> Told:
         open_ = told(
             risk(state).level.value, state.knowledge, cover, country=state.country, now=now, language=state.language
         )
-        by_person = () if _items(state, SCREENER) else (state.words["no_screen"],)
+        by_person = () if _shipped(state.knowledge, SCREENER) else (state.words["no_screen"],)
         return replace(open_, lines=(*dict.fromkeys((*found, *open_.lines)), *by_person))
     texts = state.knowledge.content["workflow"]["tell"]
     reading = who_reads(cover, texts.get(state.language, texts[DEFAULT_LANGUAGE]), state.knowledge, now=now)

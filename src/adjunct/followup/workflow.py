@@ -14,12 +14,27 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from adjunct.base import duration_ms
-from adjunct.followup.risk import ITEMS, LIFETIME, NO, SINCE, UNKNOWN, YES, Clock, Level, Triage, answer, proven, triage
+from adjunct.followup.risk import (
+    ITEMS,
+    LIFETIME,
+    NO,
+    SCREENER,
+    SINCE,
+    UNKNOWN,
+    YES,
+    Clock,
+    Level,
+    Triage,
+    answer,
+    proven,
+    triage,
+)
+from adjunct.instruments import Score
 from adjunct.knowledge import Knowledge
 
 NAMED = frozenset({"acknowledged", "evaluated", "decision", "closed", "correction", "level"})  # nobody's word is none
 PLAIN = frozenset({"acknowledged", "notified", "escalated", "not-alone", "means", "closed"})
-TRIGGERS = frozenset({"phq9-item9", "qids-item12", "madrs-item10", "free-text", "check-in", "supporter"})
+OTHER_ITEM, SUICIDE = "other-item", "suicide"
 URGENT = "emergency"
 OPEN_ENDED = "-open"  # an evaluation that came to nothing that closes
 FAILED = "contact-failed"
@@ -137,7 +152,7 @@ def replay(knowledge: Knowledge, events: Iterable[Event]) -> State:
     flags: list[Flag] = []
     read = _corrected(_named_apart(recorded, flags), flags)
     acts = tuple(act for entry in read for act in _acts(entry, knowledge, flags))
-    concerns = [*_alarms(read, flags), *_screens(read, knowledge, flags)]
+    concerns = [*_alarms(read, knowledge, flags), *_screens(read, knowledge, flags)]
     concerns = [_covered(c, concerns, acts, knowledge) for c in concerns]
     for act in acts:
         if act.kind == "closed":
@@ -149,6 +164,17 @@ def replay(knowledge: Knowledge, events: Iterable[Event]) -> State:
         acts=acts,
         flags=tuple(sorted(set(flags), key=lambda f: (f.event, f.why))),
     )
+
+
+def triggers_of(
+    scored: Score, knowledge: Knowledge, *, name: str, at: int, received: int, by: str = "", source: str = ""
+) -> tuple[Event, ...]:
+    """The trigger that a score raises, whatever its total; `name` is that of the answers. None without an alert."""
+    if scored.instrument == SCREENER or not any(said.level == SUICIDE for said in scored.says):
+        return ()
+    known = {t.get("instrument"): t["id"] for t in knowledge.content["workflow"]["trigger"]}
+    data = {"kind": known.get(scored.instrument, OTHER_ITEM), "instrument": scored.instrument}
+    return (Event(id=f"{name}/trigger", at=at, received=received, type="trigger", by=by, source=source, data=data),)
 
 
 # --- reading what was recorded ----------------------------------------------------------------------------------------
@@ -258,13 +284,14 @@ def _kind_of(kind: str, data: Mapping[str, Any], knowledge: Knowledge) -> tuple[
     return "", "", "of a type that is not known here"
 
 
-def _alarms(read: Iterable[_Read], flags: list[Flag]) -> Iterable[Concern]:
+def _alarms(read: Iterable[_Read], knowledge: Knowledge, flags: list[Flag]) -> Iterable[Concern]:
     """Triggers and levels that somebody stated. A trigger asks for the screener; by itself it is never a level."""
+    kinds = {t["id"] for t in knowledge.content["workflow"]["trigger"]}
     for entry in read:
         event, data = entry.event, entry.data if entry.data is not None else (entry.before or ({},))[-1]
         if event.type == "trigger":
             kind = str(data.get("kind") or "")
-            if kind not in TRIGGERS:
+            if kind not in kinds:
                 flags.append(Flag(event=event.id, why="an alarm of a kind that is not known here: it counts"))
             level, clocks = Level.UNKNOWN, {Clock.ASK: event.received}
         elif event.type == "level":
@@ -305,16 +332,14 @@ def _screens(read: Sequence[_Read], knowledge: Knowledge, flags: list[Flag]) -> 
             parts[str(entry.event.data.get("screen") or entry.event.id)].append(entry)
     found, known_since = [], _first_behaviour(parts)
     for name, entries in parts.items():
-        known = known_since is not None and known_since[1] != name and known_since[0] < entries[0].event.at
+        known = known_since is not None and known_since < entries[0].event.at
         found.append(_screen(name, entries, known, knowledge, flags))
     return [_answered_elsewhere(c, found, knowledge) for c in found]
 
 
-def _first_behaviour(parts: Mapping[str, Sequence[_Read]]) -> tuple[int, str] | None:
-    """The earliest screen that says there was behaviour: later ones do not learn it anew."""
-    told = [
-        (entry.event.at, name) for name, entries in parts.items() for entry in entries if _said(entry.data)["q6"] == YES
-    ]
+def _first_behaviour(parts: Mapping[str, Sequence[_Read]]) -> int | None:
+    """When behaviour was first told of: a screen that began later does not learn it anew."""
+    told = [e.event.at for entries in parts.values() for e in entries if _said(e.data)["q6"] == YES]
     return min(told, default=None)
 
 

@@ -129,7 +129,7 @@ def _remissions(pair: Pair) -> Iterator[Judgement]:
     scale = pair.scale
     for variant in scale.variants["remission"]:
         yield scale.judge(
-            "remission",
+            "remission" if scale.in_episodes else "target",
             variant.holds([pair.after])[0],
             pair.said,
             variant=variant,

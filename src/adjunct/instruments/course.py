@@ -126,15 +126,14 @@ def course(
         counted = [e for e in events if e.kind in scale.outcomes["relapse_events"]]
         left_out += [LeftOut(reference=e.reference, at=e.at, why=scale.why("future")) for e in counted if e.at > now]
         steps = list(walk(rules, ratings, [e for e in counted if dose < e.end and e.at <= now]))
-        if rules.response or rules.remission:
-            history = tuple(_spells(rules, steps))
-        returns = tuple(_returns(steps))
-        everything = in_order(used, scale)
         found += judgements(pair)
-        found += _lasting(rules, ratings, steps, pair)
-        found += _returning(rules, steps, returns, pair)
+        if scale.in_episodes and (rules.response or rules.remission):
+            history = tuple(_spells(rules, steps))
+            returns = tuple(_returns(steps))
+            found += _lasting(rules, ratings, steps, pair)
+            found += _returning(rules, steps, returns, pair)
         found += _worse(rules, steps, pair)
-        found += _alerts(rules, everything if latest else [], pair)
+        found += _alerts(rules, in_order(used, scale) if latest else [], pair)
     known = [p for p in ratings if not math.isnan(p.value)]
     return Course(
         instrument=scale.id,
@@ -190,11 +189,15 @@ def _start(rules: Rules, step: Step) -> int:
 
 
 def _returns(steps: Sequence[Step]) -> Iterator[Return]:
+    """Each return once, when it began to be sure or possible."""
+    open_: set[str] = set()  # events without a sure place stand in several
     for step in steps:
-        if step.past.returned <= step.before.returned or not max(step.new):
+        if step.past.returned <= step.before.returned or not max(step.new) or step.rating.reference in open_:
             continue
         by = step.new.index(max(step.new))
         run = step.past.runs[by]
+        if max(step.new) == UNKNOWN and CAUSES[by] == EVENT:
+            open_.add(step.rating.reference)
         sure = held_since(run, FAR) if max(step.new) == YES else run[0] if run else None
         began = sure.at if sure else step.rating.at
         references = [s.reference for s in run if s.at >= began] or [step.rating.reference]

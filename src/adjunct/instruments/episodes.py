@@ -169,15 +169,28 @@ def walk(rules: Rules, ratings: Sequence[Measured], events: Sequence[Happened]) 
     values = [r.value for r in ratings]
     remitted = iter(rules.remission.holds(values) if rules.remission else [NO] * len(values))
     bad = iter(rules.are_bad(values))
-    turns: list[Measured | Happened] = sorted([*events, *ratings], key=lambda t: (t.at, t.end))
-    for turn in turns:
+    turns: list[Measured | tuple[Happened, int]] = [*_placed(events, ratings), *ratings]
+    for turn in sorted(turns, key=_when):
         if isinstance(turn, Measured):
             step = _rated(rules, past, turn, next(remitted), next(bad))
         else:
-            met = any(turn.at <= r.end and r.at <= turn.end for r in ratings if r.end > r.at or turn.end > turn.at)
-            step = _happened(past, turn, UNKNOWN if met else YES, awaits)
+            step = _happened(past, *turn, awaits)
         yield step
         past, awaits = step.past, step.awaits
+
+
+def _placed(events: Sequence[Happened], ratings: Sequence[Measured]) -> Iterator[tuple[Happened, int]]:
+    """Each event with whether it is sure there; one whose interval meets ratings stands as an unknown in each place."""
+    for event in events:
+        met = [r for r in ratings if event.at <= r.end and r.at <= event.end and (r.end > r.at or event.end > event.at)]
+        yield event, UNKNOWN if met else YES
+        for rating in met:
+            yield replace(event, at=min(rating.end, event.end), until=event.end), UNKNOWN
+
+
+def _when(turn: Measured | tuple[Happened, int]) -> tuple[int, int]:
+    found = turn if isinstance(turn, Measured) else turn[0]
+    return found.at, found.end
 
 
 def _rated(rules: Rules, past: Past, rating: Measured, remitted: int, bad: int) -> Step:

@@ -158,6 +158,11 @@ class Scale:
         return str(self.raw["id"])
 
     @cached_property
+    def in_episodes(self) -> bool:
+        """Whether it measures what comes and goes, so that relapse and recovery are words for it."""
+        return self.direction != "neither" and self.raw["domain"] in self.outcomes["episode_domains"]
+
+    @cached_property
     def unit(self) -> str:
         return str(self.raw.get("unit", "{score}"))
 
@@ -204,11 +209,11 @@ class Scale:
         )
 
     def _responses(self) -> tuple[Variant, ...]:
-        """As listed; one that gives no number of its own is the usual share; none listed: by domain."""
+        """As listed; one that gives no number of its own is the usual share."""
         usual = PERCENT * self.knowledge.number("outcome.response")
         support = self.fact_support("outcome.response")
         listed = [self._variant(s) for s in self._listed("status", "id", "response")]
-        if not listed and self.raw.get("domain") in self.outcomes["response_domains"]:
+        if not listed and self.id in self.outcomes["usual_response"]:
             listed = [Variant(name=self.words("half"), support=support)]
         return tuple(
             replace(v, percent=usual, support=v.support + support)

@@ -39,7 +39,9 @@ def instrument(knowledge: Knowledge, name: str) -> Instrument:
         if wanted not in names:
             near = difflib.get_close_matches(wanted, names) or sorted(knowledge.instruments)
             hint = ", ".join(dict.fromkeys(names.get(n, n) for n in near))
-            raise BadInput(f"no instrument is called {shown(name)}; there is {hint}" if hint else "no instruments")
+            raise BadInput(
+                f"no instrument is called {shown(name)}; " + (f"there is {hint}" if hint else "none is known")
+            )
         found = names[wanted]
         if found not in done:
             done[found] = read_instrument(knowledge.instruments[found], knowledge)

@@ -87,7 +87,10 @@ class Lexicon:
     # --- compiling ----------------------------------------------------------------------------------------------------
 
     def _add(self, code: str, file: Mapping[str, Any]) -> None:
-        sets = {name: tuple(" ".join(self._plain(w)) for w in entries) for name, entries in file["sets"].items()}
+        sets = {
+            name: tuple(dict.fromkeys(" ".join(self._plain(s)) for w in entries for s in _spellings(w, code)))
+            for name, entries in file["sets"].items()
+        }
         for entry in file["say"]:
             self._compile(entry["is"], entry.get("level", ""), code, entry["list"], sets)
 
@@ -98,10 +101,7 @@ class Lexicon:
         self, of: str, level: str, code: str, texts: Iterable[str], sets: Mapping[str, tuple[str, ...]]
     ) -> None:
         for text in texts:
-            spellings = {self.spelling.fold(text)}
-            if code == "de":
-                spellings.add(self.spelling.fold(_umlauts(text)))
-            for spelling in spellings:
+            for spelling in dict.fromkeys(self.spelling.fold(s) for s in _spellings(text, code)):
                 slots = tuple(slot for s in _places(spelling) for slot in self._slots(s, sets))
                 phrase = Phrase(of, level, code, slots)
                 if all(slot.optional for slot in slots):
@@ -171,8 +171,8 @@ class Lexicon:
                 found = self._starred(text)
             if not found:
                 found = frozenset(n for part in pieces(text) for n in self._exact(part))
-            if text[0].isdigit():
-                found |= {NUMBER}
+        if text[0].isdigit():
+            found |= {NUMBER}
         if not found and _DRAWN.search(text):
             found = self._exact(_DRAWN.sub(r"\1\1", text)) or self._exact(_DRAWN.sub(r"\1", text))
         if not found and text not in self._ordinary:
@@ -250,7 +250,7 @@ def _split(text: str, at: str) -> list[str]:
 
 def _places(text: str) -> list[str]:
     """The places of a phrase: `(is |was )?(red|dark) urine` has three."""
-    return [part for chunk in _split(_GLUED.sub(r"\1 ", text), " ") for part in [chunk.strip()] if part]
+    return [part for part in _split(_GLUED.sub(r"\1 ", text), " ") if part]
 
 
 def _expanded(text: str, sets: Mapping[str, tuple[str, ...]]) -> list[tuple[str, ...]]:
@@ -275,7 +275,9 @@ def _same_start(text: str, word: str) -> bool:
     return text[0] == word[0] or text[:2] == word[1::-1]
 
 
-def _umlauts(text: str) -> str:
-    for letter, written in (("ä", "ae"), ("ö", "oe"), ("ü", "ue")):
-        text = text.replace(letter, written)
-    return text
+def _spellings(text: str, code: str) -> list[str]:
+    """German dots above a letter are also written as an e after it."""
+    written = text
+    for letter, instead in (("ä", "ae"), ("ö", "oe"), ("ü", "ue")) if code == "de" else ():
+        written = written.replace(letter, instead)
+    return [text, written]

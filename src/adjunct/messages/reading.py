@@ -131,13 +131,16 @@ class _Around:
         for f in found:
             self.roles.get(f.phrase.of, hits).append(f)
         masked = {i for f in self.roles["idiom"] for i in range(f.first, f.last)}
-        self.hits = [f for f in hits if masked.isdisjoint(range(f.first, f.last))]
+        for role in ("present", "past", "recent"):
+            self.roles[role] = [f for f in self.roles[role] if masked.isdisjoint(range(f.first, f.last))]
+        self.hits = _standing([f for f in hits if masked.isdisjoint(range(f.first, f.last))], lexicon)
         self.covered = {i for f in self.hits for i in range(f.first, f.last)}
         self.cues = [c for c in self.roles["negation"] if self.covered.isdisjoint(range(c.first, c.last))]
         self.cues.sort(key=lambda c: c.last)
         self.or_words = {i for f in self.roles["or"] for i in range(f.first, f.last)}
         self.bridge = lexicon.bridge
-        self.concord = frozenset(lexicon.reading["concord"])
+        concord = [c for c in self.cues if c.phrase.language in lexicon.reading["concord"]]
+        self.concord = {(c.first, c.last) for c in concord}
         self.sentence: list[int] = []
         for word in words:
             self.sentence.append((self.sentence[-1] if self.sentence else 0) + (word.before == STOP))
@@ -176,7 +179,7 @@ class _Around:
             twice = [
                 c
                 for c in self.cues
-                if c.last <= nearest.first and c.phrase.language not in self.concord and self.reaches(c.last, nearest)
+                if c.last <= nearest.first and (c.first, c.last) not in self.concord and self.reaches(c.last, nearest)
             ]
             return not twice
         return any(
@@ -215,6 +218,25 @@ class _Around:
         """Is the last person named up to the hit, in its sentence or the one before, somebody else?"""
         near = [w for w in self.who if w[0] < hit.last and self.sentence[hit.first] - self.sentence[w[0]] <= 1]
         return bool(near) and near[-1][2] == "other"
+
+
+def _standing(hits: list[Found], lexicon: Lexicon) -> list[Found]:
+    """One hit a finding and place, the longest; "not waking up" within "would not mind not waking up" is the wish."""
+    flags = lexicon.flags
+    wishes = [h for h in hits if flags[h.phrase.of]["kind"] == "suicide"]
+
+    def swallowed(hit: Found) -> bool:
+        same = (h for h in hits if h.phrase.of == hit.phrase.of and h.phrase.level == hit.phrase.level)
+        if any(_within(hit, h) for h in same):
+            return True
+        return flags[hit.phrase.of].get("yields", False) and any(_within(hit, w) for w in wishes)
+
+    unique = {(h.phrase.of, h.phrase.level, h.first, h.last): h for h in reversed(hits)}
+    return [h for h in reversed(unique.values()) if not swallowed(h)]
+
+
+def _within(inner: Found, outer: Found) -> bool:
+    return outer.first <= inner.first and inner.last <= outer.last and outer[1:] != inner[1:]
 
 
 def _weigh(lexicon: Lexicon, words: Sequence[Word]) -> list[Weighed]:

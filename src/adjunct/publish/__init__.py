@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from adjunct.publish.assessment import to_fhir
+from adjunct.publish.measures import score_to_fhir
 from adjunct.publish.questionnaire import questionnaire
 
-__all__ = ["questionnaire", "to_fhir"]
+__all__ = ["questionnaire", "score_to_fhir", "to_fhir"]

@@ -30,6 +30,7 @@ PERCENT = 100
 
 NAME = "v_"  # before every variable: an id such as `minutes` is a word of FHIRPath
 WORDED = "shipped"
+TYPES = {"clock": "time", "number": "decimal", "percent": "decimal", "count": "integer"}
 
 
 def questionnaire(
@@ -107,21 +108,19 @@ def _item(instrument: Instrument, item: Item, part: Mapping[str, Any], worded: b
         "linkId": item.id,
         "code": [*_codings(part.get("loinc")), {"system": ITEM, "code": f"{instrument.id}.{item.id}"}],
         "text": part["text"] if worded and part.get("text") else item.label,
-        "type": {"clock": "time", "number": "decimal", "percent": "decimal", "count": "integer"}.get(item.kind, "choice"),
+        "type": TYPES.get(item.kind, "choice"),
         "required": False,  # an answer may always be refused; what that does to the score is the score's own rule
     }
     if made["type"] != "choice":
         made["extension"] = [
-            {"url": f"{EXTENSION}/{bound}", f"value{made['type'].title()}": _number(value)}
+            {"url": f"{EXTENSION}/{bound}", f"value{made['type'].title()}": number(value)}
             for bound, value in (("minValue", item.least), ("maxValue", item.most))
             if item.kind != "clock" and abs(value) != float("inf") and value == value
         ]
         return {key: value for key, value in made.items() if value != []}
     options = {float(o["value"]): o for o in _options(instrument, part)}
     made["extension"] = [_control("radio-button")]
-    made["answerOption"] = [
-        _option(instrument, item, value, options.get(value, {}), worded) for value in item.allowed
-    ]
+    made["answerOption"] = [_option(instrument, item, value, options.get(value, {}), worded) for value in item.allowed]
     if item.applies:
         said = {"system": ANSWER, "code": NOT_APPLICABLE, "display": "Not applicable or not asked"}
         made["answerOption"].append({"valueCoding": said})
@@ -130,7 +129,8 @@ def _item(instrument: Instrument, item: Item, part: Mapping[str, Any], worded: b
 
 def _options(instrument: Instrument, part: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     lists = {answers["id"]: answers["options"] for answers in instrument.raw.get("answers", ())}
-    return lists.get(part.get("answers", ""), ())
+    found: Sequence[Mapping[str, Any]] = lists.get(part.get("answers", ""), ())
+    return found
 
 
 def _option(instrument: Instrument, item: Item, value: float, option: Mapping[str, Any], worded: bool) -> Json:
@@ -143,8 +143,17 @@ def _option(instrument: Instrument, item: Item, value: float, option: Mapping[st
     yes_no = ("No", "Yes")[int(value)] if item.kind == "yes-no" else f"{value:g}"
     made: Json = {"valueCoding": coding | {"display": words or option.get("label") or yes_no}}
     if points == points:  # an option that means "not assessed" counts nothing
-        made["extension"] = [{"url": ORDINAL, "valueDecimal": _number(points)}]
+        made["extension"] = [{"url": ORDINAL, "valueDecimal": number(points)}]
     return made
+
+
+def coded(instrument: Instrument, item: Item, value: float) -> Json:
+    """One of the item's answers as its Questionnaire codes it, in the publisher's words only where they are free."""
+    part = instrument.raw["item"][item.number - 1]
+    option = next((o for o in _options(instrument, part) if float(o["value"]) == value), {})
+    made: Json = _option(instrument, item, value, option, instrument.raw["licence"]["text"] == WORDED)
+    chosen: Json = made["valueCoding"]
+    return chosen | ({"extension": made["extension"]} if "extension" in made else {})
 
 
 def _control(code: str) -> Json:
@@ -156,7 +165,8 @@ def _codings(loinc: str | None) -> list[Json]:
     return [{"system": LOINC, "code": loinc}] if loinc else []
 
 
-def _number(value: float) -> float:
+def number(value: float) -> float:
+    """Whole numbers without a point, as JSON and a person write them."""
     return int(value) if value == int(value) else value
 
 

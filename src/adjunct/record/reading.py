@@ -439,12 +439,9 @@ def _instrument(
         said = f"{form.title}, item {shown(link)}: the answer is none of this item's, or there are two"
         draft.problem(reference, said, "Ask the item again.")
     for item, entry in zip(form.items, form.raw["item"], strict=True):
-        concepts = [
-            *draft.knowledge.concepts_for(LOCAL, f"{form.id}.{item.id}"),
-            *draft.knowledge.concepts_for(LOINC, entry.get("loinc", "")),
-        ]
+        concepts = draft.knowledge.concepts_for(LOCAL, entry.get("concept", ""))
         value = read_answer(item, answers.given.get(item.id))
-        for concept in dict.fromkeys(concepts):
+        for concept in concepts:
             if isinstance(value, float):
                 truth = (YES if value else NO) if item.kind == "yes-no" else None
                 observe(draft, concept, Value(low=value, high=value, truth=truth), span, reference)
@@ -453,7 +450,7 @@ def _instrument(
     result = score(form, answers.given)
     stated = answers.stated.get("total")
     worked_out = result.total
-    for concept in draft.knowledge.concepts_for(LOCAL, form.id):
+    for concept in draft.knowledge.concepts_for(LOCAL, form.raw.get("concept", form.id)):
         if worked_out is not None:
             observe(draft, concept, Value(low=worked_out, high=worked_out), span, reference)
         if stated is not None and (worked_out is None or abs(stated - worked_out) >= 1):

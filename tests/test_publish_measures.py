@@ -1,0 +1,234 @@
+"""Scores and follow-up as FHIR: valid R4, never a value that was not computed, and read back the same."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import fhirkit
+import numpy as np
+import pytest
+
+from adjunct.base import UNKNOWN, BadInput, instant
+from adjunct.fhir import read_bundle
+from adjunct.instruments import Instrument, Score, instrument, score
+from adjunct.instruments.responses import answers_from
+from adjunct.knowledge import Knowledge
+from adjunct.publish import score_to_fhir
+from adjunct.record import Record, from_bundle
+from test_publish import at_path, nodes, of, required_codes
+
+Json = dict[str, Any]
+KNOWLEDGE = Knowledge.load()
+EVERY = list(KNOWLEDGE.instruments)
+NOW = "2026-11-22T09:30:00+01:00"
+PERSON = {"resourceType": "Patient", "id": "p"}
+
+
+def publish(found: Score, answers: Any, patient: str | None = "Patient/p") -> Json:
+    return score_to_fhir(found, answers, KNOWLEDGE, at=NOW, patient_reference=patient, software_version="0.1.0")
+
+
+def valid(bundle: Json) -> None:
+    """Structure by fhirkit, required codes and HL7's names by the official definitions."""
+    assert [str(i) for i in fhirkit.validate(bundle)] == []
+    inside = {e["fullUrl"] for e in bundle["entry"]}
+    assert len(inside) == len(bundle["entry"])
+    for entry in bundle["entry"]:
+        resource = entry["resource"]
+        for path, allowed in required_codes(resource["resourceType"]):
+            for code in at_path(resource, path.split(".")[1:]):
+                assert code in allowed, f"{path}: {code}"
+        for node in nodes(resource):
+            reference = node.get("reference")
+            if isinstance(reference, str) and reference.startswith("urn:uuid:"):
+                assert reference in inside
+
+
+def record(*resources: Json) -> Record:
+    bundle = {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": r} for r in (PERSON, *resources)]}
+    return from_bundle(read_bundle(bundle), KNOWLEDGE, now=instant("2026-11-22T12:00:00+01:00"), phase="follow-up")
+
+
+def rows(read: Record) -> set[tuple[str, str, str]]:
+    """Every fact of a record without its reference: concept, value, answer."""
+    events = read.events
+    return {
+        (KNOWLEDGE.concept_ids[concept], f"{events.value[row]:g}", f"{events.code[row]} {events.status[row]}")
+        for concept in range(len(KNOWLEDGE.concept_ids))
+        for row in range(int(events.starts[concept]), int(events.starts[concept + 1]))
+        if events.source[row] >= 0
+    }
+
+
+# --- answers and their score ------------------------------------------------------------------------------------------
+
+
+def sheets(known: Instrument) -> Iterator[list[object]]:
+    """Some sheets of answers: drawn, with one open, with one that does not apply, with one out of range."""
+    draw = random.Random(known.id)
+
+    def one(item: Any) -> object:
+        if item.kind == "clock":
+            return f"{draw.randrange(24):02d}:{draw.randrange(60):02d}"
+        if item.allowed:
+            return draw.choice(item.allowed)
+        most = item.most if np.isfinite(item.most) and item.most < 1000 else 90
+        return draw.randint(int(item.least), int(most))
+
+    for change in (None, None, None, "-", "na", 999):
+        answers = [one(item) for item in known.items]
+        if change is not None and answers:
+            answers[draw.randrange(len(answers))] = change
+        yield answers
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_every_instrument_is_published_and_read_back_the_same(name: str) -> None:
+    known = instrument(KNOWLEDGE, name)
+    form = known.forms[0] if known.forms else None
+    for answers in sheets(known):
+        found = score(known, answers, form=form)
+        bundle = publish(found, answers)
+        valid(bundle)
+        (response,) = of(bundle, "QuestionnaireResponse")
+        back = answers_from(known, response, {})
+        assert back.strange == ()
+        again = score(known, back.given, form=form)
+        assert again == found, answers
+        # The record reads the same from it as from the plainest response that says the same.
+        plain = {k: v for k, v in response.items() if k != "item"} | {
+            "item": [
+                {"linkId": item.id, "answer": [{"valueString": str(answer)}]}
+                for item, answer in zip(known.items, answers, strict=True)
+                if str(answer) != "-"
+            ]
+        }
+        assert rows(record(response)) == rows(record(plain)), answers
+
+
+def test_the_record_has_the_total_and_the_items_of_a_published_phq9() -> None:
+    answers = "1,2,1,0,2,1,0,0,1".split(",")
+    bundle = publish(score(instrument(KNOWLEDGE, "phq9"), answers), answers)
+    found = {(concept, value) for concept, value, _ in rows(record(*of(bundle, "QuestionnaireResponse")))}
+    assert {("phq9", "8"), ("phq9_item9", "1")} <= found
+    found = {(concept, value) for concept, value, _ in rows(record(*of(bundle, "Observation")))}
+    assert ("phq9", "8") in found  # the Observation alone says it too, by its LOINC code
+
+
+def test_a_total_has_its_unit_its_codes_and_what_it_comes_from() -> None:
+    answers = [1, 2, 1, 0, 2, 1, 0, 0, 1]
+    bundle = publish(score(instrument(KNOWLEDGE, "phq9"), answers), answers)
+    (total,), (response,) = of(bundle, "Observation"), of(bundle, "QuestionnaireResponse")
+    assert total["valueQuantity"] == {
+        "value": 8,
+        "unit": "{score}",
+        "system": "http://unitsofmeasure.org",
+        "code": "{score}",
+    }
+    assert [(c["system"], c["code"]) for c in total["code"]["coding"]] == [
+        ("http://loinc.org", "44261-6"),
+        ("urn:adjunct:item", "phq9.total"),
+    ]
+    assert (total["status"], total["interpretation"][0]["text"]) == ("final", "mild")
+    assert total["derivedFrom"] == [{"reference": f"urn:uuid:{response['id']}"}]
+    assert response["questionnaire"] == "urn:adjunct:questionnaire:phq9|1"
+    assert (response["status"], response["authored"]) == ("completed", NOW)
+    assert response["item"][8]["answer"][0]["valueCoding"]["code"] == "LA6569-3"
+    (issue,) = of(bundle, "DetectedIssue")
+    assert (issue["status"], issue["severity"]) == ("preliminary", "high")
+    assert "C-SSRS" in issue["detail"]
+
+
+def test_what_is_open_is_never_filled_in() -> None:
+    answers = [3, 3, 3, 3, None, None, None, 0, 0]
+    found = score(instrument(KNOWLEDGE, "phq9"), answers)
+    assert found.total is None
+    bundle = publish(found, answers)
+    (total,), (response,) = of(bundle, "Observation"), of(bundle, "QuestionnaireResponse")
+    assert "valueQuantity" not in total
+    assert total["dataAbsentReason"]["coding"][0]["code"] == "unknown"
+    assert "item 5" in total["dataAbsentReason"]["text"]
+    assert (total["status"], response["status"]) == ("preliminary", "in-progress")
+    assert "interpretation" not in total
+    assert [i["linkId"] for i in response["item"]] == ["i1", "i2", "i3", "i4", "i8", "i9"]
+    assert any("between 12 and 21" in n["text"] for n in total["note"])
+
+
+def test_a_prorated_total_says_so() -> None:
+    answers = [1, 1, 1, 1, 1, 1, 1, 1, None]
+    (total,) = of(publish(score(instrument(KNOWLEDGE, "phq9"), answers), answers), "Observation")
+    assert total["valueQuantity"]["value"] == 9
+    assert "prorated" in [n["text"] for n in total["note"]]
+
+
+def test_an_answer_that_may_not_stand_there_is_kept_and_the_alarm_still_raised() -> None:
+    answers = [1, 1, 7, 1, 1, 1, 1, 1, 2]
+    bundle = publish(score(instrument(KNOWLEDGE, "phq9"), answers), answers)
+    (total,), (response,) = of(bundle, "Observation"), of(bundle, "QuestionnaireResponse")
+    assert total["dataAbsentReason"]["coding"][0]["code"] == "error"
+    assert response["item"][2]["answer"] == [{"valueString": "7"}]
+    assert [i["identifier"][0]["value"] for i in of(bundle, "DetectedIssue")] == ["phq9.suicide_item"]
+
+
+def test_the_screener_has_a_band_and_no_number() -> None:
+    answers = ["Y", "Y", "N", "Y", "N", "N", "na"]
+    bundle = publish(score(instrument(KNOWLEDGE, "cssrs"), answers), answers)
+    (band,) = of(bundle, "Observation")
+    assert band["valueCodeableConcept"]["text"] == "HIGH"
+    assert not any("valueQuantity" in node for node in nodes(band))
+    assert of(bundle, "DetectedIssue")[0]["severity"] == "high"
+    open_ = publish(score(instrument(KNOWLEDGE, "cssrs"), [None] * 7), [None] * 7)
+    assert of(open_, "Observation")[0]["status"] in ("preliminary", "final")
+
+
+def test_wording_that_is_not_free_is_not_given_out() -> None:
+    for name in EVERY:
+        known = instrument(KNOWLEDGE, name)
+        if known.raw["licence"]["text"] == "shipped" or not known.items:
+            continue
+        texts = {o["text"] for a in known.raw.get("answers", ()) for o in a["options"] if "text" in o}
+        texts |= {i["text"] for i in known.raw["item"] if "text" in i}
+        answers = [item.allowed[-1] if item.allowed else item.least for item in known.items]
+        bundle = publish(score(known, answers, form=known.forms[0] if known.forms else None), answers)
+        shown = {v for node in nodes(of(bundle, "QuestionnaireResponse")) for v in node.values() if isinstance(v, str)}
+        assert not texts & shown, name
+
+
+def test_subscales_are_components_and_an_unknown_one_has_no_value() -> None:
+    known = instrument(KNOWLEDGE, "pcl5")
+    answers: list[object] = [2] * len(known.items)
+    answers[0] = None
+    (total,) = of(publish(score(known, answers), answers), "Observation")
+    parts = {c["code"]["coding"][0]["code"]: c for c in total["component"]}
+    assert "dataAbsentReason" in parts["pcl5.B"]
+    assert "valueQuantity" not in parts["pcl5.B"]
+    assert parts["pcl5.C"]["valueQuantity"]["value"] == 4
+
+
+def test_answers_may_come_by_item_and_without_a_patient() -> None:
+    answers = {"i1": 1, "44260-8": 1}
+    found = score(instrument(KNOWLEDGE, "phq9"), answers)
+    bundle = publish(found, answers, None)
+    valid(bundle)
+    (response,) = of(bundle, "QuestionnaireResponse")
+    assert [i["linkId"] for i in response["item"]] == ["i1", "i9"]
+    assert response["subject"]["display"] == "the person asked about"
+    assert publish(found, answers, None) == bundle
+    assert publish(found, answers, "Patient/x")["id"] != bundle["id"]
+
+
+@pytest.mark.parametrize("at", ["2026-11-22", "2026-11-22T09:30:00"])
+def test_a_time_without_its_offset_is_refused(at: str) -> None:
+    found = score(instrument(KNOWLEDGE, "phq9"), [0] * 9)
+    with pytest.raises(BadInput, match="offset"):
+        score_to_fhir(found, [0] * 9, KNOWLEDGE, at=at, patient_reference=None)
+
+
+def test_rows_tell_records_apart() -> None:
+    """The comparison above must be able to fail."""
+    answers = [[n] * 9 for n in (0, 1)]
+    one, other = (of(publish(score(instrument(KNOWLEDGE, "phq9"), a), a), "QuestionnaireResponse")[0] for a in answers)
+    assert rows(record(one)) != rows(record(other))
+    assert any(status.endswith(f" {UNKNOWN}") for _, _, status in rows(record(one))) is False
