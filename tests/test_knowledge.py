@@ -18,7 +18,7 @@ import orjson
 import pytest
 
 from adjunct.knowledge import Knowledge, lint, load, schema
-from adjunct.knowledge.compiled import COLUMNS, EXPOSURE, SINGLE, TABLES, FileError, compile_knowledge, manifest, sealed
+from adjunct.knowledge.compiled import COLUMNS, FOLDER, SINGLE, TABLES, FileError, compile_knowledge, manifest, sealed
 
 DATA = load.HERE / "data"
 RULE_IDS = Path(__file__).parent / "cases" / "rule_ids.txt"
@@ -399,9 +399,9 @@ def test_a_different_file_is_refused(tmp_path: Path, harm: Callable[[Path, Path]
     ids=["not TOML", "another table", "a short row"],
 )
 def test_a_file_that_does_not_parse_is_named(tmp_path: Path, name: str, text: str, said: str) -> None:
-    (tmp_path / "exposure").mkdir()
-    for file in (*(f"{'exposure/' * (n in EXPOSURE)}{n}.toml" for n in SINGLE), *(f"{n}.csv" for n in COLUMNS)):
-        (tmp_path / file).write_text("" if file.endswith("toml") else "a,b\n", encoding="utf-8")
+    for file in (*(Path(FOLDER.get(n, "")) / f"{n}.toml" for n in SINGLE), *(Path(f"{n}.csv") for n in COLUMNS)):
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).write_text("" if file.suffix == ".toml" else "a,b\n", encoding="utf-8")
     path = tmp_path / name
     path.parent.mkdir(exist_ok=True)
     path.write_text(text, encoding="utf-8")

@@ -14,7 +14,7 @@ from adjunct.due import State as Standing
 from adjunct.followup.cover import Cover, Hours, supporter_reply, told, who_reads
 from adjunct.followup.risk import ITEMS, Clock, Level, triage
 from adjunct.followup.workflow import Event, State, advance, replay, start, triggers_of
-from adjunct.followup.worklist import report, steps, worklist
+from adjunct.followup.worklist import steps, worklist
 from adjunct.instruments import instrument, score
 from adjunct.knowledge import Knowledge
 from adjunct.knowledge.cases import NOW as CASES_NOW
@@ -179,13 +179,6 @@ def test_a_score_triggers_by_its_item_and_not_by_its_total(name: str, answers: s
     assert after(*found).flags == ()
 
 
-def test_the_report_says_who_must_do_what_until_when() -> None:
-    found = report(after(screen(**METHOD)), CLINIC, now=instant("2026-11-23T10:00:00+01:00"))
-    assert (found["level"], found["title"]) == ("MODERATE", "Moderate suicide risk")
-    (contact,) = (a for a in found["actions"] if a["id"].endswith("contact-moderate"))
-    assert (contact["owner"], contact["overdue"]) == ("Nurse Iris", "2026-11-24T10:00:00+01:00")
-
-
 def test_phq9_of_six_with_item_nine_one_asks_the_screener_and_a_person() -> None:
     alarm = event("a", "trigger", by="", kind="phq9-item9")
     state = after(alarm)
@@ -279,6 +272,20 @@ def test_nobody_answers_for_what_had_not_arrived() -> None:
     assert state.flags == ()  # closing on Sunday was right, and was about something else
     morning = [event("c2", "acknowledged", MONDAY + MINUTE), event("d2", "closed", MONDAY + HOUR)]
     assert after(late, *night, *morning).level == Level.HIGH
+
+
+def test_an_answer_that_raises_the_level_needs_to_be_answered_for_anew() -> None:
+    """Unfinished, confirmed and evaluated by eleven; the plan that the person then owns up to is another matter."""
+    early = [
+        event("b", "acknowledged", MONDAY + MINUTE),
+        event("e", "evaluated", MONDAY + HOUR, outcome="no-current-risk"),
+        event("z", "closed", MONDAY + 2 * HOUR),
+    ]
+    part = screen(**METHOD | {"q4": "unknown"})
+    assert after(part, *early).open == ()
+    state = after(part, *early, screen(when=MONDAY + 5 * HOUR, part="rest", q5="yes"))
+    assert state.level == Level.HIGH
+    assert {"acknowledge-0", "evaluate", "notify"} <= open_ids(state, MONDAY + 5 * HOUR).keys()
 
 
 def test_a_due_session_never_delays_the_evaluation() -> None:

@@ -254,6 +254,7 @@ WRITTEN = [
     ({"least": -5, "most": 4}, -6, "refused"),
     ({"least": 0.5, "most": 2.5}, 1.5, 1.5),
     ({"least": 0.5, "most": 2.5}, 1, "refused"),
+    ({"least": 0.25, "most": 3.25}, 1.25, 1.25),
     ({"allowed": [0, 1, 2, 4]}, 4, 4),
     ({"allowed": [4, 2, 1, 0]}, 2, 2),
     ({"allowed": [0, 1, 2, 4]}, 3, "refused"),
@@ -356,9 +357,9 @@ def test_answers_may_be_given_by_item_or_by_code(knowledge: Knowledge) -> None:
     assert score(made, {"I4": 1, "44250-9": 2}).subscales == {}
     got = score(made, {"I4": 1, "44250-9": 2})
     assert (got.total, got.missing) == (3, ("i1", "i3"))
-    with pytest.raises(BadInput, match=r"has no item 'i5'; its items are i1, i2, i3, i4"):
+    with pytest.raises(BadInput, match=r"^Little scale has no item 'i5'; its items are i1, i2, i3, i4"):
         score(made, {"i5": 1})
-    with pytest.raises(BadInput, match=r"item i2 is answered twice"):
+    with pytest.raises(BadInput, match=r"^Little scale: item i2 is answered twice"):
         score(made, {"i2": 1, "44250-9": 2})
 
 
@@ -460,7 +461,7 @@ def test_each_form_has_its_own_scores_bands_and_alerts(knowledge: Knowledge) -> 
     )  # fmt: skip
     with pytest.raises(BadInput, match=r"Little scale has no form 'child': choose woman, man"):
         score(made, [1, 1, 1, 1], form="child")
-    with pytest.raises(BadInput, match=r"give none, there is one"):
+    with pytest.raises(BadInput, match=r"^Little scale has no form 'woman': give none, there is one"):
         score(scale(knowledge), [1, 1, 1, 1], form="woman")
     with pytest.raises(BadInput, match=r"has no form ''"):
         score(scale(knowledge), [1, 1, 1, 1], form="")
@@ -510,8 +511,12 @@ def test_an_instrument_without_a_total_gives_a_reason_and_never_an_error(knowled
         ([1, 1, 1], None, r"Little scale takes 4 answers and 3 came: send one an item, - where one is missing"),
         ([1, 1, 1, 1, 1], None, r"takes 4 answers and 5 came"),
         ([], None, r"takes 4 answers and 0 came"),
-        ("1111", None, r"takes a list of answers"),
-        ([1, 1, 1, 1], 2, r"answers to version '2' of Little scale, and known here is version 3 \(4 items\)"),
+        ("1111", None, r"^Little scale takes a list of answers"),
+        (
+            [1, 1, 1, 1],
+            2,
+            r"^these are answers to version '2' of Little scale, and known here is version 3 \(4 items\)",
+        ),
         ([1, 1, 1, 1], "8 items", r"answers to version '8 items'"),
     ],
 )
@@ -697,6 +702,63 @@ def test_many_people_are_scored_as_each_alone(knowledge: Knowledge) -> None:
     assert np.argwhere(many.not_applicable).tolist() == [[3, BLOCK + 2]]
 
 
+def cohort(rows: list[str]) -> tuple[Any, Any]:
+    """Rows of answers as a table, and where they say "na"."""
+    cells = [row.split() for row in rows]
+    return np.array([[NAN if c in ("-", "na") else float(c) for c in row] for row in cells]), np.array(cells) == "na"
+
+
+ROWS = sorted({answers for _, answers, *_ in [*MISSING, *HOW]})
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [{"total": {"missing": rule}} for rule, *_ in MISSING] + [{"score": [how]} for how, *_ in HOW],
+    ids=str,
+)
+def test_a_mixed_cohort_is_scored_as_each_alone(knowledge: Knowledge, parts: dict[str, Any]) -> None:
+    made = scale(knowledge, item=four(applies=True), **parts)
+    table, na = cohort(ROWS)
+    many = score_many(made, table, not_applicable=na)
+    notes = [name for name in many.alerts if name != "alarm"]
+    for n, row in enumerate(ROWS):
+        alone = score(made, row.split())
+        assert alone.total == (None if np.isnan(many.total[n]) else round(float(many.total[n]), 2))
+        assert {a for a in alone.alerts if a in notes} == {a for a in notes if many.alerts[a].values[n] == YES}
+
+
+def test_a_cohort_without_a_form_is_scored_as_each_alone(knowledge: Knowledge) -> None:
+    made = two_forms(knowledge)
+    table = np.array([[3.0, 3, 3, 0], [1, 1, 0, 1], [1, 1, 1, 0], [0, 0, 0, 0], [1, 1, NAN, 0], [3, 3, 3, 3]])
+    many = score_many(made, table)
+    for n, row in enumerate(table):
+        alone = score(made, list(row))
+        assert alone.total == (None if np.isnan(many.total[n]) else many.total[n])
+        assert (alone.band in made.bands) == (many.band[n] != UNSCORED)
+    assert many.band.tolist() == [0, -1, -1, 1, -1, -1]
+
+
+def test_a_note_of_two_scores_is_due_if_either_is(knowledge: Knowledge) -> None:
+    rule = {"missing": {"most": 1, "how": "answered", "note": "less"}}
+    made = scale(knowledge, score=[step("a", "most", "i1 i2", **rule), step("total", "most", "i3 i4", **rule)])
+    many = score_many(made, np.array([[1, NAN, 1, 1], [1, 1, NAN, 1], [1, 1, 1, 1], [NAN, 1, 1, NAN]]))
+    assert many.alerts["less"].tolist() == [YES, YES, 0, YES]
+
+
+def test_the_greatest_of_negative_values_is_no_zero(knowledge: Knowledge) -> None:
+    rule = {"missing": {"most": 3, "how": "answered"}}
+    made = scale(knowledge, item=four(least=-5), score=[step("total", "most", "i1 i2 i3 i4", **rule)])
+    assert score(made, [-3, None, -2, None]).total == -2
+
+
+def test_what_a_file_leaves_out_is_empty(knowledge: Knowledge) -> None:
+    got = score(scale(knowledge, form=None), [1, 1, 1, 1])
+    assert (got.recall, got.form, got.unit, got.confidence, got.band_says) == ("", "", "{score}", "proposed", "")
+    assert score(
+        scale(knowledge, forms=["a", "b"], band=[{"name": "x", "when": "total > 9"}]), [1, 1, 1, 1]
+    ).reason == ("no band is published for this")
+
+
 def test_a_whole_cohort_of_refused_and_of_nobody(knowledge: Knowledge) -> None:
     none = score_many(scale(knowledge), np.empty((0, 4)))
     assert (len(none), none.refused, none.not_applicable) == (0, None, None)
@@ -715,7 +777,10 @@ def test_a_table_of_another_shape_is_refused(knowledge: Knowledge, shape: tuple[
     with pytest.raises(BadInput, match=r"Little scale takes 4 answers a person, one a column"):
         score_many(made, np.ones(shape))
     assert score_many(made, np.ones((2, 4))).total.tolist() == [4, 4]
-    assert score_many(made, np.ones((2, 5)), not_applicable=np.zeros((2, 5), dtype=bool)).total.tolist() == [4, 4]
+    wide, narrow = (np.zeros((2, n), dtype=np.bool_) for n in (5, 4))
+    assert score_many(made, np.ones((2, 5)), not_applicable=wide).total.tolist() == [4, 4]
+    narrow[1, 3] = True
+    assert np.array_equal(score_many(made, np.ones((2, 4)), not_applicable=narrow).total, [4, NAN], equal_nan=True)
 
 
 def test_an_instrument_is_found_by_any_of_its_names_and_read_once(knowledge: Knowledge) -> None:

@@ -166,9 +166,15 @@ def test_predicted_loss_of_half_of_the_gain(knowledge, chance, on):
 def test_a_relapse_is_foretold_and_named_rule_by_rule(knowledge):
     back = [*WELL, *scores((49, 6), (56, 8), (63, 9), (70, 9), (77, 9), (84, 9))]  # never at the threshold of 10
     on = raised_by(knowledge, back)
-    assert {"relapse-ewma", "relapse-predicted", "half-gain-predicted"} <= set(on)
+    assert {"relapse-ewma", "relapse-predicted"} <= set(on)
+    assert "half-gain-predicted" not in on  # the middle between 18 and 3 is not near
     assert on["relapse-predicted"].since < on["relapse-ewma"].since
     assert "10 or more" in on["relapse-predicted"].says
+
+
+def test_loss_of_half_of_the_gain_is_foretold(knowledge):
+    on = raised_by(knowledge, [*WELL, *scores((49, 6), (56, 9), (63, 12))])
+    assert on["half-gain-predicted"].since == day(63)
 
 
 def test_a_warning_that_has_passed_is_off(knowledge):

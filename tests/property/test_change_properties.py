@@ -188,6 +188,13 @@ def test_a_partial_date_of_an_event_claims_nothing_either(
 
 
 @given(ratings(unknown_too), happenings)
+def test_whatever_is_unknown_says_why(points: list[Measured], events: list[Happened]) -> None:
+    found = follow(scale(), points, events)
+    assert [j.id for j in found.judgements if bool(j.why) != (j.holds == UNKNOWN)] == []
+    assert [f.id for f in found.figures if bool(f.why) != math.isnan(f.value)] == []
+
+
+@given(ratings(unknown_too), happenings)
 def test_a_return_needs_something_to_come_back_from(points: list[Measured], events: list[Happened]) -> None:
     found = follow(scale(), points, events)
     first = next((s for s in found.history if s.state in ("remission", "response")), None)

@@ -176,13 +176,15 @@ class Block:
     def crossings(self, chances: Sequence[float], horizon_d: int) -> tuple[Floats, Floats]:
         """Days from now until the chance that half of the gain is lost reaches each level: (levels, people), and the
         chance today. NaN: unknown; infinite: not within the horizon."""
-        days = np.arange(horizon_d + 1.0)
-        last = slice(-1, None)
-        later = self.known.ahead(days[:, None, None], last)
-        chance = above(later, np.broadcast_to(self.half_lost, (len(days), len(self.reads))))
-        reached = chance[None] >= np.asarray(chances)[:, None, None]
-        day = np.where(reached.any(axis=1), reached.argmax(axis=1), np.inf)
-        return np.where(np.isnan(self.half_lost), np.nan, day), np.where(np.isnan(self.half_lost), np.nan, chance[0])
+        asked = np.flatnonzero(~np.isnan(self.half_lost))
+        days, today = np.full((len(chances), len(self.reads)), np.nan), np.full(len(self.reads), np.nan)
+        if len(asked):
+            ahead = np.arange(horizon_d + 1.0)
+            chance = above(self.known.now_of(asked, ahead[:, None, None]), self.half_lost[asked][None, :])
+            reached = chance[None] >= np.asarray(chances)[:, None, None]
+            days[:, asked] = np.where(reached.any(axis=1), reached.argmax(axis=1), np.inf)
+            today[asked] = chance[0]
+        return days, today
 
     def bands(self, person: int, normals: Normals) -> Floats:
         """Edges of the bands of one person, clipped to the scale: (edges, steps)."""

@@ -3,8 +3,8 @@
 A person's true severity is `level - share * gain`. The level wanders (a random walk); the gain is what endless doses
 would take away; `share` is how much of it is in force: each dose fills a fixed part of what is missing, between doses
 it fades. After k doses without fading the share is 1 - exp(-k / pace): the expected course of the published series.
-Since the share follows from the doses alone, only level and gain are unknown (and an offset for each instrument beside
-the primary one), so the Kalman filter has two states where a state for the effect itself would make three.
+Since the share follows from the doses alone, first level, gain (and an offset for each instrument beside the primary
+one) are regression coefficients, and a single state is left to filter where the effect as a state would make three.
 
 How fast the level wanders, how large the error is and how fast the effect fades are known for nobody: a grid of them
 is filtered side by side, one column each, and weighed by how well it foretold the scores. Arrays are (steps, columns,
@@ -18,15 +18,18 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
+import numpy.typing as npt
 
 from adjunct.base import Bools, Floats
+
+Ints = npt.NDArray[np.intp]
 
 # The rational approximation 26.2.17 of Abramowitz and Stegun to the normal tail: absolute error below 7.5e-8.
 TAIL_SCALE = 0.2316419
 TAIL = (0.319381530, -0.356563782, 1.781477937, -1.821255978, 1.330274429)
 HALF = 0.5
 TOLERANCE = 1e-6  # of a standard deviation: how near a quantile is found
-VECTORS, SCALARS = 3, 6  # arrays of each shape that a pass fills
+FIXED = ("first level", "gain")  # what does not change, besides an offset for each further instrument
 ROUNDS = 60  # halvings of the bracket at worst; Newton's step needs about four
 EVERY = slice(None)
 _ROOT_TWO_PI = math.sqrt(2 * math.pi)
@@ -77,21 +80,24 @@ class Normals:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Filtered:
-    """What was known at each step: before its score (`before`) and after it (`after`), and where everybody stands."""
+    """What was known at each step after its score, and where everybody stands; `before()`: what was known before it."""
 
-    before: Normals
     after: Normals
     score_variance: Floats  # of the coming score at each step, error included
     share: Floats  # of the gain in force at each step, before its dose
-    level_and_gain: Floats  # (steps, 2, columns, people) after the score
-    spread: Floats  # (steps, 3, columns, people): variance of the level, covariance, variance of the gain
     drift: Floats  # (columns, people): variance a day
     loss_d: Floats
-    _link: Floats  # (steps, states, columns, people): covariance of severity and state before the score
-    _pull: Floats  # Kalman gain
-    _design: Floats  # how the score hangs on the state
-    _precision: Floats  # 1 / variance of the score, 0 without a score
-    _surprise: Floats  # score less its prediction
+    fixed: Floats  # (steps, fixed, columns, people): first level, gain, offsets as known after the score
+    doubt: Floats  # (steps, fixed, fixed, columns, people): their covariance
+    level: Floats  # mean and variance of the level after the score, and its covariance with the gain
+    level_variance: Floats
+    level_and_gain: Floats
+    _wander: Floats  # (1 + steps, 1 + fixed, columns, people): the wandering in the scores and in each regressor
+    _wander_variance: Floats  # before and after the score: (2, steps, columns, people)
+    _first: Normals  # weight, mean of what does not change and its covariance before any score
+    _surprise: Floats  # of the scores and of each regressor
+    _pull: Floats  # Kalman gain of the wandering
+    _precision: Floats  # 1 / variance of the surprise, 0 without a score
 
     def ahead(self, days: Floats | float, step: slice = EVERY) -> Normals:
         """The true severity some days after each step of a slice, if no dose is given from that step on."""
@@ -99,107 +105,222 @@ class Filtered:
 
     def at_share(self, share: Floats, days: Floats | float, step: slice = EVERY) -> Normals:
         """The true severity some days after each step, with a given share of the gain in force then."""
-        x, p = self.level_and_gain[step], self.spread[step]
-        mean = x[:, 0] - share * x[:, 1]
-        variance = p[:, 0] - 2 * share * p[:, 1] + share**2 * p[:, 2] + self.drift * days
+        mean = self.level[step] - share * self.fixed[step, 1]
+        variance = self.level_variance[step] - 2 * share * self.level_and_gain[step]
+        variance = variance + share**2 * self.doubt[step, 1, 1] + self.drift * days
         return Normals(weight=np.broadcast_to(self.after.weight[step], mean.shape), mean=mean, variance=variance)
+
+    def now_of(self, who: Ints, days: Floats) -> Normals:
+        """The true severity of some people some days after the last step, if no dose is given."""
+        share = self.share[-1:][..., who] * np.exp(-days / self.loss_d[:, who])
+        mean = self.level[-1][:, who] - share * self.fixed[-1, 1][:, who]
+        variance = self.level_variance[-1][:, who] - 2 * share * self.level_and_gain[-1][:, who]
+        variance = variance + share**2 * self.doubt[-1, 1, 1][:, who] + self.drift[:, who] * days
+        return Normals(weight=np.broadcast_to(self.after.weight[-1][:, who], mean.shape), mean=mean, variance=variance)
+
+    def before(self) -> Normals:
+        """The true severity at each step as known before its score."""
+        fixed, doubt, weight = (
+            np.concatenate((first, later[:-1]))
+            for first, later in (
+                (self._first.mean, self.fixed),
+                (self._first.variance, self.doubt),
+                (self._first.weight, self.after.weight),
+            )
+        )
+        mean, variance = _severity(self._wander[:-1], self._wander_variance[0], self.share, fixed, doubt)
+        return Normals(weight=weight, mean=mean, variance=variance)
 
 
 def filtered(steps: Steps, grid: Grid, prior: Prior) -> Filtered:
-    """Go through the steps once, all columns and people together."""
+    """Go through the steps once, all columns and people together.
+
+    First level, gain and offsets do not change: they are regression coefficients. Only the wandering around the first
+    level is filtered, a single state, in the scores and in each regressor alike; the regression on what surprised it
+    is Bayesian and runs along (the augmented filter of Rosenberg and de Jong).
+    """
     count, people = steps.gap_d.shape
-    columns, states = len(grid.weight), 2 + len(steps.beside)
+    columns, extra = len(grid.weight), len(steps.beside)
     drift = (grid.drift[:, None] * prior.unit_sd) ** 2
     loss_d = np.broadcast_to(grid.loss_d[:, None], (columns, people))
     seen = ~np.isnan(steps.value)
-    value = np.where(seen, steps.value, 0.0)
     error = (grid.noise[:, None] * steps.error_sd[:, None, :]) ** 2
-    fade = np.exp(-steps.gap_d[:, None, :] / loss_d)
-    wander = drift * steps.gap_d[:, None, :]
-    fill = steps.dosed * -np.expm1(-1 / prior.pace)
-    x, p = _start(prior, states, columns, people)
+    share = _shares(steps, loss_d, prior.pace)
+    sent = np.empty((count, extra + len(FIXED) + 1, columns, people))
+    sent[:, 0] = np.where(seen, steps.value, 0.0)[:, None, :]
+    sent[:, 1], sent[:, 2] = 1.0, -share
+    sent[:, 2 + 1 :] = steps.beside.swapaxes(0, 1)[:, :, None, :]
 
-    shape = (count, columns, people)
-    link, pull, design = (np.empty((count, states, columns, people)) for _ in range(VECTORS))
-    mean, variance, total, precision, surprise, shares = (np.empty(shape) for _ in range(SCALARS))
-    left, spread = np.empty((count, 2, *shape[1:])), np.empty((count, VECTORS, *shape[1:]))
-    share = np.zeros((columns, people))
+    step_variance = drift * steps.gap_d[:, None, :]
+    surprise, wander = sent, np.zeros((1 + count, *sent.shape[1:]))
+    variance, pull = np.empty((2, *share.shape)), np.empty(share.shape)
+    p = np.zeros(share.shape[1:])
     for t in range(count):
-        share = share * fade[t]
-        p[0, 0] += wander[t]
-        shares[t] = share
-        h = design[t]
-        h[0], h[1], h[2:] = 1.0, -share, steps.beside[:, t, None, :]
-        lk = p[0] - share * p[1]
-        mean[t] = x[0] - share * x[1]
-        variance[t] = lk[0] - share * lk[1]
-        toward, predicted = lk, mean[t]
-        if states > 2:
-            toward = lk + (p[2:] * h[2:, None]).sum(0)
-            predicted = predicted + (h[2:] * x[2:]).sum(0)
-        s = (h * toward).sum(0) + error[t]
-        precision[t] = seen[t] / s
-        surprise[t] = seen[t] * (value[t] - predicted)
-        k = toward * precision[t]
-        x += k * surprise[t]
-        p -= k[:, None] * toward
-        link[t], pull[t], total[t], left[t] = lk, k, s, x[:2]
-        spread[t, 0], spread[t, 1], spread[t, 2] = p[0, 0], p[0, 1], p[1, 1]
-        share = share + fill[t] * (1 - share)
-    likelihood = -HALF * (np.log(total) * seen[:, None, :] + surprise**2 * precision)
-    logs = np.log(grid.weight)[:, None] + np.cumsum(likelihood, axis=0)
-    weight = _normalised(logs)
-    first = np.broadcast_to(_normalised(np.log(grid.weight)[None, :, None]), (1, columns, people))
-    own = pull[:, 0] - shares * pull[:, 1]
-    shared = total - error if states == 2 else (link * design).sum(1)
+        p += step_variance[t]
+        variance[0, t] = p
+        w, v, k = wander[t], surprise[t], pull[t]
+        v -= w
+        np.divide(p, p + error[t], out=k)
+        k *= seen[t]
+        np.multiply(k, v, out=wander[t + 1])
+        wander[t + 1] += w
+        p -= k * p
+        variance[1, t] = p
+    total = variance[0] + error
+    precision = seen[:, None, :] / total
+
+    first, doubt, fixed = _regressed(prior, surprise, precision)
+    vx = surprise[:, 1:]
+    score_variance = total + _quadratic(vx, np.concatenate((first.variance, doubt[:-1])))
+    off = surprise[:, 0] - _dot(vx, np.concatenate((first.mean, fixed[:-1])))
+    likelihood = (np.log(score_variance) + off**2 / score_variance) * (-HALF * seen[:, None, :])
+    weight = _normalised(np.log(grid.weight)[:, None] + _running(likelihood))
+    start = np.broadcast_to(_normalised(np.log(grid.weight)[None, :, None]), first.mean[:, 0].shape)
+    level, level_variance = _severity(wander[1:], variance[1], np.zeros(()), fixed, doubt)
+    level_and_gain = doubt[:, 0, 1] - _dot(wander[1:, 1:], doubt[:, 1])
+    spread = level_variance - 2 * share * level_and_gain + share**2 * doubt[:, 1, 1]
     return Filtered(
-        before=Normals(weight=np.concatenate((first, weight[:-1])), mean=mean, variance=variance),
-        after=Normals(weight=weight, mean=mean + own * surprise, variance=variance - own * shared),
-        score_variance=total,
-        share=shares,
-        level_and_gain=left,
-        spread=spread,
+        after=Normals(weight=weight, mean=level - share * fixed[:, 1], variance=spread),
+        level=level,
+        level_variance=level_variance,
+        level_and_gain=level_and_gain,
+        score_variance=score_variance,
+        share=share,
         drift=drift,
         loss_d=loss_d,
-        _link=link,
-        _pull=pull,
-        _design=design,
-        _precision=precision,
+        fixed=fixed,
+        doubt=doubt,
+        _wander=wander,
+        _wander_variance=variance,
+        _first=Normals(weight=start, mean=first.mean, variance=first.variance),
         _surprise=surprise,
+        _pull=pull,
+        _precision=precision,
     )
 
 
 def smoothed(found: Filtered) -> Normals:
     """The true severity at each step in the light of all scores, earlier and later ones (de Jong's recursion)."""
-    count, states, columns, people = found._link.shape
-    r = np.zeros((states, columns, people))
-    n = np.zeros((states, states, columns, people))
-    rs, ns = np.empty((count, *r.shape)), np.empty((count, *n.shape))
-    for t in range(count - 1, -1, -1):
-        h, k, precision = found._design[t], found._pull[t], found._precision[t]
-        w = (n * k).sum(1)
-        r += h * (found._surprise[t] * precision - (k * r).sum(0))
-        z = w - h * (HALF * ((k * w).sum(0) + precision))
-        hz = h[:, None] * z
-        n -= hz + hz.swapaxes(0, 1)
-        rs[t], ns[t] = r, n
-    link = found._link
-    mean = found.before.mean + (link * rs).sum(1)
-    variance = found.before.variance - np.einsum("ti...,tij...,tj...->t...", link, ns, link)
+    kept = 1 - found._pull
+    kept_twice, moved = kept**2, found._surprise * found._precision[:, None]
+    r, n = np.zeros(moved.shape[1:]), np.zeros(kept.shape[1:])
+    ns = np.empty_like(kept)
+    for t in range(len(kept) - 1, -1, -1):
+        r *= kept[t]
+        r += moved[t]
+        n *= kept_twice[t]
+        n += found._precision[t]
+        moved[t], ns[t] = r, n
+    before = found._wander_variance[0]
+    wander = found._wander[:-1] + before[:, None] * moved
+    mean, variance = _severity(wander, before - before**2 * ns, found.share, found.fixed[-1:], found.doubt[-1:])
     weight = np.broadcast_to(found.after.weight[-1], mean.shape)
     return Normals(weight=weight, mean=mean, variance=np.maximum(variance, 0.0))
 
 
-def _start(prior: Prior, states: int, columns: int, people: int) -> tuple[Floats, Floats]:
-    x = np.zeros((states, columns, people))
-    p = np.zeros((states, states, columns, people))
-    x[0], x[1] = prior.level, prior.gain_share * prior.level
-    p[0, 0] = prior.level_sd**2
-    p[0, 1] = p[1, 0] = prior.gain_share * prior.level_sd**2
-    p[1, 1] = (prior.gain_share * prior.level_sd) ** 2 + prior.gain_sd**2
-    for i in range(2, states):
-        p[i, i] = prior.offset_sd**2
-    return x, p
+def _shares(steps: Steps, loss_d: Floats, pace: Floats) -> Floats:
+    """The part of the gain in force at each step, before its dose: (steps, columns, people)."""
+    fade = np.exp(-steps.gap_d[:, None, :] / loss_d)
+    fill = steps.dosed * -np.expm1(-1 / pace)
+    shares, share = np.zeros(fade.shape), np.zeros(loss_d.shape)
+    given = [bool(row.any()) for row in steps.dosed]
+    for t in range(len(fade)):
+        share = share * fade[t]
+        shares[t] = share
+        if given[t]:
+            share = share + fill[t] * (1 - share)
+    return shares
+
+
+def _severity(wander: Floats, variance: Floats, share: Floats, fixed: Floats, doubt: Floats) -> tuple[Floats, Floats]:
+    """Mean and variance of first level + wandering - share * gain, given the wandering in scores and regressors."""
+    regressors = wander[:, 1:]
+    shape = np.broadcast_shapes(regressors[:, 0].shape, share.shape)
+    u = np.empty((shape[0], regressors.shape[1], *shape[1:]))
+    u[:, 0] = 1 - regressors[:, 0]
+    u[:, 1] = -share - regressors[:, 1]
+    u[:, 2:] = -regressors[:, 2:]
+    return wander[:, 0] + _dot(u, fixed), variance + _quadratic(u, doubt)
+
+
+def _dot(u: Floats, fixed: Floats) -> Floats:
+    total: Floats = u[:, 0] * fixed[:, 0]
+    for i in range(1, u.shape[1]):
+        total = total + u[:, i] * fixed[:, i]
+    return total
+
+
+def _quadratic(u: Floats, matrix: Floats) -> Floats:
+    """u' M u for a symmetric matrix at each step, column and person."""
+    size = u.shape[1]
+    total: Floats = u[:, 0] ** 2 * matrix[:, 0, 0]
+    for i in range(size):
+        if i:
+            total = total + u[:, i] ** 2 * matrix[:, i, i]
+        for j in range(i):
+            total = total + 2 * u[:, i] * u[:, j] * matrix[:, i, j]
+    return total
+
+
+def _regressed(prior: Prior, surprise: Floats, precision: Floats) -> tuple[Normals, Floats, Floats]:
+    """What is held of first level, gain and offsets: before any score; covariance and mean after each one."""
+    count, size, columns, people = surprise.shape
+    mean, covariance = _start(prior, size - 1)
+    held = _inverse(covariance[None, :, :, None])[0, :, :, 0]
+    vx = surprise[:, 1:]
+    weighed = vx * precision[:, None]
+    information = np.empty((count, size - 1, size - 1, columns, people))
+    toward = weighed * surprise[:, :1]
+    toward[0] += (held * mean[:, None]).sum(axis=0)[:, None]
+    _running(toward)
+    for i in range(size - 1):
+        for j in range(i + 1):
+            shared = weighed[:, i] * vx[:, j]
+            shared[0] += held[i, j]
+            information[:, i, j] = information[:, j, i] = _running(shared)
+    doubt = _inverse(information)
+    fixed = np.empty_like(toward)
+    for i in range(size - 1):
+        fixed[:, i] = _dot(doubt[:, i], toward)
+    wide = (1, size - 1, columns, people)
+    first = Normals(
+        weight=np.empty(0),
+        mean=np.broadcast_to(mean[None, :, None], wide),
+        variance=np.broadcast_to(covariance[None, :, :, None], (1, size - 1, *wide[1:])),
+    )
+    return first, doubt, fixed
+
+
+def _running(rows: Floats) -> Floats:
+    """Running sums over the steps, in place: numpy's own walk the columns one by one, which is slow for many."""
+    for t in range(1, len(rows)):
+        rows[t] += rows[t - 1]
+    return rows
+
+
+def _inverse(matrix: Floats) -> Floats:
+    """The inverse over axes 1 and 2; written out for two rows, which is nearly always all."""
+    if matrix.shape[1] > 2:
+        inside = np.linalg.inv(np.moveaxis(matrix, (1, 2), (-2, -1)))
+        return np.asarray(np.moveaxis(inside, (-2, -1), (1, 2)), dtype=np.float64)
+    out = np.empty_like(matrix)
+    size = matrix[:, 0, 0] * matrix[:, 1, 1] - matrix[:, 0, 1] ** 2
+    out[:, 0, 0], out[:, 1, 1] = matrix[:, 1, 1] / size, matrix[:, 0, 0] / size
+    out[:, 0, 1] = out[:, 1, 0] = -matrix[:, 0, 1] / size
+    return out
+
+
+def _start(prior: Prior, size: int) -> tuple[Floats, Floats]:
+    """Mean and covariance of first level, gain and offsets before any score: (size, people), (size, size, people)."""
+    people = len(prior.level)
+    mean, covariance = np.zeros((size, people)), np.zeros((size, size, people))
+    mean[0], mean[1] = prior.level, prior.gain_share * prior.level
+    covariance[0, 0] = prior.level_sd**2
+    covariance[0, 1] = covariance[1, 0] = prior.gain_share * prior.level_sd**2
+    covariance[1, 1] = (prior.gain_share * prior.level_sd) ** 2 + prior.gain_sd**2
+    for i in range(2, size):
+        covariance[i, i] = prior.offset_sd**2
+    return mean, covariance
 
 
 def _normalised(logs: Floats) -> Floats:

@@ -82,7 +82,7 @@ class Coverage:
 def coverage(knowledge: Knowledge, seen: Seen) -> Coverage:
     """How often the bands held the truth, at the scores of one cohort and in a forecast."""
     made, found = seen.cohort, seen.block
-    before = found.known.before
+    before = found.known.before()
     steps, who = np.nonzero(found.scored)
     events = [found.reads[i].steps[t] for t, i in zip(steps, who, strict=True)]
     day = np.array([at for at, _, _ in events]) / MS_PER_DAY

@@ -268,7 +268,7 @@ class _Plan:
         return "if" not in line or self.truths[line["if"]] == YES
 
     def length(self, line: Table, name: str) -> int:
-        return duration_ms(line.get(name, self.data[name]))
+        return duration_ms(line[name] if name in line else self.data[name])
 
 
 def _steps(plan: _Plan, because: dict[str, str]) -> Iterator[Step]:

@@ -79,12 +79,17 @@ class Flag:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Concern:
-    """One reason to act, from its receipt until it is answered for. `clocks`: each with the receipt that started it."""
+    """One reason to act, from its receipt until it is answered for.
+
+    `clocks`: each with the receipt that started it. `raised`: the receipt that last raised the level; what a person
+    did before that does not answer for it.
+    """
 
     id: str
     kind: str
     at: int
     received: int
+    raised: int
     source: str
     level: Level
     at_least: Level
@@ -311,6 +316,7 @@ def _alarms(read: Iterable[_Read], knowledge: Knowledge, flags: list[Flag]) -> I
             kind=kind,
             at=event.at,
             received=event.received,
+            raised=event.received,
             source=event.source or event.by,
             level=level,
             at_least=level,
@@ -352,8 +358,12 @@ def _screen(name: str, parts: Sequence[_Read], known: bool, knowledge: Knowledge
         if not all(isinstance(version.get("answers", {}), Mapping) for version in part.versions)
     )
     started: dict[Clock, int] = {}
+    raised, before = arrived[0].event.received, Level.UNKNOWN.rank
     for number, part in enumerate(arrived, start=1):
-        for clock in _come_to(arrived[:number], known, knowledge).clocks:
+        so_far = _come_to(arrived[:number], known, knowledge)
+        reached = max(so_far.level.rank, so_far.at_least.rank)
+        raised, before = (part.event.received if reached > before else raised), reached
+        for clock in so_far.clocks:
             started.setdefault(clock, part.event.received)
     result = _come_to(arrived, known, knowledge)
     high = started.get(Clock.HIGH, arrived[-1].event.received)
@@ -362,6 +372,7 @@ def _screen(name: str, parts: Sequence[_Read], known: bool, knowledge: Knowledge
         kind="screen",
         at=max(p.event.at for p in parts),
         received=arrived[0].event.received,
+        raised=raised,
         source=next((p.event.source for p in arrived if p.event.source), ""),
         level=result.level,
         at_least=result.at_least,
@@ -451,7 +462,7 @@ def _covered(concern: Concern, all_: Sequence[Concern], acts: Sequence[Act], kno
     used: set[str] = set()
     done: dict[str, Act] = {}
     for action, since in actions_of(concern, knowledge):
-        opens = moment(action["opens"], since, since, knowledge)
+        opens = max(concern.raised, moment(action["opens"], since, since, knowledge))
         fitting = (
             act
             for act in sorted(answered, key=lambda a: (a.at, a.event))
@@ -461,7 +472,7 @@ def _covered(concern: Concern, all_: Sequence[Concern], acts: Sequence[Act], kno
         if first is not None:
             done[action["id"]] = first
             used |= {first.event} if action["what"] == "contact" else set()
-    confirmed = (a for a in acts if a.kind == "acknowledged" and a.at >= concern.received)
+    confirmed = (a for a in acts if a.kind == "acknowledged" and a.at >= concern.raised)
     acknowledged = min(confirmed, key=lambda a: (a.at, a.event), default=None)
     waiting = acknowledged is None and any(c in confirming(knowledge) for c in concern.clocks)
     missing = [action["id"] for action, _ in actions_of(concern, knowledge) if action["id"] not in done]
@@ -487,7 +498,7 @@ def confirming(knowledge: Knowledge) -> Mapping[str, str]:
 
 def _closed(concern: Concern, act: Act, knowledge: Knowledge, flags: list[Flag]) -> Concern:
     """The concern as closed, if what closing needs was done by then; else it stays open and the attempt is flagged."""
-    if concern.closed is not None or concern.received > act.at or not concern.clocks:
+    if concern.closed is not None or concern.raised > act.at or not concern.clocks:
         return concern
     confirmed = concern.acknowledged is not None and concern.acknowledged.at <= act.at
     if not confirmed and any(clock in confirming(knowledge) for clock in concern.clocks):

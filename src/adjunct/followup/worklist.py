@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
-from adjunct.base import Instant, iso
 from adjunct.due import Done, Due, Step, Window, due
 from adjunct.due import State as Standing
 from adjunct.followup.cover import Cover
@@ -65,48 +63,6 @@ def worklist(state: State, cover: Cover, *, now: int) -> tuple[Due, ...]:
         return item.step.id not in top, -clock, item.step.window.due, item.step.id
 
     return tuple(sorted(waiting, key=turn))
-
-
-def report(state: State, cover: Cover, *, now: Instant) -> dict[str, Any]:
-    """The state as plain values: level, what is open and why, and who must do what until when."""
-    texts = state.knowledge.content["workflow"]
-    titles = {t["id"]: t["title"] for t in texts["trigger"]}
-
-    def when(ms: int) -> str:
-        return iso(ms, now.offset)
-
-    return {
-        "level": state.level.value,
-        "title": texts["level"][state.level.value]["title"],
-        "at_least": state.at_least.value,
-        "history": state.history,
-        "concerns": [
-            {
-                "id": c.id,
-                "why": titles.get(c.kind, c.kind),
-                "level": c.level.value,
-                "at": when(c.at),
-                "received": when(c.received),
-                "ask": list(c.ask),
-                "contradictions": list(c.contradictions),
-                "acknowledged_by": c.acknowledged.by if c.acknowledged else None,
-            }
-            for c in state.open
-        ],
-        "actions": [
-            {
-                "id": d.step.id,
-                "title": d.step.title,
-                "owner": d.step.owner,
-                "state": d.state.value,
-                "due": when(d.step.window.due),
-                "overdue": when(d.step.window.overdue),
-                "basis": d.step.basis,
-            }
-            for d in worklist(state, cover, now=now.ms)
-        ],
-        "flags": [{"event": f.event, "why": f.why} for f in state.flags],
-    }
 
 
 def _asked(concern: Concern, cover: Cover, knowledge: Knowledge) -> Iterable[Step]:

@@ -36,6 +36,11 @@ class Pair:
     def said(self) -> dict[str, str]:
         return {"before": self.scale.said(self.before), "after": self.scale.said(self.after)}
 
+    @cached_property
+    def why_now(self) -> str:
+        """Why something about the later score is unknown where the one before has no part in it."""
+        return self.why if math.isnan(self.after) else self.scale.why("undecided")
+
     def barrier(self, needs: float) -> str:
         """Why per cent would mislead here; empty where it does not. `needs`: the least score before, in points."""
         if self.scale.range[0] != 0:

@@ -10,19 +10,20 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
-from itertools import groupby, pairwise
+from itertools import groupby
 from typing import Any
 
 import orjson
 
 from adjunct.base import FAR, MS_PER_DAY, NO, UNKNOWN, YES, convert
 from adjunct.instruments import episodes
-from adjunct.instruments.change import PERCENT, above, at_least, improvement
+from adjunct.instruments.change import PERCENT, at_least, improvement
 from adjunct.instruments.compare import Pair, figures, judgements
 from adjunct.instruments.episodes import CAUSES, EVENT, GAIN, SCORE, Rules, Step, held_for, held_since, walk
 from adjunct.instruments.model import Instrument
-from adjunct.instruments.outcomes import TWICE, Figure, Judgement, Scale, Support, Variant, number_text
+from adjunct.instruments.outcomes import TWICE, Figure, Judgement, Scale, Variant, number_text, together
 from adjunct.instruments.ratings import Baseline, Happened, LeftOut, Measured, admitted, baseline, in_order
+from adjunct.instruments.worsening import alerts, worse
 from adjunct.knowledge.load import Knowledge
 
 
@@ -132,8 +133,8 @@ def course(
             returns = tuple(_returns(steps))
             found += _lasting(rules, ratings, steps, pair)
             found += _returning(rules, steps, returns, pair)
-        found += _worse(rules, steps, pair)
-        found += _alerts(rules, in_order(used, scale) if latest else [], pair)
+        found += worse(rules, steps, pair)
+        found += alerts(rules, in_order(used, scale) if latest else [], pair)
     known = [p for p in ratings if not math.isnan(p.value)]
     return Course(
         instrument=scale.id,
@@ -240,17 +241,9 @@ def _returning(rules: Rules, steps: Sequence[Step], returns: Sequence[Return], p
     if rules.response:
         lost = PERCENT * rules.lost
         parts.append(scale.judge("relapse_gain", by[GAIN], {"apart": gain}, limit=lost, unit="%", **common))
-    yield scale.judge("relapse", max(relapse), support=_together(parts), **common)
+    yield scale.judge("relapse", max(relapse), support=together(parts), **common)
     yield from parts
-    yield scale.judge("recurrence", recurrence, variant=recovery, support=_together(parts), **common)
-
-
-def _together(parts: Iterable[Judgement]) -> Support:
-    """What a judgement rests on that is made of others."""
-    found = Support()
-    for part in parts:
-        found += Support(part.sources, part.status)
-    return found
+    yield scale.judge("recurrence", recurrence, variant=recovery, support=together(parts), **common)
 
 
 # --- what lasts -------------------------------------------------------------------------------------------------------
@@ -273,7 +266,7 @@ def _lasting(rules: Rules, ratings: Sequence[Measured], steps: Sequence[Step], p
         _stable(rules, stable, ratings),
         variant=stable,
         limit=limit,
-        why=_why(pair),
+        why=pair.why_now,
         because=pair.because[-1:],
     )
     if not remission:
@@ -291,7 +284,7 @@ def _lasting(rules: Rules, ratings: Sequence[Measured], steps: Sequence[Step], p
             value=(run[-1].at - start.end) / MS_PER_DAY if start else math.nan,
             limit=convert(variant.points, "mo", "d"),
             unit="d",
-            why=_why(pair),
+            why=pair.why_now,
             because=[s.reference for s in run if s.reference],
         )
 
@@ -319,90 +312,3 @@ def _stable(rules: Rules, variant: Variant, ratings: Sequence[Measured]) -> int:
         found.append(min(truths, default=UNKNOWN))
     sure, possible = found.count(YES), weeks - found.count(NO)
     return YES if sure >= least else UNKNOWN if possible >= least else NO
-
-
-# --- what gets worse --------------------------------------------------------------------------------------------------
-
-
-def _worse(rules: Rules, steps: Sequence[Step], pair: Pair) -> Iterator[Judgement]:
-    """Worse by a reliable amount than before the first dose, or than at best after a response."""
-    scale, index = rules.scale, rules.index
-    best = steps[-1].past.best if steps else math.nan
-    gained = steps[-1].past.gained if steps else UNKNOWN
-    lost = -improvement(best, pair.after, scale.direction)
-    limit = index.points if index else math.nan
-    by = {"baseline": at_least(-pair.gain, limit), "best": min(gained, at_least(lost, limit))}
-    why = pair.why if index else scale.why("no_index")
-    common: dict[str, Any] = {"variant": index, "limit": limit, "why": why, "because": pair.because}
-    words = pair.said | {"best": scale.said(best)}
-    parts = [
-        scale.judge("deterioration_baseline", by["baseline"], words, value=-pair.gain, **common),
-        scale.judge("deterioration_best", by["best"], words, value=lost, **common),
-    ]
-    yield scale.judge("deterioration", max(by.values()), words, support=_together(parts), **common)
-    yield from parts
-
-
-def _alerts(rules: Rules, ratings: Sequence[Measured], pair: Pair) -> Iterator[Judgement]:
-    """The deterioration alert and its parts. Ratings from before the first dose count too."""
-    because = [p.reference for p in ratings[-1 - _before(rules) :] if p.reference]
-    parts = [
-        part(rules, ratings, pair, because)
-        for part, applies in (
-            (_alert_rise, True),
-            (_alert_item, any(a.get("level") == "suicide" for a in rules.scale.raw.get("alert", ()))),
-            (_alert_rises, rules.scale.of_scale("rise") is not None),
-        )
-        if applies
-    ]
-    why = next((p.why for p in parts if p.why), "")
-    holds = max(p.holds for p in parts)
-    yield rules.scale.judge("alert", holds, support=_together(parts), why=why, because=because)
-    yield from parts
-
-
-def _before(rules: Rules) -> int:
-    return round(rules.scale.knowledge.number("outcome.alert.before"))
-
-
-def _alert_rise(rules: Rules, ratings: Sequence[Measured], pair: Pair, because: Sequence[str]) -> Judgement:
-    index, direction = rules.index, rules.scale.direction
-    falls = [-improvement(p.value, pair.after, direction) for p in ratings[-1 - _before(rules) : -1]]
-    limit = index.points if index else math.nan
-    return rules.scale.judge(
-        "alert_rise",
-        UNKNOWN if math.isnan(pair.after) else max((at_least(f, limit) for f in falls), default=NO),
-        variant=index,
-        value=max((f for f in falls if not math.isnan(f)), default=math.nan),
-        limit=limit,
-        why=_why(pair) if index else rules.scale.why("no_index"),
-        because=because,
-    )
-
-
-def _alert_item(rules: Rules, ratings: Sequence[Measured], _: Pair, because: Sequence[str]) -> Judgement:
-    answers = [p.suicide_item for p in ratings[-2:]]
-    known = bool(answers) and not math.isnan(answers[-1])
-    holds = max((above(b, a) for a, b in pairwise(answers)), default=NO) if known else UNKNOWN
-    return rules.scale.judge("alert_item", holds, why=rules.scale.why("not_asked"), because=because)
-
-
-def _alert_rises(rules: Rules, ratings: Sequence[Measured], pair: Pair, because: Sequence[str]) -> Judgement:
-    scale, rule = rules.scale, rules.scale.of_scale("rise")
-    assert rule is not None
-    limit, count = scale.knowledge.number(rule["by"]), round(scale.knowledge.number("outcome.alert.rises"))
-    rises = [-improvement(a.value, b.value, scale.direction) for a, b in pairwise(ratings[-1 - count :])]
-    holds = min(at_least(r, limit) for r in rises) if len(rises) == count else NO
-    return scale.judge(
-        "alert_rises",
-        UNKNOWN if math.isnan(pair.after) else holds,
-        support=scale.fact_support(rule["by"]),
-        limit=limit,
-        why=_why(pair),
-        because=because,
-    )
-
-
-def _why(pair: Pair) -> str:
-    """Why something about the newest rating is unknown; the baseline has no part in it."""
-    return pair.why if math.isnan(pair.after) else pair.scale.why("undecided")

@@ -380,3 +380,11 @@ def cited(entry: Mapping[str, Any]) -> Support:
         else Locator(source.get("id", ""), source.get("locator", ""), source.get("says", ""))
     )
     return Support((found,) if found.id else (), entry.get("status", STATUSES[0]))
+
+
+def together(parts: Iterable[Judgement]) -> Support:
+    """What a judgement rests on that is made of others."""
+    found = Support()
+    for part in parts:
+        found += Support(part.sources, part.status)
+    return found

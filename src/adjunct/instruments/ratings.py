@@ -95,11 +95,13 @@ def admitted(points: Iterable[Measured], scale: Scale, now: int) -> tuple[list[M
 
 def _joined(same: Sequence[Measured], end: int, scale: Scale) -> Measured:
     """Ratings of one time as one: the score they agree on, or an unknown that names them all."""
+    if len(same) == 1:
+        return replace(same[0], until=end)
     same = sorted(same, key=lambda p: (p.reference, p.why))
     values = sorted({p.value for p in same if not math.isnan(p.value)})
     agreed = len(values) == 1 and not any(math.isnan(p.value) for p in same)
     why = next((p.why for p in same if p.why), "")
-    if not agreed and len(same) > 1 and values:
+    if not agreed and values:
         why = scale.why("conflict", values=_listed(values, unknown=any(math.isnan(p.value) for p in same), scale=scale))
     return Measured(
         at=same[0].at,

@@ -221,7 +221,7 @@ def _value(step: Step, course: _Course) -> Floats:
             course.note(step.refused, missing & ~reached)
         return value
     stack = course.points[step.rows] if step.rows else np.stack([course.values[name] for name in step.of])
-    sums: Floats = np.add.reduce(stack, axis=0)
+    sums: Floats = np.add.reduce(stack)
     value = _together(step, stack, sums, len(stack))
     gaps = np.isnan(sums)
     if gaps.any():
@@ -237,9 +237,9 @@ def _together(step: Step, stack: Floats, sums: Floats, present: Any) -> Floats:
         case "mean":
             found = sums / present
         case "most":
-            found = np.maximum.reduce(stack, axis=0)
+            found = np.maximum.reduce(stack)
         case "count":
-            found = np.add.reduce(stack >= step.least, axis=0, dtype=np.float64)
+            found = np.add.reduce(stack >= step.least, dtype=np.float64)
     return found
 
 
@@ -256,7 +256,7 @@ def _with_gaps(step: Step, stack: Floats, gaps: Bools, course: _Course) -> Float
     scored = ~(too_many | none_there | refused.any(axis=0))
     filled = np.where(missing, -np.inf if step.how in ("most", "count") else 0, stack)
     present = np.where(none_there, 1, present)
-    value = _together(step, filled, np.add.reduce(filled, axis=0), present)
+    value = _together(step, filled, np.add.reduce(filled), present)
     if step.prorate and step.how in ("sum", "count"):
         value = value * (len(stack) - skipped.sum(axis=0)) / present
     for name, here in ((step.note, scored & gone.any(axis=0)), (step.refused, too_many)):
@@ -283,7 +283,7 @@ def _spoiled(step: Step, course: _Course) -> Bools:
 
 # --- scores made of one value, or of two ------------------------------------------------------------------------------
 
-_OF_ONE = frozenset({"copy", "linear", "table", "bins", "hours", "share"})
+_OF_ONE = frozenset({"linear", "table", "bins", "hours", "share"})
 
 
 def _of_one(step: Step, value: Floats, other: Floats | None = None) -> Floats:
@@ -309,10 +309,11 @@ def _of_one(step: Step, value: Floats, other: Floats | None = None) -> Floats:
 
 def _agreed(forms: Sequence[str], found: Sequence[Scores]) -> Scores:
     """What holds whichever form was meant: what all of them agree on is known, the rest is not."""
-    first = found[0]
+    first, total = found[0], _same([f.total for f in found])
+    one_band = np.all([f.band == first.band for f in found], axis=0) & (np.isnan(first.total) | ~np.isnan(total))
     return Scores(
-        total=_same([f.total for f in found]),
-        band=np.where(np.all([f.band == first.band for f in found], axis=0), first.band, UNSCORED).astype(np.int16),
+        total=total,
+        band=np.where(one_band, first.band, UNSCORED).astype(np.int16),
         band_names=first.band_names,
         bands={form: f.band for form, f in zip(forms, found, strict=True)},
         subscales={name: _same([f.subscales[name] for f in found]) for name in _in_all(f.subscales for f in found)},

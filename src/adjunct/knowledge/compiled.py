@@ -23,11 +23,12 @@ TABLES = {
     "victims": "victim",
     "perpetrators": "perpetrator",
 }
-FOLLOWUP = ("outcomes", "courses", "workflow", "checkins", "surveillance", "context")  # stand in one folder
+FOLLOWUP = ("outcomes", "courses", "workflow", "checkins", "surveillance", "context")
 SINGLE = ("knowledge", "derive", "sets", "phrases", "wording", "method", "fit", *FOLLOWUP)
 WHOLE = {"models": "models", "instruments": "instruments", "lexicons": "messages"}  # one file is one entry: its folder
 COLUMNS = ("names", "claims", "jurisdictions", "crisis_lines", "observed_ratios", "observed_exposure")
-EXPOSURE = ("victims", "perpetrators", "method", "fit")  # what interactions of enzymes need stands in one folder
+# What belongs together stands in a folder of its own.
+FOLDER = dict.fromkeys(("victims", "perpetrators", "method", "fit"), "exposure") | dict.fromkeys(FOLLOWUP, "followup")
 
 
 class FileError(ValueError):
@@ -45,12 +46,13 @@ def compile_knowledge(data: Path) -> bytes:
     hashes = manifest(data)
     content: dict[str, Any] = {"manifest": hashes, "version": _digest(hashes)}
     for name in SINGLE:
-        folder = "exposure" if name in EXPOSURE else "followup" if name in FOLLOWUP else ""
-        content[name] = _toml(data / folder / f"{name}.toml")
+        content[name] = _toml(data / FOLDER.get(name, "") / f"{name}.toml")
     for folder, key in TABLES.items():
         content[folder] = [
             entry | {"file": path.relative_to(data).as_posix()}
-            for path in sorted(data.glob(f"exposure/{folder}*.toml" if folder in EXPOSURE else f"{folder}/*.toml"))
+            for path in sorted(
+                data.glob(f"{FOLDER[folder]}/{folder}*.toml" if folder in FOLDER else f"{folder}/*.toml")
+            )
             for entry in _entries(path, key)
         ]
     for name, folder in WHOLE.items():

@@ -13,7 +13,7 @@ from typing import Any
 
 from adjunct.base import AdjunctError, units
 from adjunct.knowledge.cases import failures
-from adjunct.knowledge.compiled import TABLES
+from adjunct.knowledge.compiled import FOLLOWUP, TABLES
 from adjunct.knowledge.entries import LOCAL, Rule
 from adjunct.knowledge.language import PHASES
 from adjunct.knowledge.load import Knowledge
@@ -36,6 +36,7 @@ UNANSWERED = frozenset({"defer", "ask", "ignore"})
 BOUNDARY = frozenset({"below", "at", "above", "unknown"})
 PRESENCE = frozenset({"present", "absent", "unknown"})
 FILLED_BY_CODE = frozenset({"names", "stop_sentence"})
+SAID = frozenset({"says", "tell", "text", "title", "words", "supporter", "definition", "ask"})  # keys of what is read
 ADDS_UP = 0.005  # shares are written with two decimals
 _WORD = re.compile(r"[\w'-]+")
 _PLACE = re.compile(r"\{[a-z0-9_.-]+\}")
@@ -62,8 +63,12 @@ def check(content: Mapping[str, Any], *, as_of: str | None = None, progress: Pro
         return [*found, f"the knowledge cannot be loaded, so its rules were not run: {_said(error)}"]
     found.extend(unreadable)
     found.extend(_rules(knowledge, progress or _silent))
+    from adjunct.knowledge import instruments_lint
+
     for part in (_sources, _facts, _concepts, _valuesets, _derived, _substances, _names, _tables, _exposure, _wording):
         found.extend(part(knowledge))
+    found.extend(instruments_lint.faults(knowledge))
+    found.extend(_follow_up(knowledge))
     found.extend(_expired(knowledge, as_of or knowledge.as_of))
     return found
 
@@ -250,6 +255,30 @@ def _wording(knowledge: Knowledge) -> Iterator[str]:
     texts = {k: v for k, v in knowledge.wording.items() if k != "lint"}
     for text in _strings(texts):
         yield from (f"wording.toml: {fault} in {text!r}" for fault in overstated(text, "", knowledge, hedge=False))
+
+
+def _follow_up(knowledge: Knowledge) -> Iterator[str]:
+    """Every text that a clinician or a person reads, and every source, of instruments, follow-up and messages."""
+    named = [(f"followup/{name}.toml", knowledge.content[name]) for name in FOLLOWUP]
+    named += [(e["file"], e) for key in ("instruments", "lexicons") for e in knowledge.content[key]]
+    for where, entry in named:
+        for key, text in _keyed(entry):
+            if key in SAID:
+                yield from (f"{where}: {fault} in {text!r}" for fault in overstated(text, "", knowledge, hedge=False))
+            elif key == "source" and text not in knowledge.sources:
+                yield f"{where}: source {text!r} is not defined"
+
+
+def _keyed(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """Every text of a nested entry with its nearest key; below `tell` everything is told."""
+    if isinstance(value, str):
+        yield key, value
+    elif isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _keyed(inner, key if key in SAID else name)
+    elif isinstance(value, (list, tuple)):
+        for inner in value:
+            yield from _keyed(inner, key)
 
 
 def _strings(value: Any) -> Iterable[str]:

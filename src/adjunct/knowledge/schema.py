@@ -18,7 +18,14 @@ from adjunct.knowledge.compiled import COLUMNS, SINGLE, TABLES
 HERE = Path(__file__).parent / "schemas"
 WHOLE = {name: "set" if name == "sets" else name for name in SINGLE}  # a file that is one entry
 # Files that are lists of entries:
-ROWS = {**TABLES, "models": "model", "instruments": "instrument", "lexicons": "lexicon", **{name: name for name in COLUMNS}, "valuesets": "valueset"}
+ROWS = {
+    **TABLES,
+    "models": "model",
+    "instruments": "instrument",
+    "lexicons": "lexicon",
+    **{name: name for name in COLUMNS},
+    "valuesets": "valueset",
+}
 NAMED_BY = ("id", "set", "claim_id", "text", "code", "name")
 LONGEST = 2 * SHOWN  # a fault repeats the entry it is about, however long
 
