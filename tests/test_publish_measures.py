@@ -12,10 +12,13 @@ import pytest
 
 from adjunct.base import BadInput, instant
 from adjunct.fhir import read_bundle
+from adjunct.followup.checkins import Answer
+from adjunct.followup.safety_plan import Version
+from adjunct.followup.stored import check_in_to_fhir, plan_to_fhir
 from adjunct.instruments import Instrument, Score, instrument, score
 from adjunct.instruments.responses import answers_from
 from adjunct.knowledge import Knowledge
-from adjunct.publish import score_to_fhir
+from adjunct.publish import own_questionnaire, score_to_fhir
 from adjunct.record import Record, from_bundle
 from test_publish import at_path, nodes, of, required_codes
 
@@ -233,3 +236,35 @@ def test_rows_tell_records_apart() -> None:
     answers = [[n] * 9 for n in (0, 1)]
     one, other = (of(publish(score(instrument(KNOWLEDGE, "phq9"), a), a), "QuestionnaireResponse")[0] for a in answers)
     assert rows(record(one)) != rows(record(other))
+
+
+# --- our own forms ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["check-in", "safety-plan"])
+def test_our_own_forms_hold_every_question_that_is_stored(name: str) -> None:
+    form = own_questionnaire(name, KNOWLEDGE)
+    assert [str(i) for i in fhirkit.validate(form)] == []
+    links = {item["linkId"]: item for item in form["item"]}
+    if name == "check-in":
+        asked = KNOWLEDGE.content["checkins"]["set"][0]["questions"]
+        assert list(links) == asked
+        assert [o["valueCoding"]["code"] for o in links["suicide"]["answerOption"]] == ["no", "yes", "unsure"]
+        assert links["side-effects"]["repeats"] is True
+        assert [e["valueInteger"] for e in links["mood"]["extension"]] == [0, 10]
+        answers = [Answer(id="s", question=q, value="no", at=0, received=0) for q in asked]
+        (stored,) = check_in_to_fhir(answers, check_in="c", patient_reference="Patient/p", knowledge=KNOWLEDGE)
+        chosen = stored["item"][asked.index("suicide")]["answer"][0]["valueCoding"]
+        assert chosen["system"] == links["suicide"]["answerOption"][0]["valueCoding"]["system"]
+    else:
+        sections = [s["id"] for s in KNOWLEDGE.content["workflow"]["safety_plan"]["section"]]
+        assert [s for s in links if not s.endswith("-hint")] == [*sections, "reason"]
+        version = Version(id="v", at=0, by="x", reason="y", sections=dict.fromkeys(sections, ("z",)))
+        stored = plan_to_fhir(version, patient_reference="Patient/p")
+        assert {i["linkId"] for i in stored["item"]} <= set(links)
+    assert stored["questionnaire"] == f"{form['url']}|{form['version']}"
+
+
+def test_a_form_that_is_not_ours_is_refused() -> None:
+    with pytest.raises(BadInput, match="check-in or safety-plan"):
+        own_questionnaire("phq9", KNOWLEDGE)

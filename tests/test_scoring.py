@@ -187,11 +187,27 @@ def test_a_score_of_scores_passes_on_what_is_unknown_and_what_was_refused(knowle
     assert score(made, [None, None, None, None]).alerts == ("open",)
 
 
-def test_a_single_value_that_is_missing_is_noted_and_one_that_is_refused_is_not(knowledge: Knowledge) -> None:
-    made = scale(knowledge, score=[step("total", "copy", "i3", missing={"refused": "needed"})])
+@pytest.mark.parametrize("how", ["copy", "linear"])
+def test_a_single_value_that_is_missing_is_noted_and_one_that_is_refused_is_not(knowledge: Knowledge, how: str) -> None:
+    made = scale(knowledge, score=[step("total", how, "i3", missing={"refused": "needed"})])
     assert score(made, [0, 0, None, 0]).alerts == ("needed",)
     assert score(made, [0, 0, 9, 0]).alerts == ("value_not_allowed_item_3",)
     assert score(made, [0, 0, 3, 0]).alerts == ()
+    many = score_many(made, np.array([[0, 0, NAN, 0], [0, 0, 9, 0], [0, 0, 3, 0], [9, 0, 1, NAN]]))
+    assert many.alerts["needed"].tolist() == [YES, 0, 0, 0]
+
+
+def test_a_refused_answer_reaches_through_every_kind_of_score(knowledge: Knowledge) -> None:
+    """What is made of a refused answer is refused too, and no rule for missing answers fills it."""
+    rule = {"missing": {"most": 1, "how": "answered", "note": "less"}}
+    for first in (step("a", "linear", "i1"), step("a", "hours", "i1 i2"), step("a", "sum", "i1 i2")):
+        made = scale(knowledge, score=[first, step("b", "copy", "a"), step("total", "sum", "b i3", **rule)])
+        many = score_many(made, np.array([[9, 0, 2, 0], [NAN, 0, 2, 0], [1, 0, 2, 9], [1, 0, NAN, 9]]))
+        assert np.isnan(many.total).tolist() == [True, False, False, False]
+        assert many.alerts["less"].tolist() == [0, YES, 0, YES]
+    zero = scale(knowledge, score=[step("a", "share", "i1 i2"), step("total", "sum", "a i3", **rule)])
+    many = score_many(zero, np.array([[1, 0, 2, 0], [9, 0, 2, 0], [1, 2, 9, 0]]))
+    assert np.array_equal(many.total, [2, NAN, NAN], equal_nan=True)
 
 
 # --- what may be written ----------------------------------------------------------------------------------------------
@@ -788,5 +804,5 @@ def test_an_instrument_is_found_by_any_of_its_names_and_read_once(knowledge: Kno
     assert instrument(knowledge, "Patient Health Questionnaire 9").id == "phq9"
     with pytest.raises(BadInput, match=r"no instrument is called 'phq-19'; there is phq9"):
         instrument(knowledge, "phq-19")
-    with pytest.raises(BadInput, match=r"there is .*aldrete.*phq9"):
+    with pytest.raises(BadInput, match=r"there is .*aldrete, .*phq9"):
         instrument(knowledge, "zzzz")

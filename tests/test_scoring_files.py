@@ -76,7 +76,7 @@ def test_what_a_condition_means(text: str, truths: list[int]) -> None:
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("", "not a condition"),
+        ("", "^not a condition: '' .invalid syntax"),
         ("x >", "not a condition"),
         ("x >= 1; y", "not a condition"),
         ("\0", "not a condition"),
@@ -121,6 +121,7 @@ def test_a_condition_tells_what_it_asks() -> None:
     [
         ({"kind": "choice", "least": 0, "most": 3}, {0: 0, 1: 1, 2: 2, 3: 3}),
         ({"kind": "choice", "least": 1, "most": 2, "step": 0.5}, {1: 1, 1.5: 1.5, 2: 2}),
+        ({"kind": "choice", "least": 0, "most": 0.3, "step": 0.1}, {0: 0, 0.1: 0.1, 0.2: 0.2, 0.3: 0.3}),
         ({"kind": "choice", "least": 1, "most": 3, "reverse": True}, {1: 3, 2: 2, 3: 1}),
         ({"kind": "choice", "allowed": [4, 0, 1]}, {0: 0, 1: 1, 4: 4}),
         ({"kind": "choice", "allowed": [4, 0, 1], "reverse": True}, {0: 4, 1: 3, 4: 0}),
@@ -138,12 +139,103 @@ def test_what_each_answer_counts(item: dict[str, Any], counted: dict[float, floa
 
 
 def test_an_item_without_answers_and_a_score_without_parts_are_refused(knowledge: Knowledge) -> None:
-    with pytest.raises(Refused, match="item i needs answers, or allowed, or least and most"):
+    with pytest.raises(Refused, match=r"^item i needs answers, or allowed, or least and most"):
         points({"id": "i", "kind": "choice", "least": 0}, {})
     for of, name in (("i1 nothing", "total"), ("i1", "i2"), ("total", "total")):
         broken = little(score=[{"id": name, "how": "sum", "of": of.split()}])
-        with pytest.raises(Refused, match=f"score {name}: `of` names items and earlier scores, and its id is its own"):
+        with pytest.raises(Refused, match=f"^score {name}: `of` names items and earlier scores, and its id is its own"):
             read_instrument(broken, knowledge)
+
+
+def test_a_fault_of_a_file_is_found_by_file_instrument_and_place(knowledge: Knowledge) -> None:
+    for part, place in (("band", "band high"), ("alert", "alert alarm")):
+        entry = little()
+        entry[part][0]["when"] = "nothing >= 1"
+        with pytest.raises(Refused) as caught:
+            read_instrument(entry, knowledge)
+        assert caught.value.at == f"instruments/little.toml, little, {place}"
+    broken = little(score=[{"id": "total", "how": "sum", "of": ["x"]}])
+    del broken["file"]
+    with pytest.raises(Refused) as caught:
+        read_instrument(broken, knowledge)
+    assert caught.value.at == "instruments, little"
+
+
+def test_what_a_file_leaves_out_has_its_default(knowledge: Knowledge) -> None:
+    made = read_instrument(little(), knowledge)
+    assert (made.unit, made.confidence, made.range, made.forms) == ("{score}", "proposed", (0, 9), ())
+    assert (made.has_total, made.scored_items, made.turned, made.bands) == (True, 3, frozenset(), ("high", "low"))
+    (step,) = made.plans[""].steps
+    assert (step.title, step.most_missing, step.prorate, step.skip_na, step.show) == ("total", 0, False, False, False)
+    assert (step.least, step.times, step.plus, step.over, step.cap) == (1, 1, 0, 1, float("inf"))
+    assert (step.note, step.refused, step.out_of, step.range, step.rows) == ("", "", None, None, slice(0, 3))
+    (alert,) = made.plans[""].alerts
+    assert (alert.tell, alert.ask, alert.source.id, alert.status) == ("", "", "uncited", "proposed")
+    assert [(band.says, band.tell) for band in made.plans[""].bands] == [("", ""), ("", "")]
+    item = made.items[0]
+    assert (item.applies, item.extra, item.ranges, item.reverse, item.number) == (False, False, False, False, 1)
+
+
+def test_what_a_file_says_is_kept(knowledge: Knowledge) -> None:
+    said = {"tell": "Tell.", "ask": "cssrs", "source": "a", "status": "reported"}
+    entry = little(
+        unit="h", confidence="reported", alert=[little()["alert"][0] | said],
+        band=[{"name": "any", "when": "total >= 0", "says": "Says.", "tell": "Told."}],
+    )  # fmt: skip
+    entry |= total(
+        title="Sum", range=[0, 9], show=True, out_of=9, times=2, plus=3, over=4, least=5, missing={"most": 2}
+    )
+    made = read_instrument(entry, knowledge)
+    assert (made.unit, made.confidence) == ("h", "reported")
+    (step,), (alert,), (band,) = made.plans[""].steps, made.plans[""].alerts, made.plans[""].bands
+    assert (step.title, step.range, step.show, step.out_of, step.most_missing) == ("Sum", (0, 9), True, 9, 0)
+    assert (step.times, step.plus, step.over, step.least) == (2, 3, 4, 5)
+    assert (alert.tell, alert.ask, alert.source.id, alert.status) == ("Tell.", "cssrs", "a", "reported")
+    assert (band.says, band.tell) == ("Says.", "Told.")
+
+
+@pytest.mark.parametrize(
+    ("of", "rows"),
+    [
+        ("i1 i2 i3", slice(0, 3)),
+        ("i2 i3", slice(1, 3)),
+        ("i3", slice(2, 3)),
+        ("i3 i2", None),
+        ("i1 i3", None),
+        ("a i1", None),
+    ],
+)
+def test_neighbours_are_summed_without_a_copy(knowledge: Knowledge, of: str, rows: slice | None) -> None:
+    first = {"id": "a", "how": "copy", "of": ["i1"]}
+    entry = little(score=[first, {"id": "total", "how": "sum", "of": of.split()}])
+    assert read_instrument(entry, knowledge).plans[""].steps[1].rows == rows
+
+
+@pytest.mark.parametrize(
+    ("item", "regular"),
+    [
+        ({}, True),
+        ({"reverse": True}, True),
+        ({"least": 1, "reverse": True}, True),
+        ({"least": 1, "most": 2, "step": 0.5}, True),
+        ({"kind": "yes-no", "reverse": True}, True),
+        ({"kind": "clock"}, True),
+        ({"allowed": [1, 2, 3]}, True),
+        ({"allowed": [0, 2, 4]}, False),
+        ({"allowed": [1, 2, 4]}, False),
+        ({"answers": "a"}, False),
+        ({"answers": "a", "reverse": True}, False),
+    ],
+)
+def test_even_steps_that_count_what_is_written_are_scored_at_once(
+    knowledge: Knowledge, item: dict[str, Any], regular: bool
+) -> None:
+    entry = little(**with_item(**item), answers=[{"id": "a", "options": [{"value": 0}, {"value": 1, "score": 3}]}])
+    made = read_instrument(entry, knowledge)
+    assert made.items[0].regular is regular
+    assert len(made.sheet.odd) == (not regular)
+    assert made.turned == ({"i1"} if item == {"kind": "yes-no", "reverse": True} else set())
+    assert made.sheet.whole is (regular and "step" not in item and item.get("kind") != "clock")
 
 
 def test_a_source_is_an_id_or_an_id_with_its_place() -> None:
@@ -153,6 +245,9 @@ def test_a_source_is_an_id_or_an_id_with_its_place() -> None:
         source_of({"source": "a", "locator": "p. 2"}).locator,
     ) == ("a", "p. 2")
     assert source_of({"source": {"id": "a", "locator": "Table 1"}}).locator == "Table 1"
+    assert (source_of({"source": "a"}).locator, source_of({"source": {"id": "a"}}).locator) == ("", "")
+    assert source_of({"source": {"id": "a", "says": "Other"}}).says == "Other"
+    assert source_of({"source": {"id": "a"}}).says == ""
 
 
 def test_names_are_compared_by_letters_and_digits() -> None:
@@ -162,7 +257,7 @@ def test_names_are_compared_by_letters_and_digits() -> None:
 
 def test_an_edition_without_instruments_says_so(knowledge: Knowledge) -> None:
     empty = Knowledge({**knowledge.content, "instruments": []})
-    with pytest.raises(BadInput, match="no instrument is called 'phq9'; none is known"):
+    with pytest.raises(BadInput, match=r"^no instrument is called 'phq9'; none is known"):
         instrument(empty, "phq9")
 
 

@@ -198,6 +198,15 @@ def test_a_second_instrument_narrows_the_band_and_an_unlinked_one_is_named(knowl
     assert any("who5" in why for why in both.unknown)
 
 
+@pytest.mark.parametrize(("name", "score"), [("phq9", 10), ("qidssr16", 11), ("madrs", 18), ("hamd17", 13.5)])
+def test_scales_are_linked_by_a_line_through_their_severity_bands(knowledge, name, score):
+    known = scales(knowledge)
+    person = Person(series={name: scores((0, score))}, doses=[], route="iv", primary="phq9", now=day(1))
+    (point,) = [p for _, _, p in read(knowledge, person, known).steps if p is not None]
+    assert point.value == pytest.approx(10)  # of the PHQ-9
+    assert point.error_sd == pytest.approx(known[name].error_sd / known[name].slope)
+
+
 def test_what_lies_after_now_is_not_read(knowledge):
     later = [*ANA, *scores((50, 27))]
     assert course_of(knowledge, later).to_dict() == course_of(knowledge).to_dict()
@@ -234,6 +243,20 @@ def test_interval_review_at_a_lower_chance_comes_earlier(knowledge):
     losing = scores((-7, 18), (0, 18), (7, 8), (14, 5), (21, 4), (28, 6), (35, 7))
     early, late = (course_of(knowledge, losing, now=day(35), level=p).review for p in (0.2, 0.4))
     assert early.day < late.day
+
+
+def test_interval_review_runs_from_half_the_chance_to_half_way_to_certainty(knowledge):
+    losing = scores((-7, 18), (0, 18), (7, 8), (14, 5), (21, 4), (28, 6), (35, 8), (42, 9))
+    review, below, beyond = (course_of(knowledge, losing, level=p).review for p in (0.16, 0.08, 0.58))
+    assert (review.earliest, review.latest) == (below.day, beyond.day)
+    assert review.day < review.latest
+
+
+def test_a_gain_within_the_error_of_the_scale_cannot_be_half_lost(knowledge):
+    little = course_of(knowledge, scores((0, 17), (7, 14), (14, 13), (21, 13)))
+    much = course_of(knowledge, scores((0, 17), (7, 9), (14, 4), (21, 4)))
+    assert [c.half_gain for c in little.chances] == [None] * 4
+    assert much.chances[-1].half_gain is not None
 
 
 NO_REVIEW = [

@@ -54,9 +54,10 @@ ABOUT = {
     "nonresponse": "True event: the true severity at the end of the series lies less than a quarter below the true "
     "baseline. Asked at each score from the second dose on.",
     "relapse": "True event: after a first score in remission, the true severity rises to the relapse threshold and "
-    "stays there for a week. An alarm is right from 28 days before to 14 days after; a lead below zero is too late.",
+    "stays there for a week. An alarm is right from {before_d} days before to {after_d} days after; a lead below zero "
+    "is too late.",
     "half gain": "True event: after the first reliable gain, half of the best true gain is lost for a week. An alarm "
-    "is right from 28 days before to 14 days after.",
+    "is right from {before_d} days before to {after_d} days after.",
 }
 TITLES = {
     "nonresponse": "Not on track",
@@ -98,7 +99,7 @@ def pages(knowledge: Knowledge) -> dict[str, str]:
             "## Bands",
             "Share of true values inside, in percent. A 95 % band should hold 90 to 98.",
             _coverage_table(held),
-            *(part for what in CONTESTS for part in _contest_parts(what, contests[what], pools[what])),
+            *(part for what in CONTESTS for part in _contest_parts(plan, what, contests[what], pools[what])),
             "## The signals as they ship",
             "At the levels of the facts. A false alarm is the start of an alarm that no true event follows in time; "
             "person-years count only while the question is open, for the first three signals the weeks of the series.",
@@ -153,9 +154,12 @@ def _bands_missed(held: Sequence[Coverage]) -> Iterator[str]:
 # --- rules ------------------------------------------------------------------------------------------------------------
 
 
-def _contest_parts(what: str, found: Sequence[Contest], pools: Sequence[Pool]) -> Iterator[str]:
+def _contest_parts(
+    plan: Mapping[str, Any], what: str, found: Sequence[Contest], pools: Sequence[Pool]
+) -> Iterator[str]:
     yield f"## {TITLES[what]}"
-    yield f"{ABOUT[what]} {found[0].ours.events} events in {_count(pools)} people followed."
+    about = ABOUT[what].format_map(plan)
+    yield f"{about} {found[0].ours.events} events in {_count(pools)} people followed."
     head = ("rule", "level", "caught, %", "false alarms a person-year", "lead, days", "lead where both caught, days")
     rows = []
     for c in found:
@@ -205,9 +209,11 @@ def _verdict(c: Contest) -> str:
         return "not comparable: the level chosen on other people gave more false alarms on these."
     if more < 0 and ours - theirs < LATER_D:
         return "the model is not better."
-    caught = f"{more:+.0%} caught".replace("%", " points") if more else "as many caught"
+    caught = f"{more:+.0%} caught".replace("%", " points")
+    if abs(more) < 2 * c.by_chance:
+        caught = f"as many caught ({more:+.1%}, within chance)".replace("%", " points")
     lead = f"{ours - theirs:+.1f} days of lead where both caught"
-    return f"the model is better by {caught}, {lead}."
+    return f"the model is better: {caught}, {lead}."
 
 
 def _lost(c: Contest) -> bool:

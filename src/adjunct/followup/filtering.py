@@ -28,7 +28,7 @@ Ints = npt.NDArray[np.intp]
 TAIL_SCALE = 0.2316419
 TAIL = (0.319381530, -0.356563782, 1.781477937, -1.821255978, 1.330274429)
 HALF = 0.5
-TOLERANCE = 1e-6  # of a standard deviation: how near a quantile is found
+TOLERANCE = 1e-4  # of the least standard deviation of a mixture: how near its quantile is found
 FIXED = ("first level", "gain")  # what does not change, besides an offset for each further instrument
 ROUNDS = 60  # halvings of the bracket at worst; Newton's step needs about four
 EVERY = slice(None)
@@ -223,7 +223,7 @@ def _shares(steps: Steps, loss_d: Floats, pace: Floats) -> Floats:
     fade = np.exp(-steps.gap_d[:, None, :] / loss_d)
     fill = steps.dosed * -np.expm1(-1 / pace)
     shares, share = np.zeros(fade.shape), np.zeros(loss_d.shape)
-    given = [bool(row.any()) for row in steps.dosed]
+    given: list[bool] = np.any(steps.dosed, axis=1).tolist()
     for t in range(len(fade)):
         share = share * fade[t]
         shares[t] = share
@@ -292,7 +292,9 @@ def _regressed(prior: Prior, surprise: Floats, precision: Floats) -> tuple[Norma
 
 
 def _running(rows: Floats) -> Floats:
-    """Running sums over the steps, in place: numpy's own walk the columns one by one, which is slow for many."""
+    """Running sums over the steps, in place: numpy's own walk the columns one by one, which is slow for many people."""
+    if rows.shape[-1] == 1:
+        return np.cumsum(rows, axis=0, out=rows)
     for t in range(1, len(rows)):
         rows[t] += rows[t - 1]
     return rows
@@ -354,6 +356,7 @@ def quantiles(found: Normals, levels: tuple[float, ...]) -> Floats:
     sd = np.sqrt(found.variance)
     centre = mean_of(found)
     spread = np.sqrt(np.maximum((found.weight * (found.variance + found.mean**2)).sum(axis=1) - centre**2, 0.0))
+    near = TOLERANCE * sd.min(axis=1)
     out = np.empty((len(levels), *centre.shape))
     for i, level in enumerate(levels):
         z = NormalDist().inv_cdf(level)
@@ -368,7 +371,7 @@ def quantiles(found: Normals, levels: tuple[float, ...]) -> Floats:
             low, high = np.where(miss < 0, x, low), np.where(miss < 0, high, x)
             step = x - np.divide(miss, slope, out=np.full_like(x, np.inf), where=slope > 0)
             new = np.where((step >= low) & (step <= high), step, (low + high) / 2)
-            done = bool((np.abs(new - x) <= TOLERANCE * spread).all())
+            done = bool((np.abs(new - x) <= near).all())
             x = new
             if done:
                 break

@@ -241,6 +241,12 @@ class Contest:
             return float("nan"), float("nan")
         return float(self.ours.lead[both].mean()), float(self.theirs.lead[both].mean())
 
+    @property
+    def by_chance(self) -> float:
+        """The SE of the difference in sensitivity on the same people: what chance alone may make of it."""
+        differ = np.isnan(self.ours.lead) != np.isnan(self.theirs.lead)
+        return float(np.sqrt(differ.sum()) / self.ours.events)
+
 
 def contest(one: Pool, other: Pool, what: str, simple: str) -> Contest:
     """Choose the level on some people and judge both rules on the others, then the other way round."""

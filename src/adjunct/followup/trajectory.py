@@ -6,6 +6,7 @@ day on which half of the gain may be lost is information for the prescriber, nev
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -20,7 +21,7 @@ from adjunct.followup.expected import Course, Judgement, Measured, OwnCourse, Sc
 from adjunct.followup.filtering import Normals
 from adjunct.knowledge import Knowledge
 
-PEOPLE = 256  # a block: wide enough for numpy, small enough for the cache
+PEOPLE = 64  # a block: wide enough for numpy, small enough for the cache
 WEEK_D = 7
 DIGITS = 2
 NOT_A_SCHEDULE = "Information for the prescriber; it sets no date by itself."
@@ -276,19 +277,20 @@ class _Course:
 
     def chances(self, i: int) -> Iterator[Chances]:
         r, remitted = self.block.reads[i], False
+        relapse, half, nonresponse = (a[:, i].tolist() for a in (self.relapse, self.half, self.nonresponse))
+        treated, severity = self.block.treated[:, i].tolist(), self.block.after[:, i].tolist()
         for t, (at, _, point) in enumerate(r.steps):
             if point is None:
                 continue
-            treated = bool(self.block.treated[t, i])
-            remitted |= treated and point.instrument == r.scale.id and point.value <= r.scale.remission
+            remitted |= treated[t] and point.instrument == r.scale.id and point.value <= r.scale.remission
             yield Chances(
                 at=at,
                 score=point.value if point.instrument == r.scale.id else None,
-                severity=float(self.block.after[t, i]),
+                severity=severity[t],
                 remitted=remitted,
-                relapse=_known(self.relapse[t, i]),
-                half_gain=_known(self.half[t, i]),
-                nonresponse=_known(self.nonresponse[t, i]),
+                relapse=_known(relapse[t]),
+                half_gain=_known(half[t]),
+                nonresponse=_known(nonresponse[t]),
             )
 
     def _review(self, i: int) -> Review:
@@ -306,7 +308,7 @@ def _with(review: Review, **changes: Any) -> Review:
 
 
 def _known(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
+    return None if math.isnan(value) else float(value)
 
 
 def _no_review(r: Read, gain: float) -> str:

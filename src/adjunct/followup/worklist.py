@@ -82,7 +82,7 @@ def _asked(concern: Concern, cover: Cover, knowledge: Knowledge) -> Iterable[Ste
             domain=DOMAIN,
             owner=cover.owner(action["owner"]),
             window=Window(opens=opens, due=at, overdue=max(at, late)),
-            basis=action["source"],
+            basis=action["overdue"] if action["overdue"] in knowledge.facts else action["source"]["id"],
         )
 
 

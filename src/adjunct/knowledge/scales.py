@@ -54,7 +54,10 @@ def points(item: Mapping[str, Any], lists: Options) -> dict[float, float]:
     elif math.isnan(least + most):
         raise Refused(f"item {item['id']} needs answers, or allowed, or least and most")
     else:
-        found = {least + n * step: least + n * step for n in range(round((most - least) / step) + 1)}
+        steps = (
+            float(f"{least + n * step:.12g}") for n in range(round((most - least) / step) + 1)
+        )  # as people write it
+        found = {value: value for value in steps}
     if item.get("reverse", False):
         counted = [value for value in found.values() if not math.isnan(value)]
         found = {value: min(counted) + max(counted) - point for value, point in found.items()}

@@ -1,4 +1,4 @@
-"""What a person writes to us -> red flags: how urgent a message is, what was recognised, and what to tell the person."""
+"""What a person writes to us -> red flags: how urgent a message is, what was recognised, what to tell the person."""
 
 from adjunct.messages.reading import LEVELS, Hit, Message, read_message
 

@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from adjunct.knowledge import Knowledge
 from adjunct.knowledge.lines import expired, lines_for
 
-MOST = 2  # layout: pieces of first aid in one answer; more is not read
-
 
 def tell(
     knowledge: Knowledge,
@@ -28,21 +26,32 @@ def tell(
         "crisis": _numbers(knowledge, "suicide", country) or said["unknown_country_crisis"],
         "poison": _numbers(knowledge, "poison", country) or said["unknown_country_poison"],
     }
+    most = round(knowledge.number("messages.first_aid"))
     parts = []
     if level == "emergency":
-        parts += ["call", *says[:MOST]]
+        parts += ["call", *says[:most]]
         if suicide:
             parts.append("suicide_other" if other else "suicide")
         parts.append("stay" if other else "alone")
     elif level == "same-day":
         parts += ["suicide_today_other" if other else "suicide_today"] if suicide else ["today"]
-        parts += says[:MOST]
+        parts += says[:most]
     else:
         parts.append(level)
     lines = [knowledge.say(said[part], **numbers) for part in dict.fromkeys(parts)]
+    lines = [lines[0], *_shorter(lines[1:], said, numbers["emergency"] in lines[0])]
     for purpose in ("emergency", *(("suicide",) if suicide else ()), *(("poison",) if "overdose" in parts else ())):
         lines += _dates(knowledge, said, purpose, country, today)
     return " ".join(dict.fromkeys(lines))
+
+
+def _shorter(lines: Sequence[str], said: Mapping[str, str], given: bool) -> list[str]:
+    """The long words for an unknown country are said once; later it is "the emergency number"."""
+    out = []
+    for line in lines:
+        out.append(line.replace(said["unknown_country"], said["short"]) if given else line)
+        given = given or said["unknown_country"] in line
+    return out
 
 
 def _rows(knowledge: Knowledge, purpose: str, country: str) -> list[Mapping[str, str]]:

@@ -1,9 +1,9 @@
 """What people call things, compiled once from data/messages: phrases over words, found in one walk over a message.
 
 A phrase is written as words; `a|b` either, `word*` any ending, `word?` may be missing, `@set` one of a named list,
-`#` a number, `~` up to two words of any kind, `~~` up to four. Alternatives of several words stand in parentheses, which
-`?` makes optional and `*` lets stand up to three times or not at all.
-A phrase begins with a word that must be there, runs over commas, and ends with its sentence.
+`#` a number, `~` up to two words of any kind, `~~` up to four. Alternatives of several words stand in parentheses,
+which `?` makes optional and `*` lets stand up to three times or not at all. A phrase runs over commas and ends with
+its sentence.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _DRAWN = re.compile(r"(.)\1{2,}")
 
 
 class Slot(NamedTuple):
-    """One place of a phrase: single words, alternatives of several words, may it be missing, how wide a gap."""
+    """One place of a phrase: single words, alternatives by their first word, may it be missing, how wide a gap."""
 
     single: frozenset[str]
-    several: tuple[tuple[str, ...], ...]
+    several: Mapping[str, tuple[tuple[str, ...], ...]]
     optional: bool
     gap: int
 
@@ -43,6 +43,7 @@ class Phrase(NamedTuple):
     level: str
     language: str
     slots: tuple[Slot, ...]
+    needs: tuple[frozenset[str], ...]  # of each later place that must be filled, the words it may begin with
 
 
 class Found(NamedTuple):
@@ -103,7 +104,8 @@ class Lexicon:
         for text in texts:
             for spelling in dict.fromkeys(self.spelling.fold(s) for s in _spellings(text, code)):
                 slots = tuple(slot for s in _places(spelling) for slot in self._slots(s, sets))
-                phrase = Phrase(of, level, code, slots)
+                needs = (frozenset([*s.single, *s.several]) for s in slots[1:] if not s.optional)
+                phrase = Phrase(of, level, code, slots, tuple(needs))
                 if all(slot.optional for slot in slots):
                     raise Refused(f"a phrase that cannot be read: {text!r}", f"messages/{code}.toml")
                 for start in _starts(slots):
@@ -111,7 +113,7 @@ class Lexicon:
 
     def _slots(self, text: str, sets: Mapping[str, tuple[str, ...]]) -> list[Slot]:
         if text in GAPS:
-            return [Slot(frozenset(), (), True, GAPS[text])]
+            return [Slot(frozenset(), {}, True, GAPS[text])]
         repeated = text.endswith(")*")
         optional = repeated or text.endswith("?")
         if optional:
@@ -124,7 +126,11 @@ class Lexicon:
             else:
                 self._words.add(word)
         single = frozenset(o[0] for o in options if len(o) == 1)
-        slot = Slot(single, tuple(o for o in options if len(o) > 1), optional, 0)
+        several: dict[str, tuple[tuple[str, ...], ...]] = {}
+        for option in options:
+            if len(option) > 1:
+                several[option[0]] = (*several.get(option[0], ()), option)
+        slot = Slot(single, several, optional, 0)
         return [slot] * (REPEATS if repeated else 1)
 
     def _neighbours(self) -> dict[str, list[str]]:
@@ -149,9 +155,14 @@ class Lexicon:
             if word.text not in known:
                 known[word.text] = self._meant(word.text)
             meant.append(known[word.text])
+        present = frozenset().union(*meant)
+        possible = {
+            name: [p for p in self._phrases.get(name, ()) if not any(need.isdisjoint(present) for need in p.needs)]
+            for name in present
+        }
         for place, names in enumerate(meant):
             for name in names:
-                for phrase in self._phrases.get(name, ()):
+                for phrase in possible[name]:
                     last = _end(phrase.slots, 0, place, meant, words)
                     if last > place:
                         yield Found(phrase, place, last)
@@ -159,7 +170,7 @@ class Lexicon:
             if len(text) >= self.reading["spelling"]["glued_from"]:
                 for glued, of in self._glued:
                     if glued.search(text):
-                        yield Found(Phrase(of, "", "all", ()), place, place + 1)
+                        yield Found(Phrase(of, "", "all", (), ()), place, place + 1)
 
     def _meant(self, text: str) -> frozenset[str]:
         """The lexicon's words that a word of a message stands for; empty for an ordinary word."""
@@ -216,12 +227,13 @@ def _end(slots: Sequence[Slot], n: int, place: int, meant: Sequence[frozenset[st
             last = _end(slots, n + 1, place + 1, meant, words)
             if last >= 0:
                 return last
-        for option in slot.several:
-            after = place + len(option)
-            if after <= len(words) and all(w in meant[place + i] for i, w in enumerate(option)):
-                last = _end(slots, n + 1, after, meant, words)
-                if last >= 0:
-                    return last
+        for name in meant[place] if slot.several else ():
+            for option in slot.several.get(name, ()):
+                after = place + len(option)
+                if after <= len(words) and all(w in meant[place + i] for i, w in enumerate(option)):
+                    last = _end(slots, n + 1, after, meant, words)
+                    if last >= 0:
+                        return last
     return _end(slots, n + 1, place, meant, words) if slot.optional else -1
 
 
@@ -229,7 +241,7 @@ def _starts(slots: Iterable[Slot]) -> Iterator[str]:
     """The words with which a phrase may begin, each once."""
     first = []
     for slot in slots:
-        first += [*slot.single, *(words[0] for words in slot.several)]
+        first += [*slot.single, *slot.several]
         if not slot.optional:
             break
     return iter(dict.fromkeys(first))

@@ -17,14 +17,12 @@ import orjson
 from adjunct.base import BadInput, shown
 from adjunct.knowledge import Knowledge
 from adjunct.messages.advice import tell
+from adjunct.messages.around import Around
 from adjunct.messages.lexicon import Found, Lexicon
-from adjunct.messages.words import PAUSE, STOP, Word
+from adjunct.messages.words import Word
 
 LEVELS = ("none", "routine", "same-day", "emergency")
 OTHER = "other-person"
-ROLES = (
-    "negation", "negation_after", "or", "doubt", "past", "recent", "present", "self", "other", "asked", "story", "idiom",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +64,12 @@ class Weighed(NamedTuple):
 
 
 def read_message(
-    knowledge: Knowledge, text: str, *, language: str | None = None, country: str | None = None, today: str | None = None
+    knowledge: Knowledge,
+    text: str,
+    *,
+    language: str | None = None,
+    country: str | None = None,
+    today: str | None = None,
 ) -> Message:
     """Read a message in every language at once.
 
@@ -120,127 +123,8 @@ def lexicon_of(knowledge: Knowledge) -> Lexicon:
 # --- weighing ---------------------------------------------------------------------------------------------------------
 
 
-class _Around:
-    """What stands in a message besides the hits, by role, and which sentence each word is in."""
-
-    def __init__(self, lexicon: Lexicon, words: Sequence[Word]) -> None:
-        self.words = words
-        found = {(*f.phrase[:-1], f.first, f.last): f for f in lexicon.find(words)}.values()
-        self.roles: dict[str, list[Found]] = {role: [] for role in ROLES}
-        hits: list[Found] = []
-        for f in found:
-            self.roles.get(f.phrase.of, hits).append(f)
-        masked = {i for f in self.roles["idiom"] for i in range(f.first, f.last)}
-        for role in ("present", "past", "recent"):
-            self.roles[role] = [f for f in self.roles[role] if masked.isdisjoint(range(f.first, f.last))]
-        self.hits = _standing([f for f in hits if masked.isdisjoint(range(f.first, f.last))], lexicon)
-        self.covered = {i for f in self.hits for i in range(f.first, f.last)}
-        self.cues = [c for c in self.roles["negation"] if self.covered.isdisjoint(range(c.first, c.last))]
-        self.cues.sort(key=lambda c: c.last)
-        self.or_words = {i for f in self.roles["or"] for i in range(f.first, f.last)}
-        self.bridge = lexicon.bridge
-        concord = [c for c in self.cues if c.phrase.language in lexicon.reading["concord"]]
-        self.concord = {(c.first, c.last) for c in concord}
-        self.sentence: list[int] = []
-        for word in words:
-            self.sentence.append((self.sentence[-1] if self.sentence else 0) + (word.before == STOP))
-        self.in_sentence = {
-            role: {self.sentence[f.first] for f in self.roles[role]}
-            for role in ("doubt", "past", "recent", "present", "story")
-        }
-        self.asked: dict[int, int] = {}
-        for f in self.roles["asked"]:
-            at = self.sentence[f.first]
-            self.asked[at] = min(f.first, self.asked.get(at, f.first))
-        self.who = sorted(
-            [(f.first, f.last, "other") for f in self.roles["other"]] + [(f.first, f.last, "") for f in self.roles["self"]]
-        )
-
-    def context(self, hit: Found) -> tuple[str, ...]:
-        """Everything that bears on one hit."""
-        at = self.sentence[hit.first]
-        doubt, now = at in self.in_sentence["doubt"], at in self.in_sentence["present"]
-        found = []
-        if self.negated(hit):
-            found.append("doubt" if doubt else "negated")
-        if not (now or doubt):
-            found += [r for r in ("past", "recent", "story") if at in self.in_sentence[r]]
-            if self.asked.get(at, hit.last) < hit.first + 1:
-                found.append("asked")
-        if self.other(hit):
-            found.append("other")
-        return tuple(found)
-
-    def negated(self, hit: Found) -> bool:
-        """One negation that certainly reaches the hit: only words between them that change nothing."""
-        before = [c for c in self.cues if c.last <= hit.first and self.reaches(c.last, hit)]
-        if before:
-            nearest = before[-1]
-            twice = [
-                c
-                for c in self.cues
-                if c.last <= nearest.first and (c.first, c.last) not in self.concord and self.reaches(c.last, nearest)
-            ]
-            return not twice
-        return any(
-            c.first == hit.last
-            and self.words[c.first].before != STOP
-            and (c.last == len(self.words) or self.words[c.last].before != 0)
-            for c in self.roles["negation_after"]
-        )
-
-    def reaches(self, start: int, hit: Found) -> bool:
-        listed = None
-        for i in range(start, hit.first + 1):
-            before = self.words[i].before
-            if before == STOP:
-                return False
-            if before == PAUSE:
-                listed = self.listed(start, hit) if listed is None else listed
-                if not listed:
-                    return False
-            if i < hit.first and not (i in self.covered or i in self.or_words or self.words[i].text in self.bridge):
-                return False
-        return True
-
-    def listed(self, start: int, hit: Found) -> bool:
-        """A comma goes on with a list only if the list ends with an "or": "no fever, chest pain or rash"."""
-        if any(i in self.or_words for i in range(start, hit.first)):
-            return True
-        for i in range(hit.last, len(self.words)):
-            if i in self.or_words:
-                return True
-            if self.words[i].before == STOP or not (i in self.covered or self.words[i].text in self.bridge):
-                return False
-        return False
-
-    def other(self, hit: Found) -> bool:
-        """Is the last person named up to the hit, in its sentence or the one before, somebody else?"""
-        near = [w for w in self.who if w[0] < hit.last and self.sentence[hit.first] - self.sentence[w[0]] <= 1]
-        return bool(near) and near[-1][2] == "other"
-
-
-def _standing(hits: list[Found], lexicon: Lexicon) -> list[Found]:
-    """One hit a finding and place, the longest; "not waking up" within "would not mind not waking up" is the wish."""
-    flags = lexicon.flags
-    wishes = [h for h in hits if flags[h.phrase.of]["kind"] == "suicide"]
-
-    def swallowed(hit: Found) -> bool:
-        same = (h for h in hits if h.phrase.of == hit.phrase.of and h.phrase.level == hit.phrase.level)
-        if any(_within(hit, h) for h in same):
-            return True
-        return flags[hit.phrase.of].get("yields", False) and any(_within(hit, w) for w in wishes)
-
-    unique = {(h.phrase.of, h.phrase.level, h.first, h.last): h for h in reversed(hits)}
-    return [h for h in reversed(unique.values()) if not swallowed(h)]
-
-
-def _within(inner: Found, outer: Found) -> bool:
-    return outer.first <= inner.first and inner.last <= outer.last and outer[1:] != inner[1:]
-
-
 def _weigh(lexicon: Lexicon, words: Sequence[Word]) -> list[Weighed]:
-    around = _Around(lexicon, words)
+    around = Around(lexicon, words)
     weighed = []
     for found in around.hits:
         spec = lexicon.flags[found.phrase.of]
@@ -296,4 +180,4 @@ def _language(lexicon: Lexicon, words: Iterable[Word], ranked: Iterable[Weighed]
         if w.found.phrase.language in votes:
             votes[w.found.phrase.language] += w.found.last - w.found.first
     best = max(votes.values())
-    return next(code for code in (lexicon.reading["first"], *votes) if votes[code] == best)
+    return next(str(code) for code in (lexicon.reading["first"], *votes) if votes[code] == best)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from adjunct.publish.assessment import to_fhir
 from adjunct.publish.measures import score_to_fhir
+from adjunct.publish.own_questionnaire import own_questionnaire
 from adjunct.publish.questionnaire import questionnaire
 
-__all__ = ["questionnaire", "score_to_fhir", "to_fhir"]
+__all__ = ["own_questionnaire", "questionnaire", "score_to_fhir", "to_fhir"]

@@ -1,4 +1,4 @@
-"""The knowledge as a book: Markdown pages of rules, facts, substances, claims, sources, and of how a record is read.
+"""The knowledge as a book: Markdown pages of rules, facts, substances, instruments, sources, and how a record is read.
 
 The pages hold nothing that is not in the knowledge files, and no date of their own: the same knowledge gives the same
 bytes. `adjunct knowledge book` writes them to `docs/reference/`.
@@ -7,6 +7,7 @@ bytes. `adjunct knowledge book` writes them to `docs/reference/`.
 from __future__ import annotations
 
 from adjunct.knowledge.book import evidence
+from adjunct.knowledge.book.instruments import instruments
 from adjunct.knowledge.book.markdown import link, page, plain, table
 from adjunct.knowledge.book.record import record
 from adjunct.knowledge.book.rules import rules
@@ -25,6 +26,7 @@ CONTENTS = (
     ),
     ("claims.md", "Claims", "what is said in circulation and what may be said instead", "claims"),
     ("sources.md", "Sources", "what the knowledge rests on, and how much of it was read", "sources"),
+    ("instruments.md", "Instruments", "how each scale is scored and read, what it raises, its licence", "instruments"),
     ("law.md", "Law", "what was read about each place, and until when it stands", "jurisdictions"),
     ("crisis-lines.md", "Crisis lines", "whom to call, country by country", "crisis_lines"),
     ("record.md", "What is read from a record", "how to write a bundle, fact by fact", "concepts"),
@@ -40,6 +42,7 @@ def pages(knowledge: Knowledge) -> dict[str, str]:
         "substances.md": evidence.substances(knowledge),
         "claims.md": evidence.claims(knowledge),
         "sources.md": evidence.source_list(knowledge),
+        "instruments.md": instruments(knowledge),
         "law.md": evidence.law(knowledge),
         "crisis-lines.md": evidence.crisis_lines(knowledge),
         "record.md": record(knowledge),
