@@ -17,7 +17,7 @@ def contacts(record: Record, knowledge: Knowledge, findings: Sequence[Finding]) 
     """The lines that belong to what was found. Country unknown: no country's number is a default."""
     wanted = dict.fromkeys(purpose for f in findings for purpose in _purposes(f))
     lines = [line for purpose in wanted for line in lines_for(purpose, record.country, knowledge)]
-    return tuple(dict.fromkeys(_contact(line, record.now.date(), record.country, knowledge) for line in lines))
+    return tuple(dict.fromkeys(contact(line, record.now.date(), record.country, knowledge) for line in lines))
 
 
 def _purposes(finding: Finding) -> Iterable[str]:
@@ -30,7 +30,8 @@ def _purposes(finding: Finding) -> Iterable[str]:
     yield from finding.lines
 
 
-def _contact(line: Line, today: str, country: str, knowledge: Knowledge) -> Contact:
+def contact(line: Line, today: str, country: str, knowledge: Knowledge) -> Contact:
+    """One line as it is shown to a person: with its date, and with the emergency number once it is past review."""
     texts = knowledge.wording["crisis"]
     old = expired(line["review_by"], today)
     emergency = line["for_whom"] == "emergency"

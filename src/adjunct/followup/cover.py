@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from adjunct.assessment.lines import _contact, emergency_text, lines_for
+from adjunct.assessment.lines import contact, emergency_text, lines_for
 from adjunct.assessment.result import Contact
 from adjunct.base import MS_PER_SECOND, BadInput, shown
 from adjunct.knowledge import Knowledge
@@ -135,7 +135,7 @@ def contacts_in(country: str, knowledge: Knowledge, *, today: str) -> tuple[Cont
     """
     place = country.upper()
     lines = [line for purpose in ("emergency", "suicide") for line in lines_for(purpose, place, knowledge)]
-    return tuple(dict.fromkeys(_contact(line, today, place, knowledge) for line in lines))
+    return tuple(dict.fromkeys(contact(line, today, place, knowledge) for line in lines))
 
 
 def who_reads(cover: Cover, texts: Mapping[str, str], knowledge: Knowledge, *, now: int) -> str:
