@@ -39,6 +39,8 @@ format: $(READY) ## put the code into its standard form
 bench: $(KNOWLEDGE) ## measure speed beside the strongest alternative that runs
 	$(BIN)/python bench/run.py
 	$(BIN)/python bench/exposure.py
+	$(BIN)/python bench/trajectory.py
+	$(BIN)/python bench/scoring.py
 
 docs: $(KNOWLEDGE) ## write the generated pages: rules, facts, claims, record
 	$(BIN)/adjunct knowledge book

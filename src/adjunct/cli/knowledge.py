@@ -61,12 +61,12 @@ def knowledge_book(
 ) -> None:
     """Print every rule, fact, substance, claim and model with its sources, and the validation report, as Markdown."""
     import adjunct
-    from adjunct.documents import validation
+    from adjunct.documents import follow_up, validation
     from adjunct.knowledge import book
 
     knowledge = adjunct._knowledge()
     stale = []
-    for name, text in {**book.pages(knowledge), **validation.pages(knowledge)}.items():
+    for name, text in {**book.pages(knowledge), **validation.pages(knowledge), **follow_up.pages(knowledge)}.items():
         path = out / name
         if check_only:
             if not path.is_file() or path.read_text(encoding="utf-8") != text:

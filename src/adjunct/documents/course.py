@@ -1,4 +1,4 @@
-"""One person's course as a picture for a screen or paper, and its table twin with every number, unit and source.
+"""One person's course as a picture for a screen or paper, with its table twin beside it.
 
 The picture is drawn from the rows of the table, so that the two cannot differ. A score that is missing is marked as
 missing and nothing is joined across it; what lies after today is set apart and called a prediction; every mark has
@@ -7,51 +7,21 @@ words, because colour is lost in print and to some eyes. Dates are those of the 
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
 
-from adjunct.base import MS_PER_DAY, YES, BadInput, instant, shown
+from adjunct.base import MS_PER_DAY, BadInput, shown
+from adjunct.documents.course_table import ACT, POINTS, REVIEW, Row, brief, leading, review_words, rows, table
 from adjunct.documents.plots import FORMATS, GREY, PALETTE, SCALE, UNUSED
 from adjunct.followup import FollowUp
-from adjunct.followup.context import UNDATED, Annotation
-from adjunct.followup.trajectory import Curve
-from adjunct.instruments import instrument as form
-from adjunct.instruments.change import PERCENT
-from adjunct.instruments.outcomes import Scale, Variant, number_text
-
-POINTS = "points"
-DATE = len("2026-11-22")
-COLUMNS = "kind of what from until value low95 low50 high50 high95 unit source note".split()
-MORE, LESS = "or more", "or less"
-ACT, REVIEW = "act", "interval-review"
-FORMULA = ("=", "+", "-", "@")  # a spreadsheet would run a cell that begins so
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """One line of the table and one mark of the picture. `of`: the instrument or the lane; times in ms since 1970."""
-
-    kind: str
-    of: str
-    what: str
-    at: int
-    until: int | None = None
-    value: float | None = None
-    band: tuple[float, float, float, float] | None = None  # 95 % low, 50 % low, 50 % high, 95 % high
-    unit: str = ""
-    source: str = ""
-    note: str = ""
-
-    @property
-    def end(self) -> int:
-        return self.at if self.until is None else self.until
+from adjunct.followup.context import UNDATED
+from adjunct.instruments.outcomes import number_text
 
 
 def draw(result: FollowUp, path: Path) -> tuple[Path, Path]:
@@ -80,242 +50,12 @@ def draw(result: FollowUp, path: Path) -> tuple[Path, Path]:
     return path, twin
 
 
-def table(result: FollowUp, found: Iterable[Row] | None = None) -> str:
-    """Every mark of the picture as CSV, and what the picture has no room for; an empty cell is not known."""
-    text = io.StringIO()
-    lines = csv.writer(text, lineterminator="\n")
-    lines.writerow(COLUMNS)
-    clock = result.settings.cover
-
-    def moment(ms: int) -> str:
-        return "" if ms <= UNDATED else clock.local(ms).isoformat(timespec="minutes")
-
-    for row in rows(result) if found is None else found:
-        numbers = (row.value, *(row.band or ())[:2], *(row.band or ())[2:])
-        cells = ["" if n is None else f"{n:.6g}" for n in numbers] + [""] * (0 if row.band else len(COLUMNS[6:10]))
-        words = [row.kind, row.of, row.what]
-        until = "" if row.until is None else moment(row.until)
-        end = [row.unit, row.source, row.note]
-        lines.writerow([*map(_inert, words), moment(row.at), until, *cells, *map(_inert, end)])
-    return text.getvalue()
-
-
-def _inert(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(FORMULA) else cell
-
-
-# --- what there is to draw --------------------------------------------------------------------------------------------
-
-
-def rows(result: FollowUp) -> tuple[Row, ...]:
-    """Everything on the picture: scores, curves, expectation, thresholds, doses, notes, signals, alerts, review."""
-    leading = _leading(result)
-    others = [name for name in result.series if name != leading]
-    return tuple(
-        row
-        for part in (
-            *(_scores(result, name) for name in ([leading] if leading else []) + others),
-            _curves(result),
-            _expected(result),
-            *(_thresholds(result, name) for name in result.series),
-            _alerts(result),
-            _review(result),
-            (_note(note) for note in result.context),
-        )
-        for row in part
-    )
-
-
-def _leading(result: FollowUp) -> str:
-    return result.trajectory.scale.id if result.trajectory else ""
-
-
-def _scores(result: FollowUp, name: str) -> Iterator[Row]:
-    title = result.knowledge.instruments[name]["title"]
-    for point in result.series[name]:
-        common: dict[str, Any] = {"of": name, "at": point.at, "until": point.until, "source": point.reference}
-        if math.isnan(point.value):
-            yield Row(kind="missing", what=f"{title}: no score", note=point.why, **common)
-        else:
-            yield Row(kind="score", what=title, value=point.value, unit=POINTS, **common)
-        if point.suicide_item > 0:
-            item = {"value": point.suicide_item, "unit": POINTS}
-            yield Row(kind="suicide-item", what=f"{title}: item on suicidal thoughts", **item, **common)
-    course = result.courses.get(name)
-    for left in course.left_out if course else ():
-        yield Row(kind="not-used", of=name, what=f"{title}: not used", at=left.at, source=left.reference, note=left.why)
-
-
-def _curves(result: FollowUp) -> Iterator[Row]:
-    found = result.trajectory
-    if found is None:
-        return
-    for kind, curve in (
-        ("estimate", found.smoothed),
-        ("prediction", found.forecast),
-        ("predicted-score", found.coming_score),
-    ):
-        yield from _curve(kind, found.scale.id, curve)
-
-
-def _curve(kind: str, name: str, curve: Curve) -> Iterator[Row]:
-    edges = zip(curve.low95, curve.low50, curve.high50, curve.high95, strict=True)
-    for at, middle, band in zip(curve.at, curve.middle, edges, strict=True):
-        yield Row(kind=kind, of=name, what=curve.of, at=at, value=middle, band=band, unit=POINTS, source="model")
-
-
-def _expected(result: FollowUp) -> Iterator[Row]:
-    """The level expected after each dose until the next, with one SD of a score around it."""
-    found = result.trajectory
-    course = found.course if found else None
-    if found is None or course is None or found.baseline is None:
-        return
-    judged = [j for j in found.judgements if j.expected is not None]
-    ends = [*(j.at for j in judged[1:]), *(j.at + round(course.spacing_d * MS_PER_DAY) for j in judged[-1:])]
-    sources = "; ".join(dict.fromkeys(source for source, _ in course.sources))
-    sd = course.residual * found.baseline
-    for judgement, end in zip(judged, ends, strict=True):
-        assert judgement.expected is not None
-        low, high = max(judgement.expected - sd, found.scale.low), min(judgement.expected + sd, found.scale.high)
-        verdict = judgement.verdict if judgement.verdict != "unknown" else f"not judged: {judgement.why}"
-        yield Row(
-            kind="expected",
-            of=found.scale.id,
-            what=f"expected after dose {judgement.dose}, with 1 SD of a score ({course.title}; {course.basis})",
-            at=judgement.at,
-            until=end,
-            value=judgement.expected,
-            band=(low, low, high, high),
-            unit=POINTS,
-            source=sources,
-            note=verdict + (" (early for this route)" if judgement.early else ""),
-        )
-
-
-def _thresholds(result: FollowUp, name: str) -> Iterator[Row]:
-    """Remission, response and relapse of a scale, as the clinic chose them, with where each comes from."""
-    knowledge, now = result.knowledge, result.at.ms
-    if not knowledge.instruments[name].get("range") or knowledge.instruments[name]["direction"] == "neither":
-        return
-    scale = Scale.of(form(knowledge, name), knowledge, result.settings.variants or None)
-    found = [*_good(scale), *_response(scale, result, name), *_relapse(scale, result)]
-    for word, level, side, source, note in found:
-        yield Row(
-            kind="threshold",
-            of=name,
-            what=f"{word}: {number_text(level)} {side}",
-            at=now,
-            value=level,
-            unit=POINTS,
-            source=source,
-            note=note,
-        )
-
-
-Threshold = tuple[str, float, str, str, str]  # word, level, which side, source, which definition and how sure
-
-
-def _good(scale: Scale) -> Iterator[Threshold]:
-    variant = scale.variant("remission")
-    if variant is not None and variant.when is not None:
-        totals = range(round(scale.range[0]), round(scale.range[1]) + 1)
-        good = [total for total, holds in zip(totals, variant.holds(totals), strict=True) if holds == YES]
-        better = scale.direction == "better"
-        if good and len(good) < len(totals):
-            level, side = (min(good), MORE) if better else (max(good), LESS)
-            yield "remission" if scale.in_episodes else "target", level, side, *_cited(variant)
-
-
-def _response(scale: Scale, result: FollowUp, name: str) -> Iterator[Threshold]:
-    variant = scale.variant("response")
-    base = result.courses[name].baseline.value if name in result.courses else math.nan
-    if variant is not None and base >= variant.needs and scale.direction == "worse":
-        fall = base * variant.percent / PERCENT if math.isnan(variant.points) else variant.points
-        yield "response", base - fall, LESS, *_cited(variant)
-
-
-def _relapse(scale: Scale, result: FollowUp) -> Iterator[Threshold]:
-    variant, model = scale.variant("relapse"), result.trajectory.scale if result.trajectory else None
-    if variant is not None and not math.isnan(variant.points):
-        yield "relapse", variant.points, MORE, *_cited(variant)
-    elif model is not None and model.id == scale.id:
-        yield "relapse", model.relapse, MORE, model.source, f"{model.locator}; {model.status}"
-
-
-def _cited(variant: Variant) -> tuple[str, str]:
-    support = variant.support
-    return "; ".join(dict.fromkeys(s.id for s in support.sources)), f"{variant.name}; {support.status}"
-
-
-def _alerts(result: FollowUp) -> Iterator[Row]:
-    """What somebody must act on, then what somebody should look at; each from when on."""
-    now, known = result.at.ms, {s.id: s for s in result.signals}
-    for alert in result.alerts:
-        signal = known.pop(alert["id"], None)
-        since = signal.since if signal else instant(alert["since"]).ms
-        source = "; ".join(s for s, _ in signal.sources) if signal else ""
-        yield Row(kind="alert", of=ACT, what=_brief(alert), at=since, until=now, source=source, note=alert["says"])
-    for signal in known.values():
-        if signal.id != REVIEW:
-            yield Row(
-                kind="signal",
-                of=signal.level,
-                what=signal.title,
-                at=signal.since,
-                until=now,
-                value=signal.false_alarms_per_person_year,
-                unit="" if signal.false_alarms_per_person_year is None else "false alarms in a simulated person-year",
-                source="; ".join(source for source, _ in signal.sources),
-                note=f"{signal.says} {signal.definition}",
-            )
-
-
-def _brief(alert: Mapping[str, Any]) -> str:
-    """The first words of an alert, up to where its definition begins."""
-    return ": ".join(str(alert["says"]).split(": ")[:2]).rstrip(".")
-
-
-def _review(result: FollowUp) -> Iterator[Row]:
-    """The day on which half of the gain may be lost, between its earliest and its latest; it sets no date."""
-    review = result.trajectory.review if result.trajectory else None
-    if review is None or review.why:
-        return
-    edge = result.at.ms + review.horizon_d * MS_PER_DAY
-    day, first, last = (
-        edge if d is None else result.at.ms + d * MS_PER_DAY for d in (review.day, review.earliest, review.latest)
-    )
-    said = [f"later than {review.horizon_d} d" if d is None else f"{d} d" for d in (review.day, review.earliest, review.latest)]
-    yield Row(
-        kind="review",
-        of=REVIEW,
-        what=f"half of the gain lost with a chance of {review.chance:.0%}, without another dose",
-        at=first,
-        until=last,
-        value=None if review.day is None else float(review.day),
-        unit="d from now",
-        source="model",
-        note=f"day: {said[0]}; between {said[1]} and {said[2]} from now. {review.says}",
-    )
-
-
-def _note(note: Annotation) -> Row:
-    return Row(
-        kind=note.kind,
-        of=note.reference,
-        what=note.title,
-        at=note.possible[0],
-        until=note.possible[1],
-        source="; ".join(note.sources),
-        note=f"{note.says} ({note.status})",
-    )
-
-
 # --- the words around it ----------------------------------------------------------------------------------------------
 
 
 def described(result: FollowUp) -> tuple[str, str]:
     """Title and description for who cannot see the picture: the alternative text of an embedded image."""
-    acts = [f"To act on: {_brief(alert)}." for alert in result.alerts]
+    acts = [f"To act on: {brief(alert)}." for alert in result.alerts]
     signs = [f"To look at: {s.title}." for s in result.signals if s.level != "red" and s.id != REVIEW]
     review = [r.note for r in _review(result)]
     where = [_standing(result, name) for name in result.series]
@@ -324,7 +64,7 @@ def described(result: FollowUp) -> tuple[str, str]:
 
 
 def _heading(result: FollowUp) -> str:
-    title = result.knowledge.instruments[_leading(result)]["title"] if result.trajectory else "Scores"
+    title = result.knowledge.instruments[leading(result)]["title"] if result.trajectory else "Scores"
     return f"{title} and what stands beside it, as of {_when(result)}"
 
 
@@ -357,7 +97,7 @@ def _standing(result: FollowUp, name: str) -> str:
 def _subtitle(result: FollowUp) -> list[str]:
     """Whose, what to act on, and what could not be said, in lines that fit the width."""
     who = f"{result.patient or 'no patient named'}. Knowledge {result.knowledge.version} of {result.knowledge.as_of}."
-    acts = [f"ACT: {_brief(alert)}" for alert in result.alerts]
+    acts = [f"ACT: {brief(alert)}" for alert in result.alerts]
     more = len(acts) - MOST_ACTS
     lines = [who, *acts[:MOST_ACTS], *([f"ACT: {more} more, listed by adjunct follow"] if more > 0 else [])]
     unknown = result.trajectory.unknown if result.trajectory else (f"No course is drawn: {result.why_no_trajectory}",)
@@ -373,114 +113,351 @@ def _with_title(svg: str, title: str, told: str) -> str:
 
 # --- the picture ------------------------------------------------------------------------------------------------------
 
-WIDTH, MAIN, SMALL, LANE = 640, 300, 84, 18  # pixels; a lane is a line of words
+WIDTH, MAIN, SMALL, LANE = 640, 300, 84, 17  # pixels; a lane is a line of words
 MOST_ACTS, MOST_LANES, MOST_PANELS = 5, 26, 12  # the rest is counted, and stands in the table
-WRAP = 128  # characters of a line above the picture
+WRAP = 132  # characters of a line above and below the picture
 NAME_LIMIT = 250  # pixels for the words of a lane
-APART = 25  # pixels between the words of two thresholds
-BESIDE = 14  # pixels from the plot to those words
-NEAR_D, SHARE = 28, 0.35  # a prediction is drawn this many days or this part of the past, the table has it all
+APART, BESIDE = 25, 14  # pixels between the words of two thresholds, and from the plot to them
+NEAR_D, SHARE = 28, 0.35  # a prediction is drawn this many days or this part of the past; the table has it all
+MARGIN = 0.02  # of the time shown, at either side
+TICKS, FEW_TICKS = 9, 4
 TEXT, SMALL_TEXT, TITLE = 11, 10, 15  # points
-DOT, BIG_DOT, TINY_DOT = 55, 190, 34  # square pixels
-WIDE, THIN, BAR = 2.2, 1, 9  # pixels
-PALE, SOFT, MEDIUM = 0.14, 0.30, 0.55  # opacities
-MARGIN = 0.02  # of the time shown, left of the first mark
+DOT, RING, MARK = 50, 190, 60  # square pixels
+WIDE, THIN, BAR = 2.2, 1, 8  # pixels
+PALE, SOFT, FULL = 0.16, 0.32, 1  # opacities
 BLACK, BLUE, ORANGE = PALETTE[-1], PALETTE[0], PALETTE[1]
-FUTURE = "#F0F0F0"
-DASH, DOTS, LONG = [6, 3], [2, 3], [10, 4]
-WORDS = {"red": "RED", "amber": "AMBER", "info": "INFO", ACT: "ACT"}
-LANES = {
+FUTURE, GRID = "#EFEFEF", "#E4E4E4"
+DASH, DOTS, LONG = (6, 3), (2, 3), (10, 4)
+TREAT, FACE, EMPTY = "triangle-up", "circle", "M-.7,-.7L.7,.7M.7,-.7L-.7,.7"
+LANES = {  # lanes that hold several notes, in their order; any other note is a lane by its own title
     "dose": "Doses given",
     "missing": "Score missing",
     "not-used": "Score not used",
     "suicide-item": "Suicidal thoughts: item above 0",
-    "life-event": "Life event",
+    "review": "Half of the gain may be lost (see below)",
     "missed": "Check-in missed",
     "sleep": "Hours slept",
-    "review": "Half of the gain may be lost*",
 }
-SIGNS = ("alert", "signal")
+ORDER = ("dose", "missing", "not-used", "suicide-item", "alert", "signal", "review")
+SHAPED = ("dose", "missing", "not-used", "missed")
+SAID = ("sleep", "suicide-item")  # their number stands beside the mark
+CURVES = ("score", "estimate", "prediction", "predicted-score", "expected", "threshold")
 
 
 class _Picture:
-    """The panels of one picture over one time axis. Times are drawn as wall clock of the clinic."""
+    """The panels of one picture over one time axis. Times are drawn as the wall clock of the clinic."""
 
     def __init__(self, alt: Any, result: FollowUp, found: Sequence[Row]) -> None:
         self.alt, self.result, self.rows = alt, result, found
-        self.now = result.at.ms
-        marks = [r.at for r in found if r.kind in ("score", "missing", "dose") and r.at > UNDATED]
-        first = min([*marks, self.now])
-        ahead = max(NEAR_D * MS_PER_DAY, round(SHARE * (self.now - first))) if result.trajectory else 0
-        review = next((r for r in found if r.kind == "review"), None)
-        last = max((r.at for r in found if r.kind == "prediction"), default=self.now)
-        if review and review.value is not None:
-            ahead = max(ahead, self.now - self.now + round((review.value + NEAR_D / 2) * MS_PER_DAY))
-        self.until = min(self.now + ahead, last) if result.trajectory else self.now
-        self.since = first - max(round(MARGIN * (self.until - first)), MS_PER_DAY)
-        self.until += max(round(MARGIN * (self.until - first)), MS_PER_DAY)
+        self.now, self.leading = result.at.ms, leading(result)
+        first = min(r.at for r in found if r.kind in ("score", "missing", "dose") and r.at > UNDATED)
+        first = min(first, self.now)
+        self.until = self.now + (self._ahead(self.now - first) if self.leading else 0)
+        side = max(round(MARGIN * (self.until - first)), MS_PER_DAY)
+        self.since, self.until = first - side, self.until + side
+
+    def _ahead(self, past: int) -> int:
+        """How much of the prediction is drawn: near, or up to the day of the interval review."""
+        days = [r.value + NEAR_D / 2 for r in self.rows if r.kind == "review" and r.value is not None]
+        wanted = max(NEAR_D * MS_PER_DAY, SHARE * past, *(d * MS_PER_DAY for d in days), 0)
+        return round(min(wanted, max(r.at for r in self.rows if r.kind == "prediction") - self.now))
 
     def chart(self) -> Any:
-        alt, result = self.alt, self.result
-        leading = _leading(result)
-        others = [name for name in result.series if name != leading]
-        panels = [self._main(leading), self._key()] if leading else []
-        panels += [self._lanes()]
-        panels += [self._small(name) for name in others[:MOST_PANELS]]
+        alt, names = self.alt, [n for n in self.result.series if n != self.leading]
+        panels = [self._main(self.leading), self._key()] if self.leading else []
+        panels += [self._lanes(), *(self._small(name) for name in names[:MOST_PANELS])]
         title = alt.TitleParams(
-            text=_heading(result), subtitle=_subtitle(result), anchor="start", frame="group", fontSize=TITLE,
-            subtitleFontSize=TEXT, subtitleColor=BLACK, offset=TEXT,
-        )  # fmt: skip
-        notes = self._foot(len(others) - MOST_PANELS)
-        stacked = alt.vconcat(*(p for p in panels if p is not None), notes, title=title, spacing=TEXT)
+            text=_heading(self.result),
+            subtitle=_subtitle(self.result),
+            anchor="start",
+            frame="group",
+            fontSize=TITLE,
+            subtitleFontSize=TEXT,
+            subtitleColor=BLACK,
+            offset=TEXT,
+        )
+        stacked = alt.vconcat(*panels, self._foot(len(names) - MOST_PANELS), title=title, spacing=TEXT)
+        plain = {"labelColor": BLACK, "titleColor": BLACK, "titleFontWeight": "normal", "gridColor": GRID}
         return (
             stacked.configure(background="white", font="sans-serif")
             .configure_view(strokeWidth=0)
-            .configure_axis(labelFontSize=SMALL_TEXT, titleFontSize=TEXT, labelColor=BLACK, titleColor=BLACK,
-                            titleFontWeight="normal", gridColor="#E4E4E4")
-        )  # fmt: skip
+            .configure_axis(labelFontSize=SMALL_TEXT, titleFontSize=TEXT, **plain)
+        )
 
-    # --- parts that all panels share
+    # --- what all panels share
 
     def wall(self, ms: int) -> int:
-        """An instant as the wall clock of the clinic, inside the time shown."""
+        """An instant inside the time shown, as the wall clock of the clinic."""
         inside = min(max(ms, self.since), self.until)
         offset = self.result.settings.cover.local(inside).utcoffset() or timedelta(0)
-        return inside + round(offset / timedelta(milliseconds=1))
-
-    def seen(self, row: Row) -> bool:
-        return row.end >= self.since and row.at <= self.until
+        return inside + offset // timedelta(milliseconds=1)
 
     def data(self, rows: Iterable[Row], **more: Callable[[Row], Any]) -> Any:
-        values = []
-        for row in rows:
-            if self.seen(row):
-                edges = dict(zip(("low95", "low50", "high50", "high95"), row.band or (), strict=False))
-                times = {"t": self.wall(row.at), "u": self.wall(row.end), "m": (self.wall(row.at) + self.wall(row.end)) // 2}
-                values.append({**times, **edges, "v": row.value, "what": row.what} | {k: f(row) for k, f in more.items()})
-        return self.alt.Data(values=values)
+        """The rows that meet the time shown, as values of a layer."""
+        return self.alt.Data(
+            values=[
+                {
+                    "from": self.wall(r.at),
+                    "to": self.wall(r.end),
+                    "v": r.value,
+                    **dict(zip(("low95", "low50", "high50", "high95"), r.band or (), strict=False)),
+                    **{name: of(r) for name, of in more.items()},
+                }
+                for r in rows
+                if r.end >= self.since and r.at <= self.until
+            ]
+        )
 
-    def x(self, name: str = "t", *, labels: bool = True) -> Any:
+    def layer(self, rows: Iterable[Row], **more: Callable[[Row], Any]) -> Any:
+        return self.alt.Chart(self.data(rows, **more))
+
+    def x(self, name: str = "from", *, labels: bool = True) -> Any:
         alt = self.alt
-        label = "[utcFormat(datum.value, '%-d %b'), utcFormat(datum.value, '%Y')]"
-        axis = alt.Axis(title=None, labelExpr=label, tickCount=TEXT, labelOverlap=True, labels=labels, ticks=labels, domain=labels)
         scale = alt.Scale(type="utc", domain=[self.wall(self.since), self.wall(self.until)], nice=False)
+        axis = alt.Axis(
+            title=None,
+            labelExpr="[utcFormat(datum.value, '%-d %b'), utcFormat(datum.value, '%Y')]",
+            tickCount=TICKS,
+            labelOverlap=True,
+            labels=labels,
+            ticks=labels,
+            domain=labels,
+        )
         return alt.X(f"{name}:T", scale=scale, axis=axis)
 
-    def y(self, name: str, instrument_id: str, title: list[str]) -> Any:
-        alt, raw = self.alt, self.result.knowledge.instruments[instrument_id]
-        values = [r.value for r in self.rows if r.of == instrument_id and r.kind == "score" and r.value is not None]
-        low, high = raw.get("range") or (min(values), max(values))
-        scale = alt.Scale(domain=[low, high], nice=False, zero=False)
-        return alt.Y(f"{name}:Q", scale=scale, axis=alt.Axis(title=title, tickCount=TEXT // 2, titlePadding=TEXT))
+    def y(self, name: str, field: str = "v", ticks: int = TICKS) -> Any:
+        alt, raw = self.alt, self.result.knowledge.instruments[name]
+        values = [r.value for r in self.of("score", name) if r.value is not None] or [0, 1]
+        scale = alt.Scale(domain=list(raw.get("range") or (min(values), max(values) + 1)), nice=False, zero=False)
+        sense = {"worse": "higher is worse", "better": "higher is better"}.get(raw["direction"], "")
+        axis = alt.Axis(title=[raw["title"], f"({POINTS})", sense], tickCount=ticks, titlePadding=TEXT)
+        return alt.Y(f"{field}:Q", scale=scale, axis=axis)
 
     def of(self, kind: str, name: str) -> list[Row]:
         return [r for r in self.rows if r.kind == kind and r.of == name]
 
-    # --- the leading scale
+    def text(self, words: str, at: int, **how: Any) -> Any:
+        chart = self.alt.Chart(self.alt.Data(values=[{"from": self.wall(at)}]))
+        return chart.mark_text(text=words, fontSize=SMALL_TEXT, **how).encode(x=self.x())
+
+    # --- the panel of the leading scale
 
     def _main(self, name: str) -> Any:
+        layers = [*self._future(), *self._expectation(name), *self._curves(name), *self._limits(name, MAIN)]
+        return self.alt.layer(*layers, *self._doses(), *self._dots(name)).properties(width=WIDTH, height=MAIN)
+
+    def _future(self, *, words: bool = True) -> Iterator[Any]:
+        """What lies after today, apart from what was."""
         alt = self.alt
-        y = self._axis(name)
-        layers = [self._future(y is not None), *self._expectation(name), *self._bands(name)]
-        layers += [*self._limits(name, MAIN), *self._doses(), *self._dots(name)]
-        return alt.layer(*layers).properties(width=WIDTH, height=MAIN)
+        if self.leading:
+            span = alt.Data(values=[{"from": self.wall(self.now), "to": self.wall(self.until)}])
+            yield alt.Chart(span).mark_rect(color=FUTURE).encode(x=self.x(), x2="to:T")
+        today = alt.Chart(alt.Data(values=[{"from": self.wall(self.now)}]))
+        yield today.mark_rule(color=GREY, strokeWidth=THIN).encode(x=self.x())
+        if words and self.leading:
+            how = {"baseline": "bottom", "dy": -2, "y": 0}
+            yield self.text("today", self.now, align="right", dx=-2, **how)
+            yield self.text("prediction, no further dose", self.now, align="left", dx=2, fontStyle="italic", **how)
+
+    def _expectation(self, name: str) -> Iterator[Any]:
+        found = self.of("expected", name)
+        if found:
+            band = self.layer(found).mark_rect(color=ORANGE, opacity=PALE)
+            yield band.encode(x=self.x(), x2="to:T", y=self.y(name, "low95"), y2="high95:Q")
+            steps = [*found, replace(found[-1], at=found[-1].end)]
+            line = self.layer(steps).mark_line(
+                color=ORANGE, strokeDash=LONG, strokeWidth=WIDE, interpolate="step-after"
+            )
+            yield line.encode(x=self.x(), y=self.y(name))
+
+    def _curves(self, name: str) -> Iterator[Any]:
+        """Median and bands: filled up to today; pale, edged and dashed after it."""
+        for kind, fill, dash in (("estimate", (PALE, SOFT), (1, 0)), ("prediction", (PALE / 2, PALE), DASH)):
+            rows = self.of(kind, name)
+            for (low, high), opacity in zip((("low95", "high95"), ("low50", "high50")), fill, strict=True):
+                area = self.layer(rows).mark_area(color=BLUE, opacity=opacity, clip=True)
+                yield area.encode(x=self.x(), y=self.y(name, low), y2=f"{high}:Q")
+                for side in (low, high) if kind == "prediction" else ():
+                    line = self.layer(rows).mark_line(color=BLUE, strokeDash=DOTS, strokeWidth=THIN, clip=True)
+                    yield line.encode(x=self.x(), y=self.y(name, side))
+            line = self.layer(rows).mark_line(color=BLUE, strokeWidth=WIDE, strokeDash=dash, clip=True)
+            yield line.encode(x=self.x(), y=self.y(name))
+
+    def _limits(self, name: str, height: int) -> Iterator[Any]:
+        """Thresholds, with their words and source at the right, moved apart where they would meet."""
+        alt, found = self.alt, sorted(self.of("threshold", name), key=lambda r: -(r.value or 0))
+        if not found:
+            return
+        low, high = self.result.knowledge.instruments[name]["range"]
+        y, placed = [height * (high - (r.value or 0)) / (high - low) for r in found], list[float]()
+        for place in y:
+            placed.append(max(place, placed[-1] + APART) if placed else place)
+        over = max(placed[-1] - height, 0)
+        placed = [place - over for place in placed]
+        values = [
+            {"v": r.value, "y": place, "words": [r.what, r.source.partition(";")[0]]}
+            for r, place in zip(found, placed, strict=True)
+        ]
+        rules = alt.Chart(alt.Data(values=values))
+        yield rules.mark_rule(color=GREY, strokeDash=DOTS, strokeWidth=WIDE / 2).encode(y=self.y(name))
+        for value, true in zip(values, y, strict=True):
+            one = alt.Chart(alt.Data(values=[value]))
+            words = one.mark_text(align="left", baseline="middle", fontSize=SMALL_TEXT, text=value["words"])
+            yield words.encode(x=alt.value(WIDTH + BESIDE + 2), y=alt.value(value["y"]))
+            lead = one.mark_rule(color=GREY, strokeWidth=THIN)
+            yield lead.encode(
+                x=alt.value(WIDTH), x2=alt.value(WIDTH + BESIDE), y=alt.value(true), y2=alt.value(value["y"])
+            )
+
+    def _doses(self) -> Iterator[Any]:
+        found = [r for r in self.rows if r.kind == "dose"]
+        yield self.layer(found).mark_rule(color=GREY, opacity=SOFT, strokeWidth=THIN).encode(x=self.x())
+        marks = self.layer(found).mark_point(shape=TREAT, filled=True, color=BLACK, size=MARK, opacity=FULL)
+        yield marks.encode(x=self.x(), y=self.alt.value(MAIN))
+
+    def _dots(self, name: str) -> Iterator[Any]:
+        """Scores as dots; one whose date is not exact as a bar over the days it may be of; never joined."""
+        found = self.of("score", name)
+        vague = [r for r in found if r.end - r.at >= MS_PER_DAY]
+        if vague:
+            bar = self.layer(vague).mark_rule(color=BLACK, strokeWidth=WIDE)
+            yield bar.encode(x=self.x(), x2="to:T", y=self.y(name))
+        ring = self.layer(self._with_item(name)).mark_point(shape="diamond", color=BLACK, size=RING, strokeWidth=WIDE)
+        yield ring.encode(x=self.x(), y=self.y(name))
+        dots = self.layer([r for r in found if r not in vague])
+        yield dots.mark_point(shape=FACE, filled=True, color=BLACK, size=DOT, opacity=FULL).encode(
+            x=self.x(), y=self.y(name)
+        )
+
+    def _with_item(self, name: str) -> list[Row]:
+        raised = {(r.at, r.source) for r in self.of("suicide-item", name)}
+        return [r for r in self.of("score", name) if (r.at, r.source) in raised]
+
+    # --- the others
+
+    def _small(self, name: str) -> Any:
+        layers = [*self._future(words=False), *self._limits(name, SMALL), *self._dots(name)]
+        missing = self.layer(self.of("missing", name)).mark_point(shape=EMPTY, color=BLACK, size=DOT)
+        layers.append(missing.encode(x=self.x(), y=self.alt.value(SMALL)))
+        return self.alt.layer(*layers).properties(width=WIDTH, height=SMALL)
+
+    def _lanes(self) -> Any:
+        """A line of words for each kind of thing that happened, with when it was: certain dark, possible pale."""
+        alt, lanes = self.alt, self._laned()
+        names = list(lanes)[:MOST_LANES]
+        marks = [replace(row, of=name) for name in names for row in lanes[name]]
+        axis = alt.Axis(title=None, labelLimit=NAME_LIMIT, ticks=False, domain=False, grid=True, labelPadding=TEXT // 2)
+        scale = alt.Scale(domain=names)
+        y = alt.Y("lane:N", scale=scale, sort=None, axis=axis)
+        short = [r for r in marks if r.end - r.at < MS_PER_DAY]
+        spans = [r for r in marks if r.end - r.at >= MS_PER_DAY]
+        sure = [replace(r, at=r.sure[0], until=r.sure[1]) for r in spans if r.sure]
+        lane = {"lane": lambda r: r.of}
+        bar = {"height": BAR, "color": BLACK}
+        layers = list(self._future(words=False))
+        layers.append(self.layer(spans, **lane).mark_bar(opacity=SOFT, **bar).encode(x=self.x(), x2="to:T", y=y))
+        layers.append(self.layer(sure, **lane).mark_bar(opacity=FULL, **bar).encode(x=self.x(), x2="to:T", y=y))
+        for shape, wanted in ((TREAT, ("dose",)), (EMPTY, ("missing", "not-used", "missed")), ("diamond", None)):
+            kept = [r for r in short if (r.kind in wanted if wanted else r.kind not in SHAPED)]
+            point = self.layer(kept, **lane).mark_point(
+                shape=shape, filled=shape != EMPTY, color=BLACK, size=MARK, opacity=FULL
+            )
+            layers.append(point.encode(x=self.x(), y=y))
+        said = [r for r in short if r.kind in SAID and r.value is not None]
+        words = self.layer(said, **lane, words=lambda r: number_text(r.value)).mark_text(fontSize=SMALL_TEXT, dx=TEXT)
+        layers.append(words.encode(x=self.x(), y=y, text="words:N"))
+        return alt.layer(*layers).properties(width=WIDTH, height=LANE * max(len(names), 1))
+
+    def _laned(self) -> dict[str, list[Row]]:
+        """The rows below the plot by lane, in the order of reading."""
+        found: dict[str, list[Row]] = {}
+        wanted = [r for r in self.rows if r.kind not in CURVES and not r.kind.startswith("medicine")]
+        wanted = [r for r in wanted if r.kind != "missing" or r.of == self.leading]
+        wanted += self._medicines()
+        for row in sorted(wanted, key=lambda r: ORDER.index(r.kind) if r.kind in ORDER else len(ORDER)):
+            if row.end >= self.since and row.at <= self.until:
+                found.setdefault(self._lane(row), []).append(row)
+                if row.kind == "review" and row.value is not None:
+                    day = self.now + round(row.value * MS_PER_DAY)
+                    found[self._lane(row)].append(replace(row, at=day, until=day))
+        return found
+
+    def _lane(self, row: Row) -> str:
+        if row.kind in ("alert", "signal"):
+            return f"{row.of.upper()}: {row.what}"
+        return LANES.get(row.kind, row.what)
+
+    def _medicines(self) -> Iterator[Row]:
+        """A lane for each medicine: from its start to its stop, or to today if none is recorded."""
+        words, begun = self.result.knowledge.content["context"]["medicine"], dict[str, Row]()
+        for row in self.rows:
+            if row.kind.startswith("medicine-"):
+                before, _, after = words[row.kind.partition("-")[2]]["title"].partition("{name}")
+                name = row.what.removeprefix(before).removesuffix(after)
+                start = begun.pop(name, None) if row.kind == "medicine-stop" else None
+                if row.kind == "medicine-start":
+                    begun[name] = row
+                elif start:
+                    yield replace(start, what=name, until=row.end, sure=(start.end, row.at))
+                else:
+                    yield replace(row, what=name, until=row.at)
+        for name, start in begun.items():
+            yield replace(start, what=name, until=self.now, sure=(start.end, self.now))
+
+    def _key(self) -> Any:
+        """What each mark is, in words."""
+        alt = self.alt
+        expected = next((r for r in self.rows if r.kind == "expected"), None)
+        basis = expected.what.partition("(")[2].rstrip(")") if expected else "not drawn: see above"
+        entries: list[tuple[str, dict[str, Any]]] = [
+            ("score as answered; scores are never joined", {"type": "point", "shape": FACE, "filled": True, "size": DOT, "color": BLACK}),
+            ("a score with the item on suicidal thoughts above 0", {"type": "point", "shape": "diamond", "size": RING, "color": BLACK}),
+            ("estimated true severity: median, 50 % and 95 % bands", {"type": "rule", "color": BLUE, "strokeWidth": WIDE}),
+            ("prediction of the same, without a further dose", {"type": "rule", "color": BLUE, "strokeWidth": WIDE, "strokeDash": DASH}),
+            (f"expected: {basis}; band 1 SD", {"type": "rule", "color": ORANGE, "strokeWidth": WIDE, "strokeDash": LONG}),
+            ("dose given", {"type": "point", "shape": TREAT, "filled": True, "size": MARK, "color": BLACK}),
+        ]  # fmt: skip
+        parts = []
+        for number, (words, mark) in enumerate(entries):
+            left, top = number % 2 * WIDTH // 2, number // 2 * LANE
+            one = alt.Chart(alt.Data(values=[{}]))
+            place = {"y": alt.value(top), "x": alt.value(left)} | (
+                {"x2": alt.value(left + 2 * LANE)} if mark["type"] == "rule" else {"x": alt.value(left + LANE)}
+            )
+            parts.append(
+                one.mark_point(opacity=FULL).encode(**place)
+                if False
+                else alt.Chart(alt.Data(values=[{}]), mark={"opacity": FULL, **mark}).encode(**place)
+            )
+            said = one.mark_text(align="left", baseline="middle", fontSize=SMALL_TEXT, text=words)
+            parts.append(said.encode(x=alt.value(left + 2 * LANE + BESIDE // 2), y=alt.value(top)))
+        return alt.layer(*parts).properties(width=WIDTH, height=LANE * len(entries) // 2)
+
+    def _foot(self, more_panels: int) -> Any:
+        """What the picture needs to be read rightly, and what it had no room for."""
+        lines = [
+            f"Half of the gain may be lost (information for the prescriber, no schedule): {r.note}"
+            for r in self.rows
+            if r.kind == "review"
+        ]
+        lines += [
+            f"{r.of.upper()} {r.what}: {r.value:g} {r.unit}."
+            for r in self.rows
+            if r.kind == "signal" and r.value is not None
+        ]
+        lines.append(
+            "Dark bars are certain, pale ones possible. Thresholds name their first source; the table beside this file has all sources and numbers."
+        )
+        more = len(self._laned()) - MOST_LANES
+        lines += [
+            f"{n} more {what} stand in the table."
+            for n, what in ((more, "kinds of notes"), (more_panels, "instruments"))
+            if n > 0
+        ]
+        text = [part for line in lines for part in textwrap.wrap(line, WRAP)]
+        words = self.alt.Chart(self.alt.Data(values=[{}])).mark_text(
+            align="left", baseline="top", fontSize=SMALL_TEXT, text=text, lineHeight=SMALL_TEXT + 2, color=GREY
+        )
+        return words.encode(x=self.alt.value(0), y=self.alt.value(0)).properties(
+            width=WIDTH, height=len(text) * (SMALL_TEXT + 2)
+        )

@@ -172,11 +172,11 @@ def judged(
     doses: Sequence[int],
     baseline: float | None,
 ) -> tuple[Judgement, ...]:
-    """Each dose with the last score between it and the next one. Points and doses are in time order."""
-    found = []
+    """Each dose with the last score between it and the next one, and not long after. Both are in time order."""
+    found, near = [], round(knowledge.number("trajectory.judge_within") * MS_PER_DAY)
     for number, at in enumerate(doses, start=1):
-        until = doses[number] if number < len(doses) else None
-        score = next((p for p in reversed(points) if p.at > at and (until is None or p.at <= until)), None)
+        until = min(doses[number], at + near) if number < len(doses) else at + near
+        score = next((p for p in reversed(points) if at < p.at <= until), None)
         early = course is not None and bool(score) and _days(doses[0], score.at if score else at) < course.patience_d
         limits = _limits(knowledge, scale, course, number, baseline)
         value = None if score is None else score.value
@@ -225,7 +225,7 @@ def _verdict(
     if dose < knowledge.number("trajectory.judged_from"):
         return "unknown", "a course is not judged after its first dose"
     if score is None:
-        return "unknown", "no score between this dose and the next"
+        return "unknown", "no score soon after this dose and before the next"
     if baseline is None:
         return "unknown", "no score before the first dose"
     if limits is None:

@@ -17,7 +17,7 @@ LEAST_RUN = 2 + 1  # layout: "k i l l", single letters one after the other that 
 
 _TOKEN = re.compile(r"[$@]?[^\W_]+(?:['*@$!|]+[^\W_]+)*|[^\w\s]+|\n+")
 _SPLIT = re.compile(r"[^\W_]+")
-_ENDS = re.compile(r"[.!?。](?:\s|$)|\n\s*\n|[!?]")
+_ENDS = re.compile(r"[.]\s|[!?。]|\n\s*\n")  # "i.want.to" is one sentence
 
 
 class Word(NamedTuple):

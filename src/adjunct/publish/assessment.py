@@ -83,10 +83,10 @@ def to_fhir(
         as_of=said(knowledge.get("as_of")),
         software=software_version,
     )
-    return _Publication(result, frame).bundle()
+    return Publication(result, frame).bundle()
 
 
-class _Publication:
+class Publication:
     """One assessment on its way into FHIR."""
 
     def __init__(self, result: Mapping[str, Any], frame: Frame) -> None:
@@ -99,7 +99,7 @@ class _Publication:
         self.items = {f"items[{n}]": mapping(i) for n, i in enumerate(sequence(result.get("items")))}
 
     def bundle(self) -> Json:
-        made = [*self._items(), *self._issues(), *self._risks(), *self._flags(), self._guidance()]
+        made = [*self._items(), *self.issues(), *self._risks(), *self._flags(), self._guidance()]
         inputs = [cited for cited, _ in self._evidence(self.findings) if "display" not in cited]
         return self.frame.bundle(made, inputs)
 
@@ -150,7 +150,7 @@ class _Publication:
                 "dosage": [{"text": text}],
             }
 
-    def _issues(self) -> Iterator[Json]:
+    def issues(self) -> Iterator[Json]:
         for n, finding in enumerate(self.findings):
             title, evidence = _title(finding), self._evidence([finding])
             implicated = [cited for cited, _ in evidence]
