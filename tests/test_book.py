@@ -46,7 +46,7 @@ def anchors(page: str) -> frozenset[str]:
 
 
 PAGES = (
-    "index.md", "rules.md", "facts.md", "substances.md", "claims.md", "sources.md", "law.md", "crisis-lines.md",
+    "index.md", "rules.md", "facts.md", "substances.md", "claims.md", "sources.md", "instruments.md", "law.md", "crisis-lines.md",
     "record.md",
 )  # fmt: skip
 

@@ -204,6 +204,16 @@ def test_every_piece_of_advice_exists_in_every_language():
         assert (said | set(files["en"]["tell"]) | {"call", "stay", "alone", "suicide"}) <= files[code]["tell"].keys()
 
 
+def test_a_routine_answer_says_what_not_to_do_alone():
+    told = read("I ran out of my sertraline").tell
+    assert "Do not stop or change a medicine by yourself" in told
+
+
+def test_a_wish_to_die_is_no_threat_to_others():
+    assert read("me quiero matar").flags == ("suicide_concern",)
+    assert read("quiero matar a mi jefe").flags == ("threat_to_others",)
+
+
 def test_another_person_s_danger_is_answered_for_another_person():
     message = read("my wife took all her pills", country="GB")
     assert message.flags == ("overdose", "other-person")

@@ -27,7 +27,9 @@ def rows() -> list[Any]:
     found = []
     for name in FILES:
         with (CASES / name).open(encoding="utf-8", newline="") as lines:
-            found += [pytest.param(r, id=f"{name}:{n}-{r['instrument']}") for n, r in enumerate(csv.DictReader(lines), 2)]
+            found += [
+                pytest.param(r, id=f"{name}:{n}-{r['instrument']}") for n, r in enumerate(csv.DictReader(lines), 2)
+            ]
     return found
 
 
@@ -40,4 +42,4 @@ def test_a_worked_example_comes_out(knowledge: Knowledge, row: dict[str, str]) -
     for pair in filter(None, (row.get("subscales") or "").split("|")):
         name, value = pair.split("=")
         found = got.subscales[name]
-        assert (f"{found:g}" if isinstance(found, float) else str(found or "")) == value, name
+        assert (f"{found:g}" if isinstance(found, float) else str(found)) == value, name  # None: unknown

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
 
-from adjunct.base import MS_PER_DAY, BadInput, shown
-from adjunct.documents.course_table import ACT, POINTS, REVIEW, Row, brief, leading, review_words, rows, table
+from adjunct.base import MS_PER_DAY, BadInput, instant, shown
+from adjunct.documents.course_table import POINTS, REVIEW, Row, brief, leading, rows, table
 from adjunct.documents.plots import FORMATS, GREY, PALETTE, SCALE, UNUSED
 from adjunct.followup import FollowUp
 from adjunct.followup.context import UNDATED
@@ -57,7 +57,7 @@ def described(result: FollowUp) -> tuple[str, str]:
     """Title and description for who cannot see the picture: the alternative text of an embedded image."""
     acts = [f"To act on: {brief(alert)}." for alert in result.alerts]
     signs = [f"To look at: {s.title}." for s in result.signals if s.level != "red" and s.id != REVIEW]
-    review = [r.note for r in _review(result)]
+    review = [f"{r.what}; {r.note}" for r in rows(result) if r.kind == "review"]
     where = [_standing(result, name) for name in result.series]
     told = [*acts, *where, *signs, *review, "The numbers stand in the table beside this file."]
     return _heading(result), " ".join(told)
@@ -72,7 +72,7 @@ def _when(result: FollowUp) -> str:
     """The day and hour in the clinic's zone, with the zone."""
     cover = result.settings.cover
     local = cover.local(result.at.ms)
-    zone = f"UTC{local:%:z}" if cover.zone.startswith("Etc/") else cover.zone
+    zone = f"UTC{local.isoformat()[-OFFSET:]}" if cover.zone.startswith("Etc/") else cover.zone
     return f"{_day(local)} {local:%Y %H:%M} ({zone})"
 
 
@@ -97,7 +97,8 @@ def _standing(result: FollowUp, name: str) -> str:
 def _subtitle(result: FollowUp) -> list[str]:
     """Whose, what to act on, and what could not be said, in lines that fit the width."""
     who = f"{result.patient or 'no patient named'}. Knowledge {result.knowledge.version} of {result.knowledge.as_of}."
-    acts = [f"ACT: {brief(alert)}" for alert in result.alerts]
+    clock = result.settings.cover
+    acts = [f"ACT: {brief(a)} (since {_day(clock.local(instant(a['since']).ms))})" for a in result.alerts]
     more = len(acts) - MOST_ACTS
     lines = [who, *acts[:MOST_ACTS], *([f"ACT: {more} more, listed by adjunct follow"] if more > 0 else [])]
     unknown = result.trajectory.unknown if result.trajectory else (f"No course is drawn: {result.why_no_trajectory}",)
@@ -115,17 +116,28 @@ def _with_title(svg: str, title: str, told: str) -> str:
 
 WIDTH, MAIN, SMALL, LANE = 640, 300, 84, 17  # pixels; a lane is a line of words
 MOST_ACTS, MOST_LANES, MOST_PANELS = 5, 26, 12  # the rest is counted, and stands in the table
-WRAP = 132  # characters of a line above and below the picture
-NAME_LIMIT = 250  # pixels for the words of a lane
+WRAP, FOOT_WRAP = 120, 138  # characters of a line above and below the picture
+NAME_LIMIT, NAME = 290, 52  # pixels and characters for the words of a lane
 APART, BESIDE = 25, 14  # pixels between the words of two thresholds, and from the plot to them
 NEAR_D, SHARE = 28, 0.35  # a prediction is drawn this many days or this part of the past; the table has it all
 MARGIN = 0.02  # of the time shown, at either side
 TICKS, FEW_TICKS = 9, 4
+SPACING = (  # ticks up to so many days
+    (70, {"interval": "week", "step": 1}),
+    (160, {"interval": "week", "step": 2}),
+    (500, {"interval": "month", "step": 1}),
+)
 TEXT, SMALL_TEXT, TITLE = 11, 10, 15  # points
 DOT, RING, MARK = 50, 190, 60  # square pixels
 WIDE, THIN, BAR = 2.2, 1, 8  # pixels
 PALE, SOFT, FULL = 0.16, 0.32, 1  # opacities
 BLACK, BLUE, ORANGE = PALETTE[-1], PALETTE[0], PALETTE[1]
+SOLID = {"filled": True, "opacity": FULL}
+NOTHING = {"values": [{}]}  # a mark that stands for no data
+MARKED = "#404040"
+COLOURS = {"alert": ORANGE, "red": ORANGE, "amber": PALETTE[5], "info": PALETTE[4]}
+OFFSET = len("-06:00")
+EARLY = "Early warning: "
 FUTURE, GRID = "#EFEFEF", "#E4E4E4"
 DASH, DOTS, LONG = (6, 3), (2, 3), (10, 4)
 TREAT, FACE, EMPTY = "triangle-up", "circle", "M-.7,-.7L.7,.7M.7,-.7L-.7,.7"
@@ -138,7 +150,7 @@ LANES = {  # lanes that hold several notes, in their order; any other note is a 
     "missed": "Check-in missed",
     "sleep": "Hours slept",
 }
-ORDER = ("dose", "missing", "not-used", "suicide-item", "alert", "signal", "review")
+ORDER = ("dose", "missing", "not-used", "suicide-item", "alert", "signal", "review", "medicine", "washout")
 SHAPED = ("dose", "missing", "not-used", "missed")
 SAID = ("sleep", "suicide-item")  # their number stands beside the mark
 CURVES = ("score", "estimate", "prediction", "predicted-score", "expected", "threshold")
@@ -165,7 +177,8 @@ class _Picture:
     def chart(self) -> Any:
         alt, names = self.alt, [n for n in self.result.series if n != self.leading]
         panels = [self._main(self.leading), self._key()] if self.leading else []
-        panels += [self._lanes(), *(self._small(name) for name in names[:MOST_PANELS])]
+        small = names[:MOST_PANELS]
+        panels += [self._lanes(labels=not small), *(self._small(name, labels=name == small[-1]) for name in small)]
         title = alt.TitleParams(
             text=_heading(self.result),
             subtitle=_subtitle(self.result),
@@ -217,7 +230,7 @@ class _Picture:
         axis = alt.Axis(
             title=None,
             labelExpr="[utcFormat(datum.value, '%-d %b'), utcFormat(datum.value, '%Y')]",
-            tickCount=TICKS,
+            tickCount=next((name for days, name in SPACING if self.until - self.since < days * MS_PER_DAY), TICKS),
             labelOverlap=True,
             labels=labels,
             ticks=labels,
@@ -225,12 +238,19 @@ class _Picture:
         )
         return alt.X(f"{name}:T", scale=scale, axis=axis)
 
-    def y(self, name: str, field: str = "v", ticks: int = TICKS) -> Any:
+    def y(self, name: str, field: str = "v") -> Any:
         alt, raw = self.alt, self.result.knowledge.instruments[name]
         values = [r.value for r in self.of("score", name) if r.value is not None] or [0, 1]
         scale = alt.Scale(domain=list(raw.get("range") or (min(values), max(values) + 1)), nice=False, zero=False)
         sense = {"worse": "higher is worse", "better": "higher is better"}.get(raw["direction"], "")
-        axis = alt.Axis(title=[raw["title"], f"({POINTS})", sense], tickCount=ticks, titlePadding=TEXT)
+        title = [raw["title"], f"{POINTS}, {sense}" if sense else POINTS]
+        axis = alt.Axis(
+            title=title,
+            tickCount=TICKS if name == self.leading else FEW_TICKS,
+            titleAngle=0,
+            titleAlign="right",
+            titlePadding=TEXT,
+        )
         return alt.Y(f"{field}:Q", scale=scale, axis=axis)
 
     def of(self, kind: str, name: str) -> list[Row]:
@@ -246,14 +266,14 @@ class _Picture:
         layers = [*self._future(), *self._expectation(name), *self._curves(name), *self._limits(name, MAIN)]
         return self.alt.layer(*layers, *self._doses(), *self._dots(name)).properties(width=WIDTH, height=MAIN)
 
-    def _future(self, *, words: bool = True) -> Iterator[Any]:
+    def _future(self, *, words: bool = True, labels: bool = True) -> Iterator[Any]:
         """What lies after today, apart from what was."""
         alt = self.alt
         if self.leading:
             span = alt.Data(values=[{"from": self.wall(self.now), "to": self.wall(self.until)}])
-            yield alt.Chart(span).mark_rect(color=FUTURE).encode(x=self.x(), x2="to:T")
+            yield alt.Chart(span).mark_rect(color=FUTURE).encode(x=self.x(labels=labels), x2="to:T")
         today = alt.Chart(alt.Data(values=[{"from": self.wall(self.now)}]))
-        yield today.mark_rule(color=GREY, strokeWidth=THIN).encode(x=self.x())
+        yield today.mark_rule(color=GREY, strokeWidth=THIN).encode(x=self.x(labels=labels))
         if words and self.leading:
             how = {"baseline": "bottom", "dy": -2, "y": 0}
             yield self.text("today", self.now, align="right", dx=-2, **how)
@@ -315,18 +335,18 @@ class _Picture:
         marks = self.layer(found).mark_point(shape=TREAT, filled=True, color=BLACK, size=MARK, opacity=FULL)
         yield marks.encode(x=self.x(), y=self.alt.value(MAIN))
 
-    def _dots(self, name: str) -> Iterator[Any]:
+    def _dots(self, name: str, *, labels: bool = True) -> Iterator[Any]:
         """Scores as dots; one whose date is not exact as a bar over the days it may be of; never joined."""
         found = self.of("score", name)
         vague = [r for r in found if r.end - r.at >= MS_PER_DAY]
         if vague:
             bar = self.layer(vague).mark_rule(color=BLACK, strokeWidth=WIDE)
-            yield bar.encode(x=self.x(), x2="to:T", y=self.y(name))
+            yield bar.encode(x=self.x(labels=labels), x2="to:T", y=self.y(name))
         ring = self.layer(self._with_item(name)).mark_point(shape="diamond", color=BLACK, size=RING, strokeWidth=WIDE)
-        yield ring.encode(x=self.x(), y=self.y(name))
+        yield ring.encode(x=self.x(labels=labels), y=self.y(name))
         dots = self.layer([r for r in found if r not in vague])
         yield dots.mark_point(shape=FACE, filled=True, color=BLACK, size=DOT, opacity=FULL).encode(
-            x=self.x(), y=self.y(name)
+            x=self.x(labels=labels), y=self.y(name)
         )
 
     def _with_item(self, name: str) -> list[Row]:
@@ -335,37 +355,45 @@ class _Picture:
 
     # --- the others
 
-    def _small(self, name: str) -> Any:
-        layers = [*self._future(words=False), *self._limits(name, SMALL), *self._dots(name)]
+    def _small(self, name: str, *, labels: bool) -> Any:
+        layers = [
+            *self._future(words=False, labels=labels),
+            *self._limits(name, SMALL),
+            *self._dots(name, labels=labels),
+        ]
         missing = self.layer(self.of("missing", name)).mark_point(shape=EMPTY, color=BLACK, size=DOT)
-        layers.append(missing.encode(x=self.x(), y=self.alt.value(SMALL)))
+        layers.append(missing.encode(x=self.x(labels=labels), y=self.alt.value(SMALL)))
         return self.alt.layer(*layers).properties(width=WIDTH, height=SMALL)
 
-    def _lanes(self) -> Any:
+    def _lanes(self, *, labels: bool) -> Any:
         """A line of words for each kind of thing that happened, with when it was: certain dark, possible pale."""
         alt, lanes = self.alt, self._laned()
         names = list(lanes)[:MOST_LANES]
-        marks = [replace(row, of=name) for name in names for row in lanes[name]]
+        marks = [
+            replace(row, of=name, unit=COLOURS.get(row.kind, COLOURS.get(row.of, MARKED)))
+            for name in names
+            for row in lanes[name]
+        ]
         axis = alt.Axis(title=None, labelLimit=NAME_LIMIT, ticks=False, domain=False, grid=True, labelPadding=TEXT // 2)
         scale = alt.Scale(domain=names)
         y = alt.Y("lane:N", scale=scale, sort=None, axis=axis)
         short = [r for r in marks if r.end - r.at < MS_PER_DAY]
         spans = [r for r in marks if r.end - r.at >= MS_PER_DAY]
         sure = [replace(r, at=r.sure[0], until=r.sure[1]) for r in spans if r.sure]
-        lane = {"lane": lambda r: r.of}
-        bar = {"height": BAR, "color": BLACK}
-        layers = list(self._future(words=False))
-        layers.append(self.layer(spans, **lane).mark_bar(opacity=SOFT, **bar).encode(x=self.x(), x2="to:T", y=y))
-        layers.append(self.layer(sure, **lane).mark_bar(opacity=FULL, **bar).encode(x=self.x(), x2="to:T", y=y))
+        sure += [r for r in spans if r.kind in ("alert", "signal")]
+        lane = {"lane": lambda r: r.of, "colour": lambda r: r.unit}
+        colour = alt.Color("colour:N", scale=None)
+        layers = list(self._future(words=False, labels=labels))
+        for some, opacity in ((spans, SOFT), (sure, FULL)):
+            bars = self.layer(some, **lane).mark_bar(opacity=opacity, height=BAR)
+            layers.append(bars.encode(x=self.x(labels=labels), x2="to:T", y=y, color=colour))
         for shape, wanted in ((TREAT, ("dose",)), (EMPTY, ("missing", "not-used", "missed")), ("diamond", None)):
             kept = [r for r in short if (r.kind in wanted if wanted else r.kind not in SHAPED)]
-            point = self.layer(kept, **lane).mark_point(
-                shape=shape, filled=shape != EMPTY, color=BLACK, size=MARK, opacity=FULL
-            )
-            layers.append(point.encode(x=self.x(), y=y))
-        said = [r for r in short if r.kind in SAID and r.value is not None]
-        words = self.layer(said, **lane, words=lambda r: number_text(r.value)).mark_text(fontSize=SMALL_TEXT, dx=TEXT)
-        layers.append(words.encode(x=self.x(), y=y, text="words:N"))
+            point = self.layer(kept, **lane).mark_point(shape=shape, filled=shape != EMPTY, size=MARK, opacity=FULL)
+            layers.append(point.encode(x=self.x(labels=labels), y=y, color=colour))
+        said = [r for r in short if r.kind in SAID]
+        words = self.layer(said, **lane, words=_number_in).mark_text(fontSize=SMALL_TEXT, dx=TEXT, align="left")
+        layers.append(words.encode(x=self.x(labels=labels), y=y, text="words:N"))
         return alt.layer(*layers).properties(width=WIDTH, height=LANE * max(len(names), 1))
 
     def _laned(self) -> dict[str, list[Row]]:
@@ -384,7 +412,7 @@ class _Picture:
 
     def _lane(self, row: Row) -> str:
         if row.kind in ("alert", "signal"):
-            return f"{row.of.upper()}: {row.what}"
+            return f"{row.of.upper()}: {textwrap.shorten(row.what.removeprefix(EARLY), NAME, placeholder='...')}"
         return LANES.get(row.kind, row.what)
 
     def _medicines(self) -> Iterator[Row]:
@@ -398,66 +426,57 @@ class _Picture:
                 if row.kind == "medicine-start":
                     begun[name] = row
                 elif start:
-                    yield replace(start, what=name, until=row.end, sure=(start.end, row.at))
+                    yield replace(start, kind="medicine", what=name, until=row.end, sure=(start.end, row.at))
                 else:
-                    yield replace(row, what=name, until=row.at)
+                    yield replace(row, kind="medicine", what=f"{name}: {row.kind.partition('-')[2]}")
         for name, start in begun.items():
-            yield replace(start, what=name, until=self.now, sure=(start.end, self.now))
+            yield replace(start, kind="medicine", what=name, until=self.now, sure=(start.end, self.now))
 
     def _key(self) -> Any:
         """What each mark is, in words."""
-        alt = self.alt
-        expected = next((r for r in self.rows if r.kind == "expected"), None)
-        basis = expected.what.partition("(")[2].rstrip(")") if expected else "not drawn: see above"
-        entries: list[tuple[str, dict[str, Any]]] = [
-            ("score as answered; scores are never joined", {"type": "point", "shape": FACE, "filled": True, "size": DOT, "color": BLACK}),
-            ("a score with the item on suicidal thoughts above 0", {"type": "point", "shape": "diamond", "size": RING, "color": BLACK}),
-            ("estimated true severity: median, 50 % and 95 % bands", {"type": "rule", "color": BLUE, "strokeWidth": WIDE}),
-            ("prediction of the same, without a further dose", {"type": "rule", "color": BLUE, "strokeWidth": WIDE, "strokeDash": DASH}),
-            (f"expected: {basis}; band 1 SD", {"type": "rule", "color": ORANGE, "strokeWidth": WIDE, "strokeDash": LONG}),
-            ("dose given", {"type": "point", "shape": TREAT, "filled": True, "size": MARK, "color": BLACK}),
-        ]  # fmt: skip
+        alt, line = self.alt, {"type": "rule", "strokeWidth": WIDE, "color": BLUE}
+        expected = next((r.what for r in self.rows if r.kind == "expected"), "")
+        basis = expected.partition("(")[2].rstrip(")") or "not drawn, see above"
+        entries: tuple[tuple[str, dict[str, Any]], ...] = (
+            ("score as answered; scores are never joined", {**SOLID, "type": "point", "shape": FACE, "size": DOT}),
+            (
+                "score with an answer above 0 to the item on suicide",
+                {"type": "point", "shape": "diamond", "size": RING},
+            ),
+            ("estimated true severity: median, 50 % and 95 % bands", line),
+            ("prediction of the same, without a further dose", {**line, "strokeDash": DASH}),
+            (f"expected: {basis}; band 1 SD", {**line, "color": ORANGE, "strokeDash": LONG}),
+            ("dose given", {**SOLID, "type": "point", "shape": TREAT, "size": MARK}),
+        )
         parts = []
         for number, (words, mark) in enumerate(entries):
             left, top = number % 2 * WIDTH // 2, number // 2 * LANE
-            one = alt.Chart(alt.Data(values=[{}]))
-            place = {"y": alt.value(top), "x": alt.value(left)} | (
-                {"x2": alt.value(left + 2 * LANE)} if mark["type"] == "rule" else {"x": alt.value(left + LANE)}
-            )
-            parts.append(
-                one.mark_point(opacity=FULL).encode(**place)
-                if False
-                else alt.Chart(alt.Data(values=[{}]), mark={"opacity": FULL, **mark}).encode(**place)
-            )
-            said = one.mark_text(align="left", baseline="middle", fontSize=SMALL_TEXT, text=words)
+            ends = {"x": left, "x2": left + 2 * LANE} if mark["type"] == "rule" else {"x": left + LANE}
+            place = {name: alt.value(at) for name, at in (ends | {"y": top}).items()}
+            parts.append(alt.Chart(NOTHING, mark={"color": BLACK, **mark}).encode(**place))
+            said = alt.Chart(NOTHING).mark_text(align="left", baseline="middle", fontSize=SMALL_TEXT, text=words)
             parts.append(said.encode(x=alt.value(left + 2 * LANE + BESIDE // 2), y=alt.value(top)))
         return alt.layer(*parts).properties(width=WIDTH, height=LANE * len(entries) // 2)
 
     def _foot(self, more_panels: int) -> Any:
         """What the picture needs to be read rightly, and what it had no room for."""
-        lines = [
-            f"Half of the gain may be lost (information for the prescriber, no schedule): {r.note}"
-            for r in self.rows
-            if r.kind == "review"
-        ]
-        lines += [
-            f"{r.of.upper()} {r.what}: {r.value:g} {r.unit}."
-            for r in self.rows
-            if r.kind == "signal" and r.value is not None
-        ]
+        alt = self.alt
+        lines = [f"{r.what[0].upper()}{r.what[1:]}; {r.note}" for r in self.rows if r.kind == "review"]
+        rated = [r for r in self.rows if r.kind == "signal" and r.value is not None]
+        rates = "; ".join(f"{r.what.removeprefix(EARLY)} {r.value:g}" for r in rated)
+        lines += [f"False alarms in a year of a simulated person: {rates}."] if rates else []
         lines.append(
-            "Dark bars are certain, pale ones possible. Thresholds name their first source; the table beside this file has all sources and numbers."
+            "Dark bars are certain, pale ones possible. A threshold names its first source; all sources and numbers "
+            "stand in the table beside this file."
         )
-        more = len(self._laned()) - MOST_LANES
-        lines += [
-            f"{n} more {what} stand in the table."
-            for n, what in ((more, "kinds of notes"), (more_panels, "instruments"))
-            if n > 0
-        ]
-        text = [part for line in lines for part in textwrap.wrap(line, WRAP)]
-        words = self.alt.Chart(self.alt.Data(values=[{}])).mark_text(
-            align="left", baseline="top", fontSize=SMALL_TEXT, text=text, lineHeight=SMALL_TEXT + 2, color=GREY
-        )
-        return words.encode(x=self.alt.value(0), y=self.alt.value(0)).properties(
-            width=WIDTH, height=len(text) * (SMALL_TEXT + 2)
-        )
+        more = ((len(self._laned()) - MOST_LANES, "kinds of notes"), (more_panels, "instruments"))
+        lines += [f"{n} more {what} stand in the table only." for n, what in more if n > 0]
+        text = [part for line in lines for part in textwrap.wrap(line, FOOT_WRAP)]
+        words = {"align": "left", "baseline": "top", "fontSize": SMALL_TEXT, "lineHeight": TEXT + 1, "color": GREY}
+        chart = alt.Chart(NOTHING).mark_text(text=text, **words).encode(x=alt.value(0), y=alt.value(0))
+        return chart.properties(width=WIDTH, height=len(text) * (TEXT + 1))
+
+
+def _number_in(row: Row) -> str:
+    """What stands beside a mark: its number, or the one in its words."""
+    return number_text(row.value) if row.value is not None else row.what.partition(" ")[2]

@@ -85,15 +85,14 @@ def _inert(cell: str) -> str:
 
 def rows(result: FollowUp) -> tuple[Row, ...]:
     """Everything on the picture: scores, curves, expectation, thresholds, doses, notes, signals, alerts, review."""
-    leading = leading(result)
-    others = [name for name in result.series if name != leading]
+    names = sorted(result.series, key=lambda name: name != leading(result))
     return tuple(
         row
         for part in (
-            *(_scores(result, name) for name in ([leading] if leading else []) + others),
+            *(_scores(result, name) for name in names),
             _curves(result),
             _expected(result),
-            *(_thresholds(result, name) for name in result.series),
+            *(_thresholds(result, name) for name in names),
             _alerts(result),
             _review(result),
             (_note(note) for note in result.context),
@@ -103,6 +102,7 @@ def rows(result: FollowUp) -> tuple[Row, ...]:
 
 
 def leading(result: FollowUp) -> str:
+    """The instrument in which the course is drawn; empty if no course could be."""
     return result.trajectory.scale.id if result.trajectory else ""
 
 
@@ -256,25 +256,26 @@ def _review(result: FollowUp) -> Iterator[Row]:
     review = result.trajectory.review if result.trajectory else None
     if review is None or review.why:
         return
-    edge = result.at.ms + review.horizon_d * MS_PER_DAY
-    day, first, last = (
-        edge if d is None else result.at.ms + d * MS_PER_DAY for d in (review.day, review.earliest, review.latest)
-    )
-    says = [
-        f"later than {review.horizon_d} d" if d is None else f"{d} d"
-        for d in (review.day, review.earliest, review.latest)
-    ]
+    days = review.day, review.earliest, review.latest
+    _, first, last = (result.at.ms + (review.horizon_d if d is None else d) * MS_PER_DAY for d in days)
+    day, earliest, latest = (_from_now(d, review) for d in days)
     yield Row(
         kind="review",
         of=REVIEW,
-        what=f"half of the gain lost with a chance of {review.chance:.0%}, without another dose",
+        what=f"half of the gain may be lost, without a further dose, with a chance of {review.chance:.0%}: {day}",
         at=first,
         until=last,
         value=None if review.day is None else float(review.day),
         unit="d from now",
         source="model",
-        note=f"day: {said[0]}; between {said[1]} and {said[2]} from now. {review.says}",
+        note=f"with half of the chance between {earliest} and {latest}. {review.says}",
     )
+
+
+def _from_now(day: int | None, review: Review) -> str:
+    if day is None:
+        return f"later than {review.horizon_d} days from now"
+    return "today or earlier" if day == 0 else f"{day} days from now"
 
 
 def _note(note: Annotation) -> Row:
@@ -288,5 +289,3 @@ def _note(note: Annotation) -> Row:
         source="; ".join(filter(None, (note.reference, *note.sources))),
         note=f"{note.says} ({note.status})",
     )
-
-

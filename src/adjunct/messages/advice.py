@@ -37,7 +37,7 @@ def tell(
         parts += ["suicide_today_other" if other else "suicide_today"] if suicide else ["today"]
         parts += says[:most]
     else:
-        parts.append(level)
+        parts += [level, *says[:most]]
     lines = [knowledge.say(said[part], **numbers) for part in dict.fromkeys(parts)]
     lines = [lines[0], *_shorter(lines[1:], said, numbers["emergency"] in lines[0])]
     for purpose in ("emergency", *(("suicide",) if suicide else ()), *(("poison",) if "overdose" in parts else ())):

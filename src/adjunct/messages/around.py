@@ -21,6 +21,7 @@ class Around:
     def __init__(self, lexicon: Lexicon, words: Sequence[Word]) -> None:
         self.words = words
         self.bridge = lexicon.bridge
+        self.violent = {flag["id"] for flag in lexicon.flags.values() if flag["kind"] == "violence"}
         self.reach: int = lexicon.reading["reach"]
         unique = {(*f.phrase[:2], f.phrase.language, f.first, f.last): f for f in lexicon.find(words)}.values()
         roles: dict[str, list[Found]] = {role: [] for role in ROLES}
@@ -106,7 +107,8 @@ class Around:
 
     def other(self, hit: Found) -> bool:
         """Is the last person named up to the hit, in its sentence or the one before, somebody else?"""
-        n = bisect_left(self.who_at, hit.last) - 1
+        victims = hit.phrase.of in self.violent  # who is named within a threat is whom it is aimed at
+        n = bisect_left(self.who_at, hit.first if victims else hit.last) - 1
         return n >= 0 and self.who[n] == "other" and self.sentence[hit.first] - self.sentence[self.who_at[n]] <= 1
 
 

@@ -52,7 +52,7 @@ def instruments(knowledge: Knowledge) -> str:
         _overview(entries, knowledge),
         "## What an alert asks for",
         "An alert is raised by what is certain: also by an incomplete form, and before a wrong number of answers is "
-        "refused. The same words go to the person where a text for the person stands below.",
+        "refused.",
         table(("level", "what happens"), ((code(level), plain(what)) for level, what in LEVELS)),
         "Any instrument may raise these as well:",
         table(("note", "when"), (((code(n) if "*" not in n else n), plain(what)) for n, what in ENGINE)),
@@ -242,7 +242,7 @@ def _missing(step: Entry) -> str:
     most, only = rule.get("most", 0), rule.get("only", ())
     which = ", ".join(code(n) for n in only) if only else f"up to {most} of {len(step['of'])}"
     said = {
-        "none": "nothing: any missing answer leaves it unknown",
+        "none": "nothing",
         "prorate": f"{which}, replaced by the mean of the others",
         "answered": f"{which}, left out",
     }[rule.get("how", "none")]
@@ -280,7 +280,7 @@ def _alerts(entry: Entry, knowledge: Knowledge) -> Iterator[tuple[str, ...]]:
 
 def _statuses(entry: Entry, knowledge: Knowledge) -> Iterator[tuple[str, ...]]:
     outcomes = knowledge.content["outcomes"]
-    usual = f"improved by {_fact(USUAL, knowledge)} or more of the score before the first dose"
+    usual = f"improved by {_fact(USUAL, knowledge)} of the score before the first dose, or more"
     for status in entry.get("status", ()):
         when = _words(status["when"]) if "when" in status else usual if status["id"] == "response" else ""
         if "points" in status:
