@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import fhirkit
 import numpy as np
 import pytest
 
+import adjunct
 from adjunct.base import BadInput, instant
 from adjunct.fhir import read_bundle
 from adjunct.followup.checkins import Answer
@@ -18,9 +21,9 @@ from adjunct.followup.stored import check_in_to_fhir, plan_to_fhir
 from adjunct.instruments import Instrument, Score, instrument, score
 from adjunct.instruments.responses import answers_from
 from adjunct.knowledge import Knowledge
-from adjunct.publish import own_questionnaire, score_to_fhir
+from adjunct.publish import follow_up_to_fhir, own_questionnaire, score_to_fhir
 from adjunct.record import Record, from_bundle
-from test_publish import at_path, nodes, of, required_codes
+from test_publish import at_path, finding, nodes, of, required_codes
 
 Json = dict[str, Any]
 KNOWLEDGE = Knowledge.load()
@@ -268,3 +271,214 @@ def test_our_own_forms_hold_every_question_that_is_stored(name: str) -> None:
 def test_a_form_that_is_not_ours_is_refused() -> None:
     with pytest.raises(BadInput, match="check-in or safety-plan"):
         own_questionnaire("phq9", KNOWLEDGE)
+
+
+# --- follow-up --------------------------------------------------------------------------------------------------------
+
+FOLLOWED: Json = {
+    "knowledge": {"version": "abc", "as_of": "2026-11-22"},
+    "at": NOW,
+    "alerts": [
+        {"id": "phq9:relapse", "level": "red", "says": "PHQ-9: relapse: 10 or more twice.", "tell": "", "since": NOW},
+        {"id": "risk:screen:QuestionnaireResponse/c", "level": "HIGH", "says": "", "tell": "", "since": NOW},
+    ],
+    "risk": {
+        "level": "HIGH",
+        "at_least": "HIGH",
+        "concerns": [
+            {
+                "id": "screen:QuestionnaireResponse/c",
+                "kind": "screen",
+                "received": NOW,
+                "level": "HIGH",
+                "acknowledged": None,
+                "closed": None,
+            },
+            {
+                "id": "trigger:Observation/o/trigger-phq9-item9",
+                "kind": "phq9-item9",
+                "received": NOW,
+                "level": "UNKNOWN",
+                "acknowledged": "Iris",
+                "closed": NOW,
+            },
+        ],
+        "worklist": [
+            {
+                "id": "screen:QuestionnaireResponse/c/evaluate",
+                "what": "evaluated",
+                "title": "Psychiatric evaluation the same day",
+                "domain": "suicide",
+                "owner": "Dr Okoro",
+                "state": "overdue",
+                "opens": "2026-11-22T08:00:00+01:00",
+                "due": "2026-11-22T09:00:00+01:00",
+                "basis": "protocol 8.2",
+            }
+        ],
+    },
+    "courses": {
+        "phq9": {
+            "title": "PHQ-9",
+            "series": [{"at": NOW, "value": 9, "reference": "QuestionnaireResponse/q", "why": ""}],
+            "latest": {"at": "2026-11-20T09:00:00+01:00", "value": 9},
+            "state": {"state": "response", "name": "response, day 4", "because": []},
+            "figures": [
+                {
+                    "id": "percent_change",
+                    "name": "Change in per cent",
+                    "value": -55.0,
+                    "unit": "%",
+                    "definition": "(now - before) / before",
+                    "sources": [{"id": "s1", "locator": "p. 2"}],
+                    "status": "verified",
+                    "because": ["Observation/o", "Encounter/e"],
+                    "why": "",
+                },
+                {
+                    "id": "reliable",
+                    "name": "Reliable change index",
+                    "value": None,
+                    "unit": "1",
+                    "definition": "d",
+                    "because": [],
+                    "why": "no baseline",
+                },
+            ],
+            "judgements": [
+                {"id": "response", "name": "Response", "holds": 2, "definition": "half", "variant": "50 %"},
+                {"id": "remission", "name": "Remission", "holds": 0, "definition": "below 5", "chosen": True},
+                {"id": "relapse", "name": "Relapse", "holds": 1, "definition": "twice", "why": "one score only"},
+                {"id": "response", "name": "Response", "holds": 0, "definition": "other", "chosen": False},
+            ],
+        },
+        "gad7": {"title": "GAD-7", "series": [], "state": None, "latest": None, "figures": [], "judgements": []},
+    },
+    "signals": [
+        {
+            "id": "relapse-predicted",
+            "title": "Early warning",
+            "level": "amber",
+            "since": "2026-11-20T09:00:00+01:00",
+            "says": "It may be coming back.",
+            "definition": "chance above one third",
+            "false_alarms_per_person_year": 1.7,
+            "sources": [{"id": "s2", "locator": ""}],
+            "beside": ["n1"],
+        }
+    ],
+    "context": [{"id": "n1", "title": "Possible withdrawal"}],
+    "surveillance": {
+        "due": [
+            {
+                "id": "liver.first",
+                "what": "liver",
+                "title": "Liver panel",
+                "owner": "prescriber",
+                "state": "overdue",
+                "due": NOW,
+                "because": "kratom",
+                "basis": "label",
+            },
+            {"id": "isi.1", "what": "isi", "title": "ISI", "owner": "person", "state": "open", "due": NOW},
+        ],
+        "abnormal": {"liver": ["alt-high"], "mood": []},
+    },
+    "checkins": [{"id": "c1", "what": "checkin", "title": "Check-in", "owner": "person", "state": "due", "due": NOW}],
+    "findings": [finding(id="alt-high", title="ALT high", action="monitor"), finding(id="other", action="monitor")],
+}
+
+
+def followed(patient: str | None = "Patient/p", **changed: Any) -> Json:
+    return follow_up_to_fhir(FOLLOWED | changed, patient_reference=patient, software_version="0.1.0")
+
+
+@pytest.mark.parametrize("patient", ["Patient/p", None])
+def test_a_follow_up_is_valid_r4(patient: str | None) -> None:
+    valid(followed(patient))
+    valid(follow_up_to_fhir({"at": NOW}, patient_reference=patient))  # nothing known is a follow-up too
+    assert followed(patient) == followed(patient)
+
+
+def test_a_course_says_what_each_number_means_and_leaves_the_unknown_unknown() -> None:
+    known, unknown = of(followed(), "Observation")
+    assert known["valueCodeableConcept"]["text"] == "response, day 4"
+    assert known["effectiveDateTime"] == "2026-11-20T09:00:00+01:00"
+    assert known["derivedFrom"] == [{"reference": "Observation/o"}, {"reference": "QuestionnaireResponse/q"}]
+    percent, reliable, response, remission, relapse = known["component"]
+    assert percent["valueQuantity"]["value"] == -55
+    assert percent["code"]["text"] == (
+        "Change in per cent: (now - before) / before. Status verified. Source: s1, p. 2."
+    )
+    assert reliable["dataAbsentReason"]["text"] == "no baseline"
+    assert (response["valueBoolean"], remission["valueBoolean"]) == (True, False)
+    assert "Variant: 50 %." in response["code"]["text"]
+    assert relapse["dataAbsentReason"]["text"] == "one score only"
+    assert "valueBoolean" not in relapse
+    assert "valueCodeableConcept" not in unknown
+    assert unknown["dataAbsentReason"]["text"] == "the state is not known"
+
+
+def test_signals_alarms_and_abnormal_findings_are_issues_to_be_confirmed() -> None:
+    issues = {i["code"]["text"]: i for i in of(followed(), "DetectedIssue")}
+    assert list(issues) == ["Early warning", "PHQ-9: Relapse", "ALT high"]
+    assert {i["status"] for i in issues.values()} == {"preliminary"}
+    warning = issues["Early warning"]
+    assert (warning["severity"], warning["identifiedDateTime"]) == ("moderate", "2026-11-20T09:00:00+01:00")
+    assert "False alarms in a year of a simulated person: 1.7." in warning["detail"]
+    assert "Beside it: Possible withdrawal. This adds, and takes nothing away." in warning["detail"]
+    assert issues["PHQ-9: Relapse"]["severity"] == "high"
+
+
+def test_suicide_risk_is_said_in_words_with_what_it_rests_on() -> None:
+    (risk,) = of(followed(), "RiskAssessment")
+    assert risk["prediction"][0]["qualitativeRisk"]["text"] == "HIGH; likelihood not estimated"
+    assert risk["basis"] == [{"reference": "QuestionnaireResponse/c"}]  # what was answered for is no basis
+    assert "confirmed by nobody yet" in risk["prediction"][0]["rationale"]
+    assert risk["mitigation"] == "Psychiatric evaluation the same day"
+    for node in nodes(risk):
+        assert not {"probabilityDecimal", "probabilityRange", "relativeRisk"} & set(node)
+    (open_,) = of(followed(risk={"level": "UNKNOWN", "at_least": "LOW"}), "RiskAssessment")
+    assert open_["prediction"][0]["outcome"]["text"] == "Suicide risk by screener: UNKNOWN, at least LOW"
+
+
+def test_what_is_due_is_a_task_of_somebody() -> None:
+    tasks = {t["identifier"][0]["value"]: t for t in of(followed(), "Task")}
+    assert set(tasks) == {"screen:QuestionnaireResponse/c/evaluate", "liver.first", "c1"}  # what is only open is none
+    evaluate, liver, check = tasks.values()
+    assert (evaluate["intent"], evaluate["priority"], evaluate["owner"]["display"]) == ("plan", "asap", "Dr Okoro")
+    assert evaluate["restriction"]["period"] == {
+        "start": "2026-11-22T08:00:00+01:00",
+        "end": "2026-11-22T09:00:00+01:00",
+    }
+    assert (liver["intent"], liver["priority"], liver["businessStatus"]["text"]) == ("proposal", "routine", "overdue")
+    assert [n["text"] for n in liver["note"]] == ["kratom", "Basis: label"]
+    assert check["owner"] == {"reference": "Patient/p"}
+    assert {t["intent"] for t in tasks.values()} <= {"plan", "proposal"}  # never an order
+
+
+EXAMPLES = [
+    ("dana-course", "2026-11-21T09:00:00+01:00", "DE"),
+    ("eli-kratom-reduction", "2026-11-17T17:00:00-06:00", "US"),
+]
+
+
+@pytest.mark.parametrize(("name", "at", "country"), EXAMPLES)
+def test_the_examples_are_whole_and_their_follow_up_is_valid_r4(name: str, at: str, country: str) -> None:
+    path = Path(adjunct.__file__).parent / "examples" / f"{name}.json"
+    assert [str(i) for i in fhirkit.validate(json.loads(path.read_text(encoding="utf-8")))] == []
+    read = read_bundle(path)
+    assert read.problems == ()
+    assert from_bundle(read, KNOWLEDGE, now=instant(at), phase="follow-up").problems == ()
+    found = adjunct.follow(path, at=at, country=country, knowledge=KNOWLEDGE)
+    said = found.to_dict()
+    valid(follow_up_to_fhir(json.loads(found.to_json()), patient_reference=found.patient))
+    if name == "dana-course":
+        assert [c["kind"] for c in said["risk"]["concerns"] if not c["closed"]][-1:] == ["phq9-item9"]
+        assert len(said["safety_plan"]["versions"]) == 2
+        assert said["surveillance"]["exposure"]["doses"] == 9
+        assert [c["id"] for c in said["checkins"] if c["state"] == "missed"] == ["checkin:2026-11-16:weekly"]
+    else:
+        assert "Possible withdrawal" in [n["title"] for n in said["context"]]
+        assert "bladder.first" in [d["id"] for d in said["surveillance"]["due"]]
+        assert said["risk"]["level"] == "NONE"

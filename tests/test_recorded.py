@@ -162,6 +162,11 @@ def test_the_codes_of_a_published_screen_are_answers() -> None:
     assert state(coded).level == Level.HIGH
 
 
+def test_a_yes_beside_a_no_is_a_yes_to_be_asked_again() -> None:
+    (concern,) = state(response("cssrs", HIGH | {"q4": ["N", "Y"]})).concerns
+    assert (concern.level, concern.contradictions) == (Level.HIGH, ("q4",))
+
+
 def test_an_evaluation_counts_with_its_name_and_its_outcome() -> None:
     outcome = {"coding": [{"system": "urn:adjunct:risk-outcome", "code": "home-with-plan"}]}
     part = {"code": {"text": "outcome"}, "valueCodeableConcept": outcome}
@@ -192,6 +197,10 @@ def test_a_date_without_an_hour_is_answered_by_nothing_that_was_done_before_its_
 def test_an_alarm_dated_tomorrow_counts_now_and_one_received_tomorrow_has_not_come() -> None:
     (event,) = recorded(response("phq9", {"i9": 1}, "2026-11-24T09:00:00+01:00"))
     assert event.received == NOW.ms
+    tomorrow = observation("44260-8", "2026-11-24T09:00:00+01:00", system=LOINC, **number(1))
+    assert [(e.data["kind"], e.received) for e in recorded(tomorrow)] == [("phq9-item9", NOW.ms)]
+    seen = {"valueBoolean": True, "performer": [{"reference": "Practitioner/o", "display": "Dr Okoro"}]}
+    assert recorded(observation("suicide_prescriber_seen", "2026-11-24", **seen)) == ()  # what will be done is not done
     receipt = {"url": "urn:adjunct:received", "valueDateTime": "2026-11-24T09:00:00+01:00"}
     assert recorded(response("phq9", {"i9": 1}, extension=[receipt])) == ()
     receipt["valueDateTime"] = "2026-11-23T11:00:00+01:00"
@@ -410,6 +419,8 @@ def test_speaking_with_the_person_answers_a_missed_check_in_and_trying_does_not(
     events = [act(name, "contact", hour, result=name) for hour, name in enumerate(("failed", "made"))]
     (found,) = missed_checkin_acts(bundle(*(event_to_fhir(e, patient_reference=P) for e in events)), KNOWLEDGE)
     assert (found.what, found.at) == ("missed-checkin", events[1].at)
+    events.append(act("c", "correction", 2, of="made", withdrawn=True))
+    assert missed_checkin_acts(bundle(*(event_to_fhir(e, patient_reference=P) for e in events)), KNOWLEDGE) == ()
 
 
 # --- safety plan ------------------------------------------------------------------------------------------------------

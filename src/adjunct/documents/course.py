@@ -17,7 +17,7 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 from adjunct.base import MS_PER_DAY, BadInput, instant, shown
-from adjunct.documents.course_table import POINTS, REVIEW, Row, brief, leading, rows, table
+from adjunct.documents.course_table import BEYOND, POINTS, REVIEW, Row, brief, leading, rows, table
 from adjunct.documents.plots import FORMATS, GREY, PALETTE, SCALE, UNUSED
 from adjunct.followup import FollowUp
 from adjunct.followup.context import UNDATED
@@ -65,7 +65,7 @@ def described(result: FollowUp) -> tuple[str, str]:
 
 def _heading(result: FollowUp) -> str:
     title = result.knowledge.instruments[leading(result)]["title"] if result.trajectory else "Scores"
-    return f"{title} and what stands beside it, as of {_when(result)}"
+    return f"{title} and what stands beside, as of {_when(result)}"
 
 
 def _when(result: FollowUp) -> str:
@@ -101,8 +101,9 @@ def _subtitle(result: FollowUp) -> list[str]:
     acts = [f"ACT: {brief(a)} (since {_day(clock.local(instant(a['since']).ms))})" for a in result.alerts]
     more = len(acts) - MOST_ACTS
     lines = [who, *acts[:MOST_ACTS], *([f"ACT: {more} more, listed by adjunct follow"] if more > 0 else [])]
-    unknown = result.trajectory.unknown if result.trajectory else (f"No course is drawn: {result.why_no_trajectory}",)
-    lines += [f"Not known: {why}" if result.trajectory else why for why in unknown]
+    path = result.trajectory
+    lines += [f"Not known: {why}" for why in path.unknown] if path else [f"No course: {result.why_no_trajectory}"]
+    lines += ["No dose is on record: no course is expected."] if path and not path.doses else []
     return [part for line in lines for part in textwrap.wrap(line, WRAP)]
 
 
@@ -123,17 +124,20 @@ NEAR_D, SHARE = 28, 0.35  # a prediction is drawn this many days or this part of
 MARGIN = 0.02  # of the time shown, at either side
 TICKS, FEW_TICKS = 9, 4
 SPACING = (  # ticks up to so many days
+    (12, {"interval": "day", "step": 1}),
     (70, {"interval": "week", "step": 1}),
     (160, {"interval": "week", "step": 2}),
     (500, {"interval": "month", "step": 1}),
 )
 TEXT, SMALL_TEXT, TITLE = 11, 10, 15  # points
-DOT, RING, MARK = 50, 190, 60  # square pixels
+DOT, SMALL_DOT, RING, MARK = 50, 16, 190, 60  # square pixels
+CROWD = 24  # doses that may each have a line; twice as many scores a large dot
+ROOM = 0.06  # of the time shown, that the words beside a mark take
 WIDE, THIN, BAR = 2.2, 1, 8  # pixels
 PALE, SOFT, FULL = 0.16, 0.32, 1  # opacities
 BLACK, BLUE, ORANGE = PALETTE[-1], PALETTE[0], PALETTE[1]
 SOLID = {"filled": True, "opacity": FULL}
-NOTHING = {"values": [{}]}  # a mark that stands for no data
+NOTHING: dict[str, Any] = {"values": [{}]}  # a mark that stands for no data
 MARKED = "#404040"
 COLOURS = {"alert": ORANGE, "red": ORANGE, "amber": PALETTE[5], "info": PALETTE[4]}
 OFFSET = len("-06:00")
@@ -178,7 +182,8 @@ class _Picture:
         alt, names = self.alt, [n for n in self.result.series if n != self.leading]
         panels = [self._main(self.leading), self._key()] if self.leading else []
         small = names[:MOST_PANELS]
-        panels += [self._lanes(labels=not small), *(self._small(name, labels=name == small[-1]) for name in small)]
+        panels += [self._lanes(labels=not small)] if self._laned() else []
+        panels += [self._small(name, labels=name == small[-1]) for name in small]
         title = alt.TitleParams(
             text=_heading(self.result),
             subtitle=_subtitle(self.result),
@@ -263,7 +268,8 @@ class _Picture:
     # --- the panel of the leading scale
 
     def _main(self, name: str) -> Any:
-        layers = [*self._future(), *self._expectation(name), *self._curves(name), *self._limits(name, MAIN)]
+        band, line = self._expectation(name)
+        layers = [*self._future(), *band, *self._curves(name), *line, *self._limits(name, MAIN)]
         return self.alt.layer(*layers, *self._doses(), *self._dots(name)).properties(width=WIDTH, height=MAIN)
 
     def _future(self, *, words: bool = True, labels: bool = True) -> Iterator[Any]:
@@ -279,16 +285,18 @@ class _Picture:
             yield self.text("today", self.now, align="right", dx=-2, **how)
             yield self.text("prediction, no further dose", self.now, align="left", dx=2, fontStyle="italic", **how)
 
-    def _expectation(self, name: str) -> Iterator[Any]:
-        found = self.of("expected", name)
-        if found:
-            band = self.layer(found).mark_rect(color=ORANGE, opacity=PALE)
-            yield band.encode(x=self.x(), x2="to:T", y=self.y(name, "low95"), y2="high95:Q")
-            steps = [*found, replace(found[-1], at=found[-1].end)]
-            line = self.layer(steps).mark_line(
-                color=ORANGE, strokeDash=LONG, strokeWidth=WIDE, interpolate="step-after"
-            )
-            yield line.encode(x=self.x(), y=self.y(name))
+    def _expectation(self, name: str) -> tuple[list[Any], list[Any]]:
+        """Band and line of the published series, as far as it went; what lies beyond stands in the table."""
+        found = [r for r in self.of("expected", name) if BEYOND not in r.note]
+        if not found:
+            return [], []
+        band = self.layer(found).mark_rect(color=ORANGE, opacity=PALE)
+        steps = self.layer([*found, replace(found[-1], at=found[-1].end)])
+        line = steps.mark_line(color=ORANGE, strokeDash=LONG, strokeWidth=WIDE, interpolate="step-after")
+        return (
+            [band.encode(x=self.x(), x2="to:T", y=self.y(name, "low95"), y2="high95:Q")],
+            [line.encode(x=self.x(), y=self.y(name))],
+        )
 
     def _curves(self, name: str) -> Iterator[Any]:
         """Median and bands: filled up to today; pale, edged and dashed after it."""
@@ -331,13 +339,15 @@ class _Picture:
 
     def _doses(self) -> Iterator[Any]:
         found = [r for r in self.rows if r.kind == "dose"]
-        yield self.layer(found).mark_rule(color=GREY, opacity=SOFT, strokeWidth=THIN).encode(x=self.x())
+        if len(found) <= CROWD:
+            yield self.layer(found).mark_rule(color=GREY, opacity=SOFT, strokeWidth=THIN).encode(x=self.x())
         marks = self.layer(found).mark_point(shape=TREAT, filled=True, color=BLACK, size=MARK, opacity=FULL)
         yield marks.encode(x=self.x(), y=self.alt.value(MAIN))
 
     def _dots(self, name: str, *, labels: bool = True) -> Iterator[Any]:
         """Scores as dots; one whose date is not exact as a bar over the days it may be of; never joined."""
         found = self.of("score", name)
+        size = DOT if len(found) <= 2 * CROWD else SMALL_DOT
         vague = [r for r in found if r.end - r.at >= MS_PER_DAY]
         if vague:
             bar = self.layer(vague).mark_rule(color=BLACK, strokeWidth=WIDE)
@@ -345,7 +355,7 @@ class _Picture:
         ring = self.layer(self._with_item(name)).mark_point(shape="diamond", color=BLACK, size=RING, strokeWidth=WIDE)
         yield ring.encode(x=self.x(labels=labels), y=self.y(name))
         dots = self.layer([r for r in found if r not in vague])
-        yield dots.mark_point(shape=FACE, filled=True, color=BLACK, size=DOT, opacity=FULL).encode(
+        yield dots.mark_point(shape=FACE, filled=True, color=BLACK, size=size, opacity=FULL).encode(
             x=self.x(labels=labels), y=self.y(name)
         )
 
@@ -391,10 +401,19 @@ class _Picture:
             kept = [r for r in short if (r.kind in wanted if wanted else r.kind not in SHAPED)]
             point = self.layer(kept, **lane).mark_point(shape=shape, filled=shape != EMPTY, size=MARK, opacity=FULL)
             layers.append(point.encode(x=self.x(labels=labels), y=y, color=colour))
-        said = [r for r in short if r.kind in SAID]
+        said = self._legible([r for r in short if r.kind in SAID])
         words = self.layer(said, **lane, words=_number_in).mark_text(fontSize=SMALL_TEXT, dx=TEXT, align="left")
         layers.append(words.encode(x=self.x(labels=labels), y=y, text="words:N"))
         return alt.layer(*layers).properties(width=WIDTH, height=LANE * max(len(names), 1))
+
+    def _legible(self, found: Sequence[Row]) -> list[Row]:
+        """The marks with room for words beside them before the next mark of their lane."""
+        room, kept = ROOM * (self.until - self.since), []
+        for row in found:
+            later = min((r.at for r in found if r.of == row.of and r.at > row.at), default=self.until)
+            if later - row.at >= room:
+                kept.append(row)
+        return kept
 
     def _laned(self) -> dict[str, list[Row]]:
         """The rows below the plot by lane, in the order of reading."""
@@ -436,18 +455,18 @@ class _Picture:
         """What each mark is, in words."""
         alt, line = self.alt, {"type": "rule", "strokeWidth": WIDE, "color": BLUE}
         expected = next((r.what for r in self.rows if r.kind == "expected"), "")
-        basis = expected.partition("(")[2].rstrip(")") or "not drawn, see above"
-        entries: tuple[tuple[str, dict[str, Any]], ...] = (
+        entries: list[tuple[str, dict[str, Any]]] = [
             ("score as answered; scores are never joined", {**SOLID, "type": "point", "shape": FACE, "size": DOT}),
-            (
-                "score with an answer above 0 to the item on suicide",
-                {"type": "point", "shape": "diamond", "size": RING},
-            ),
+            ("dose given", {**SOLID, "type": "point", "shape": TREAT, "size": MARK}),
             ("estimated true severity: median, 50 % and 95 % bands", line),
             ("prediction of the same, without a further dose", {**line, "strokeDash": DASH}),
-            (f"expected: {basis}; band 1 SD", {**line, "color": ORANGE, "strokeDash": LONG}),
-            ("dose given", {**SOLID, "type": "point", "shape": TREAT, "size": MARK}),
-        )
+        ]
+        if expected:
+            words = f"expected: {expected.partition('(')[2].rstrip(')')}; band 1 SD"
+            entries.append((words, {**line, "color": ORANGE, "strokeDash": LONG}))
+        if any(r.kind == "suicide-item" for r in self.rows):
+            words = "score with an answer above 0 to the item on suicide"
+            entries.append((words, {"type": "point", "shape": "diamond", "size": RING}))
         parts = []
         for number, (words, mark) in enumerate(entries):
             left, top = number % 2 * WIDTH // 2, number // 2 * LANE
@@ -456,7 +475,7 @@ class _Picture:
             parts.append(alt.Chart(NOTHING, mark={"color": BLACK, **mark}).encode(**place))
             said = alt.Chart(NOTHING).mark_text(align="left", baseline="middle", fontSize=SMALL_TEXT, text=words)
             parts.append(said.encode(x=alt.value(left + 2 * LANE + BESIDE // 2), y=alt.value(top)))
-        return alt.layer(*parts).properties(width=WIDTH, height=LANE * len(entries) // 2)
+        return alt.layer(*parts).properties(width=WIDTH, height=LANE * (len(entries) + 1) // 2)
 
     def _foot(self, more_panels: int) -> Any:
         """What the picture needs to be read rightly, and what it had no room for."""

@@ -24,6 +24,9 @@ from adjunct.instruments.outcomes import Scale, Variant, number_text
 POINTS = "points"
 MORE, LESS = "or more", "or less"
 ACT, REVIEW = "act", "interval-review"
+TARGET = "target"
+RELAPSE = "relapse, once well"
+BEYOND = "beyond the published series"
 FORMULA = ("=", "+", "-", "@")  # a spreadsheet would run a cell that begins so
 COLUMNS = (
     "kind", "of", "what", "from", "until", "certain_from", "certain_until",
@@ -115,7 +118,7 @@ def _scores(result: FollowUp, name: str) -> Iterator[Row]:
         else:
             yield Row(kind="score", what=title, value=point.value, unit=POINTS, **common)
         if point.suicide_item > 0:
-            item = {"value": point.suicide_item, "unit": POINTS}
+            item: dict[str, Any] = {"value": point.suicide_item, "unit": POINTS}
             yield Row(kind="suicide-item", what=f"{title}: item on suicidal thoughts", **item, **common)
     course = result.courses.get(name)
     for left in course.left_out if course else ():
@@ -164,7 +167,13 @@ def _expected(result: FollowUp) -> Iterator[Row]:
             band=(low, low, high, high),
             unit=POINTS,
             source=sources,
-            note=verdict + (" (early for this route)" if judgement.early else ""),
+            note="; ".join(
+                [
+                    verdict,
+                    *(["early for this route"] if judgement.early else []),
+                    *([f"{BEYOND} of {course.doses} doses"] if judgement.dose > course.doses else []),
+                ]
+            ),
         )
 
 
@@ -199,7 +208,8 @@ def _good(scale: Scale) -> Iterator[Threshold]:
         better = scale.direction == "better"
         if good and len(good) < len(totals):
             level, side = (min(good), MORE) if better else (max(good), LESS)
-            yield "remission" if scale.in_episodes else "target", level, side, *_cited(variant)
+            named = "remission" if scale.in_episodes and TARGET not in variant.name else TARGET
+            yield named, level, side, *_cited(variant)
 
 
 def _response(scale: Scale, result: FollowUp, name: str) -> Iterator[Threshold]:
@@ -213,9 +223,9 @@ def _response(scale: Scale, result: FollowUp, name: str) -> Iterator[Threshold]:
 def _relapse(scale: Scale, result: FollowUp) -> Iterator[Threshold]:
     variant, model = scale.variant("relapse"), result.trajectory.scale if result.trajectory else None
     if variant is not None and not math.isnan(variant.points):
-        yield "relapse", variant.points, MORE, *_cited(variant)
+        yield RELAPSE, variant.points, MORE, *_cited(variant)
     elif model is not None and model.id == scale.id:
-        yield "relapse", model.relapse, MORE, model.source, f"{model.locator}; {model.status}"
+        yield RELAPSE, model.relapse, MORE, model.source, f"{model.locator}; {model.status}"
 
 
 def _cited(variant: Variant) -> tuple[str, str]:

@@ -7,9 +7,10 @@ goes up. What was received after `now` has not arrived; what is dated later with
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from adjunct.base import NO, YES, Instant
+from adjunct.base import MS_PER_SECOND, NO, YES, Instant
 from adjunct.due import Done
 from adjunct.fhir import Bundle, Entry
 from adjunct.followup import checkins
@@ -17,13 +18,13 @@ from adjunct.followup.checkins import PERSON, SPOKEN, SUICIDE
 from adjunct.followup.risk import SCREENER
 from adjunct.followup.safety_plan import Plan
 from adjunct.followup.schedule import WHAT
-from adjunct.followup.stored import check_in_of, check_ins, moment, receipt, stored_events, versions, written
-from adjunct.followup.workflow import Event
+from adjunct.followup.stored import ALARMS, check_in_of, check_ins, moment, receipt, stored_events, versions, written
+from adjunct.followup.workflow import Event, replay
 from adjunct.instruments import instrument, score
 from adjunct.instruments.answers import read_answer
 from adjunct.instruments.responses import LOINC, answers_from, recognised
 from adjunct.knowledge import Knowledge
-from adjunct.record import Problem, Record
+from adjunct.record import Problem, Record, from_bundle
 from adjunct.record.reading import item_codes
 from adjunct.record.values import DROPPED, listed, mappings
 
@@ -34,6 +35,8 @@ MISSED = "missed-checkin"
 OUTCOME = "urn:adjunct:risk-outcome"
 CONCERN, EVALUATED, SEEN = "suicide_concern", "suicide_evaluation", "suicide_prescriber_seen"
 KINDS = {"phq9": "phq9-item9", "qidssr16": "qids-item12", "madrs": "madrs-item10"}  # as the workflow calls them
+LATE = "dated in the future"  # how the record says that it did not count something
+LAST_DAY = Instant(round((datetime.max.replace(tzinfo=UTC) - timedelta(days=2)).timestamp()) * MS_PER_SECOND)
 CAPACITY = {
     "Patient": PERSON,
     "Practitioner": "clinician",
@@ -51,7 +54,13 @@ def risk_events(bundle: Bundle, record: Record, knowledge: Knowledge) -> tuple[E
     now = record.now
     checked = frozenset(e.reference for e in bundle.of("QuestionnaireResponse") if check_in_of(e.resource))
     answered = {event.id: event for event in _answered(bundle, checked, knowledge, now)}
-    single = {event.id: event for event in _single(bundle, record, checked, knowledge)}
+    single = {event.id: event for event in _single(bundle, record, checked, knowledge, now)}
+    late = {p.reference for p in record.problems if LATE in p.what}
+    if late:  # the record does not count what is dated later; an alarm is looked at all the same
+        later = from_bundle(bundle, knowledge, now=LAST_DAY, phase=record.phase)
+        for event in _single(bundle, later, checked, knowledge, now):
+            if event.type in ALARMS and event.id.startswith(tuple(f"{reference}/" for reference in late)):
+                single.setdefault(event.id, event)
     screened = tuple(f"{e.data['screen']}/" for e in answered.values() if e.type == "screen")
     single = {i: e for i, e in single.items() if not (e.type == "screen" and i.startswith(screened))}
     checks = (event for each in check_ins(bundle, knowledge, now=now) for event in checkins.events(each))
@@ -73,11 +82,14 @@ def _answered(bundle: Bundle, checked: frozenset[str], knowledge: Knowledge, now
         if not name or not knowledge.instruments[name].get("item"):
             continue
         form = instrument(knowledge, name)
+        readings = [answers_from(form, part, loinc).given for part in (response, *_singly(response))]
         if name == SCREENER:
-            given = answers_from(form, response, loinc).given
-            said = {item.id: _spoken(read_answer(item, given.get(item.id))) for item in form.items}
-            yield _event(entry, "screen", now, {"screen": entry.reference, "answers": said})
-        elif any(_raises(name, answers_from(form, r, loinc).given, knowledge) for r in (response, *_singly(response))):
+            for number, given in enumerate(readings):
+                said = {item.id: _spoken(read_answer(item, given.get(item.id))) for item in form.items}
+                yield _event(
+                    entry, "screen", now, {"screen": entry.reference, "answers": said}, name=f"screen-part-{number}"
+                )
+        elif any(_raises(name, given, knowledge) for given in readings):
             yield _alarm(entry, _kind(name), now)
 
 
@@ -103,9 +115,11 @@ def _spoken(value: object) -> str:
     return SPOKEN.get(int(value), "unknown") if isinstance(value, float) else "unknown"
 
 
-def _single(bundle: Bundle, record: Record, checked: frozenset[str], knowledge: Knowledge) -> Iterator[Event]:
+def _single(
+    bundle: Bundle, record: Record, checked: frozenset[str], knowledge: Knowledge, now: Instant
+) -> Iterator[Event]:
     """Single observations, in whatever resource they stand. Answers of one time are one screen."""
-    entries, events, now = {e.reference: e for e in bundle.resources}, record.events, record.now
+    entries, events = {e.reference: e for e in bundle.resources}, record.events
     asked = _asked(knowledge)
     for concept, row in _rows(record, (*asked, CONCERN, EVALUATED, SEEN), knowledge):
         evidence = record.evidence[events.source[row]]
@@ -200,13 +214,10 @@ def checkin_acts(bundle: Bundle, record: Record, knowledge: Knowledge) -> tuple[
     return tuple(acts)
 
 
-def missed_checkin_acts(bundle: Bundle, knowledge: Knowledge) -> tuple[Done, ...]:  # noqa: ARG001
+def missed_checkin_acts(bundle: Bundle, knowledge: Knowledge) -> tuple[Done, ...]:
     """What covers the call to somebody who did not answer: each time the person was spoken with."""
-    return tuple(
-        Done(what=MISSED, at=event.at, reference=event.id)
-        for event in stored_events(bundle)
-        if event.type == "contact" and event.data.get("result") == "made" and event.by.strip()
-    )
+    acts = replay(knowledge, stored_events(bundle)).acts
+    return tuple(Done(what=MISSED, at=a.at, reference=a.event) for a in acts if a.kind == "contact")
 
 
 def safety_plan(bundle: Bundle, knowledge: Knowledge, *, now: Instant | None = None) -> Plan:

@@ -1,7 +1,8 @@
 """What people call things, compiled once from data/messages: phrases over words, found in one walk over a message.
 
 A phrase is written as words; `a|b` either, `word*` any ending, `word?` may be missing, `@set` one of a named list,
-`#` a number, `~` up to two words of any kind, `~~` up to four. Alternatives of several words stand in parentheses,
+`#` a number, `%` a substance by any one-word name of the knowledge, `~` up to two words of any kind, `~~` up to four,
+`~~~` up to eight. Alternatives of several words stand in parentheses,
 which `?` makes optional and `*` lets stand up to three times or not at all. A phrase runs over commas and ends with
 its sentence.
 """
@@ -20,8 +21,8 @@ from adjunct.base import Refused
 from adjunct.knowledge import Knowledge
 from adjunct.messages.words import STOP, Spelling, Word, pieces
 
-NUMBER = "#"
-GAPS = {"~": 2, "~~": 2 * 2}  # layout: words that a gap may hold
+NUMBER, SUBSTANCE = "#", "%"
+GAPS = {"~": 2, "~~": 2 * 2, "~~~": 2 * 2 * 2}  # layout: words that a gap may hold
 REPEATS = 2 + 1  # layout: how often a place marked `*` may be filled
 _GLUED = re.compile(r"(\)[?*]?)(?=[^\s)?*|])")  # `(is )?red`: a place ends with its parenthesis
 _DRAWN = re.compile(r"(.)\1{2,}")

@@ -13,7 +13,7 @@ Nothing is ordered: what surveillance asks for is a proposal, what the clinic's 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import Any
 
 from adjunct.base import NO, UNKNOWN
@@ -68,7 +68,7 @@ def follow_up_to_fhir(
     made += _signals(frame, result)
     made += _alarms(frame, result, courses)
     made += Publication({**result, "findings": list(_abnormal(result, watched))}, frame).issues()
-    made.append(_risk(frame, risk))
+    made.append(_risk(frame, risk, {said(mapping(a).get("id")) for a in sequence(result.get("alerts"))}))
     work = [mapping(d) for d in sequence(risk.get("worklist"))]
     made += [_task(frame, d, intent="plan", reason=frame.ref("risk")) for d in work]
     due = [mapping(d) for d in (*sequence(watched.get("due")), *sequence(result.get("checkins")))]
@@ -168,7 +168,9 @@ def _alarms(frame: Frame, result: Mapping[str, Any], courses: Mapping[str, Any])
         name = said(alert.get("id"))
         scale, _, judged = name.partition(":")
         if scale in courses and judged:
-            title = f"{said(mapping(courses[scale]).get('title')) or scale}: {judged}"
+            course = mapping(courses[scale])
+            names = {j.get("id"): said(j.get("name")) for j in map(mapping, sequence(course.get("judgements")))}
+            title = f"{said(course.get('title')) or scale}: {names.get(judged) or judged}"
             yield _issue(frame, name, title, alert, said(alert.get("says")))
 
 
@@ -199,12 +201,12 @@ def _abnormal(result: Mapping[str, Any], watched: Mapping[str, Any]) -> Iterator
 # --- suicide risk -----------------------------------------------------------------------------------------------------
 
 
-def _risk(frame: Frame, risk: Mapping[str, Any]) -> Json:
+def _risk(frame: Frame, risk: Mapping[str, Any], alerts: Container[str]) -> Json:
     """The level by screener, in words: HL7's risk codes speak of likelihood, which nobody estimated."""
     level = said(risk.get("level")) or "UNKNOWN"
     at_least = said(risk.get("at_least"))
     concerns = [mapping(c) for c in sequence(risk.get("concerns"))]
-    open_ = [c for c in concerns if not c.get("closed")]
+    open_ = [c for c in concerns if f"risk:{said(c.get('id'))}" in alerts]
     words = f"Suicide risk by screener: {level}" + (f", at least {at_least}" if at_least not in ("", level) else "")
     return frame.start("RiskAssessment", "risk", f"{words}. To be confirmed by a clinician.") | {
         "status": "preliminary",

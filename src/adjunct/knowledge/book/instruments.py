@@ -64,10 +64,10 @@ def _introduction(knowledge: Knowledge) -> str:
     status = knowledge.wording["certainty"]["status"]
     words = [(s, plain(status[s])) for s in ("verified", "reported", "proposed")]
     return (
-        "A score is no diagnosis and releases nobody by itself. A missing answer is unknown, never zero; it is "
-        "replaced only where a rule below says so. Bands are read from the top, the first that holds counts. *Reliable* "
-        "change is what errors of measurement alone would seldom make; an *important* difference is what people notice "
-        f"or judge to matter. They are two numbers and are never merged. The index is z x SD x root of 2 (1 - r), z = "
+        "A score is no diagnosis and releases nobody by itself. A missing answer is unknown, never zero, and replaced "
+        "only where a rule below says so. Bands are read from the top, the first that holds counts. *Reliable* change "
+        "is what errors of measurement alone would seldom make; an *important* difference is what people notice or "
+        "judge to matter. They are two numbers and are never merged. The index is z x SD x root of 2 (1 - r), z = "
         f"{link(knowledge.fact_text(Z), 'facts.md', 'fact', Z)}.\n\n" + table(("word", "meaning"), words)
     )
 
@@ -165,13 +165,14 @@ def _items(entry: Entry) -> Iterator[tuple[str, ...]]:
         yield (
             code(item["id"]),
             plain(item["label"]),
-            _allowed(item, points(item, lists)),
+            _allowed(item, points(item, lists), lists.get(item.get("answers", ""), ())),
             "yes" if item.get("reverse") else "",
             "; ".join(n for n in notes if n),
         )
 
 
-def _allowed(item: Entry, counts: Mapping[float, float]) -> str:
+def _allowed(item: Entry, counts: Mapping[float, float], options: Sequence[Entry]) -> str:
+    """Which answers may be written, with our own words for them where there are any, never the publisher's."""
     if item["kind"] == "yes-no":
         return "yes, no"
     if not counts:
@@ -179,13 +180,20 @@ def _allowed(item: Entry, counts: Mapping[float, float]) -> str:
         within = f" from {_number(least)} to {_number(most)}" if {"least", "most"} <= item.keys() else ""
         return KINDS[item["kind"]] + within
     values = list(counts)
+    own = {o["value"]: plain(o["label"]) for o in options if "label" in o and "text" not in o}
+    if len(own) == len(values):
+        return "; ".join(f"{_number(v)} {own[v]}{_counts(v, c, item)}" for v, c in counts.items())
     steps = {round(b - a, DIGITS) for a, b in itertools.pairwise(values)}
-    odd = [] if item.get("reverse") else [(v, c) for v, c in counts.items() if v != c]
     said = f"{_number(values[0])} to {_number(values[-1])}" if steps == {1} else ", ".join(map(_number, values))
-    return said + "".join(
-        f"; {_number(v)} counts {_number(c)}" if not math.isnan(c) else f"; {_number(v)} is *not assessed*"
-        for v, c in odd
-    )
+    odd = ((v, _counts(v, c, item)) for v, c in counts.items())
+    return "; ".join((said, *(f"{_number(v)}{counted}" for v, counted in odd if counted)))
+
+
+def _counts(value: float, count: float, item: Entry) -> str:
+    """What an answer counts, where that is not what is written."""
+    if math.isnan(count):
+        return " (not assessed)"
+    return "" if value == count or item.get("reverse") else f" (counts {_number(count)})"
 
 
 def _scores(entry: Entry) -> Iterator[tuple[str, ...]]:
@@ -388,6 +396,9 @@ _ASKED = {
 }
 
 
+_PLAIN = ("yes", "no")
+
+
 def _words(condition: str) -> str:
     """A condition as a sentence.
 
@@ -399,9 +410,15 @@ def _words(condition: str) -> str:
 
 def _said(node: ast.expr) -> str:
     match node:
-        case ast.BoolOp(op=op, values=values):
-            word = " and " if isinstance(op, ast.And) else " or "
-            return word.join(f"({_said(v)})" if isinstance(v, ast.BoolOp) else _said(v) for v in values)
+        case ast.BoolOp(op=ast.And(), values=values):
+            said = [_said(v) for v in values]
+            decided = {
+                f"{name} is answered" for name, _, answer in (t.partition(" is ") for t in said) if answer in _PLAIN
+            }
+            kept = [(v, t) for v, t in zip(values, said, strict=True) if t not in decided]  # a yes is an answer
+            return " and ".join(f"({t})" if _mixed(v, t) else t for v, t in kept)
+        case ast.BoolOp(values=values):
+            return " or ".join(f"({t})" if _mixed(v, t) else t for v, t in ((v, _said(v)) for v in values))
         case ast.UnaryOp(op=ast.Not(), operand=inside):
             return f"not ({_said(inside)})"
         case ast.Compare(left=left, ops=[op], comparators=[right]):
@@ -412,6 +429,11 @@ def _said(node: ast.expr) -> str:
             return code(name)
         case _:
             return ast.unparse(node)
+
+
+def _mixed(node: ast.expr, said: str) -> bool:
+    """Whether the words of a part need brackets among others."""
+    return isinstance(node, ast.BoolOp) and (" and " in said or " or " in said)
 
 
 def _run(names: Sequence[str], order: Sequence[str]) -> str:
