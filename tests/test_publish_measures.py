@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from adjunct.instruments import Instrument, Score, instrument, score
 from adjunct.instruments.responses import answers_from
 from adjunct.knowledge import Knowledge
 from adjunct.publish import follow_up_to_fhir, own_questionnaire, score_to_fhir
+from adjunct.publish.measures import answer_to_fhir
 from adjunct.record import Record, from_bundle
 from test_publish import at_path, finding, nodes, of, required_codes
 
@@ -162,6 +164,10 @@ def test_what_is_open_is_never_filled_in() -> None:
     assert "interpretation" not in total
     assert [i["linkId"] for i in response["item"]] == ["i1", "i2", "i3", "i4", "i8", "i9"]
     assert any("between 12 and 21" in n["text"] for n in total["note"])
+    assert of(bundle, "DetectedIssue") == []
+    answers[-1] = None
+    (urgent,) = of(publish(score(instrument(KNOWLEDGE, "phq9"), answers), answers), "DetectedIssue")
+    assert (urgent["severity"], urgent["identifier"][0]["value"]) == ("moderate", "phq9.suicide_item_missing")
 
 
 def test_a_prorated_total_says_so() -> None:
@@ -192,16 +198,32 @@ def test_the_screener_has_a_band_and_no_number() -> None:
 
 
 def test_wording_that_is_not_free_is_not_given_out() -> None:
+    free = instrument(KNOWLEDGE, "phq9")
+    assert answer_to_fhir(free, free.items[0], 3)["valueCoding"]["display"] == "Nearly every day"
+    kept = replace(free, raw={**free.raw, "licence": {"text": "clinic"}})
+    assert answer_to_fhir(kept, kept.items[0], 3)["valueCoding"]["display"] == "3"
+
+
+def test_every_minute_of_a_clock_comes_back() -> None:
+    known = instrument(KNOWLEDGE, "psqi")
+    item = next(i for i in known.items if i.kind == "clock")
+    for minute in range(24 * 60):
+        written = f"{minute // 60:02d}:{minute % 60:02d}"
+        assert answer_to_fhir(known, item, written) == {"valueTime": f"{written}:00"}
+    assert answer_to_fhir(known, item, "24:30") == {"valueString": "24:30"}
+
+
+def test_why_there_is_no_total_tells_open_from_not_applicable() -> None:
+    seen = set()
     for name in EVERY:
         known = instrument(KNOWLEDGE, name)
-        if known.raw["licence"]["text"] == "shipped" or not known.items:
-            continue
-        texts = {o["text"] for a in known.raw.get("answers", ()) for o in a["options"] if "text" in o}
-        texts |= {i["text"] for i in known.raw["item"] if "text" in i}
-        answers = [item.allowed[-1] if item.allowed else item.least for item in known.items]
-        bundle = publish(score(known, answers, form=known.forms[0] if known.forms else None), answers)
-        shown = {v for node in nodes(of(bundle, "QuestionnaireResponse")) for v in node.values() if isinstance(v, str)}
-        assert not texts & shown, name
+        if any(i.applies for i in known.items) and known.has_total and not known.forms:
+            answers = ["na" if i.applies else i.allowed[0] if i.allowed else i.least for i in known.items]
+            found = score(known, answers)
+            if found.total is None and not found.refused:
+                (total,) = of(publish(found, answers), "Observation")
+                seen.add((bool(found.missing), total["dataAbsentReason"]["coding"][0]["code"]))
+    assert seen == {(False, "not-applicable")}
 
 
 def test_subscales_are_components_and_an_unknown_one_has_no_value() -> None:
@@ -428,6 +450,9 @@ def test_signals_alarms_and_abnormal_findings_are_issues_to_be_confirmed() -> No
     assert "False alarms in a year of a simulated person: 1.7." in warning["detail"]
     assert "Beside it: Possible withdrawal. This adds, and takes nothing away." in warning["detail"]
     assert issues["PHQ-9: Relapse"]["severity"] == "high"
+    urgent = followed(findings=[finding(title="Chest pain", action="emergency"), finding(action="monitor")])
+    assert "Chest pain" in [i["code"]["text"] for i in of(urgent, "DetectedIssue")]
+    assert len(of(urgent, "DetectedIssue")) == len(issues)
 
 
 def test_suicide_risk_is_said_in_words_with_what_it_rests_on() -> None:

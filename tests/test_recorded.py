@@ -150,7 +150,11 @@ def test_a_screen_as_a_response_and_as_single_observations_is_the_same() -> None
         assert (concern.kind, concern.level, found.level) == ("screen", Level.HIGH, Level.HIGH)
     no = dict.fromkeys(("q1", "q2", "q6"), "N")
     assert state(response("cssrs", no)).level == Level.NONE
-    assert state(response("cssrs", no | {"q6": "-"})).level != Level.NONE
+    for open_ in ("-", "7", "na", "perhaps"):
+        assert state(response("cssrs", no | {"q6": open_})).level == Level.UNKNOWN
+    unsure = [observation(loinc[q], MORNING, system=LOINC, valueBoolean=False) for q in no]
+    assert state(*unsure).level == Level.NONE
+    assert state(*unsure[1:], unsure[0] | {"status": "preliminary"}).level == Level.UNKNOWN
 
 
 def test_the_codes_of_a_published_screen_are_answers() -> None:
@@ -178,10 +182,11 @@ def test_an_evaluation_counts_with_its_name_and_its_outcome() -> None:
     for lacking in (
         observation("suicide_evaluation", late, valueBoolean=True, component=[part]),
         observation("suicide_evaluation", late, valueBoolean=True, **who),
+        full | {"status": "preliminary"},
     ):
         found = state(response("cssrs", HIGH), lacking)
         assert "evaluate" not in found.concerns[0].done
-        assert found.flags
+        assert found.flags or lacking["status"] == "preliminary"
     seen = observation("suicide_prescriber_seen", late, valueBoolean=True, **who)
     assert {"notify", "contact-1"} <= set(state(response("cssrs", HIGH), seen).concerns[0].done)
 
@@ -191,7 +196,7 @@ def test_a_date_without_an_hour_is_answered_by_nothing_that_was_done_before_its_
     (event,) = recorded(day)
     assert event.received == instant("2026-11-22T23:59:59.999+01:00").ms
     (today,) = recorded(response("cssrs", HIGH, "2026-11-23"))
-    assert today.received == NOW.ms
+    assert today.at == today.received == NOW.ms
 
 
 def test_an_alarm_dated_tomorrow_counts_now_and_one_received_tomorrow_has_not_come() -> None:
@@ -364,7 +369,9 @@ def test_a_full_check_in_is_over_when_read_again_and_covers_its_step() -> None:
     assert next_question(again) is None
     (act_,) = acts_of(given_answers(FULL))
     assert (act_.what, act_.step, act_.at) == ("checkin", WEEKLY, LAST_NIGHT)
-    assert acts_of(given_answers({"country": "DE", "mood": 3})) == ()  # the question that matters is open
+    for open_ in ({"country": "DE", "mood": 3}, {"suicide": "perhaps"}, {"suicide": None}):
+        assert acts_of(given_answers(open_)) == ()  # the question that matters is open
+    assert acts_of(given_answers(FULL, at=NOW.ms)) == ()  # received after now: it has not arrived
 
 
 def test_the_questionnaire_in_a_check_in_is_a_response_of_its_own_that_every_record_reads() -> None:
@@ -384,6 +391,14 @@ def test_the_questionnaire_in_a_check_in_is_a_response_of_its_own_that_every_rec
     short = stored_check_in(given_answers({"phq9.i1": "0", "phq9.i2": "1"}))
     assert [s["questionnaire"] for s in short] == ["urn:adjunct:questionnaire:phq2|1"]
     assert len(instrument(KNOWLEDGE, "phq2").items) == 2
+
+
+def test_a_question_answered_twice_stands_in_two_responses() -> None:
+    twice = [*given_answers({"mood": 4, "phq9.i9": "0"}), *given_answers({"mood": 5, "phq9.i9": "1"})]
+    for each in stored_check_in(twice):
+        links = [item["linkId"] for item in each["item"]]
+        assert len(links) == len(set(links)) == 1
+    assert [e.data["kind"] for e in recorded(*stored_check_in(twice))] == ["phq9-item9"]
 
 
 def test_alarms_of_a_check_in_reach_the_workflow_once() -> None:
@@ -489,3 +504,5 @@ def test_a_plan_that_cannot_be_read_is_said_and_hides_nothing() -> None:
     assert safety_plan(bundle(good, bad), KNOWLEDGE, now=NOW).versions == (FIRST,)
     (problem,) = safety_plan_problems(bundle(good, bad), KNOWLEDGE)
     assert "no such section" in problem.what
+    withdrawn = plan_to_fhir(SECOND, patient_reference=P) | {"status": "entered-in-error"}
+    assert safety_plan(bundle(good, withdrawn), KNOWLEDGE).versions == (FIRST,)

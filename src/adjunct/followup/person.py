@@ -1,8 +1,8 @@
 """One person's follow-up: what the record holds, read by every room, the most urgent first.
 
-Nothing here decides anything by itself: scores come from `instruments`, findings from the assessment's rules, the course
-from `trajectory`, clocks from the risk workflow, and what is due from `due`. A part that cannot be read is said to be
-unknown and takes nothing else with it: alarms are looked at before anything can be refused.
+Nothing here decides anything by itself: scores come from `instruments`, findings from the assessment's rules, the
+course from `trajectory`, clocks from the risk workflow, and what is due from `due`. A part that cannot be read is said
+to be unknown and takes nothing else with it: alarms are looked at before anything can be refused.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 
 from adjunct.assessment import Assessment, assess
-from adjunct.base import MS_PER_DAY, YES, BadInput, Instant, iso
+from adjunct.base import MS_PER_DAY, YES, BadInput, Instant, Verdict, iso
 from adjunct.due import Due, due
 from adjunct.fhir import Bundle
 from adjunct.followup import recorded, safety_plan
@@ -28,7 +28,7 @@ from adjunct.followup.schedule import missed, schedule
 from adjunct.followup.signals import Signal, signals
 from adjunct.followup.surveillance import Surveillance, sessions, surveillance
 from adjunct.followup.trajectory import Trajectory, trajectory
-from adjunct.followup.workflow import State, replay
+from adjunct.followup.workflow import Concern, State, replay
 from adjunct.followup.worklist import worklist
 from adjunct.instruments import Instrument, instrument
 from adjunct.instruments.course import Course, course
@@ -39,7 +39,14 @@ from adjunct.record import Record
 
 COURSE_EVENTS = {"hospital_admission": "hospital-admission", "suicide_attempt": "suicidal-act"}
 HARD = ("emergency",)
-WORSE = {"relapse": "back", "recurrence": "back", "alert": "worse"}  # judgements that alarm -> what the person reads
+# Judgements that alarm, the gravest first, and what the person then reads.
+WORSE = {
+    "relapse": "back",
+    "recurrence": "back",
+    "alert_item": "worse",
+    "alert_rise": "worse",
+    "alert_rises": "worse",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,41 +108,47 @@ class FollowUp:
     @property
     def alerts(self) -> tuple[Mapping[str, Any], ...]:
         """What somebody must act on, the gravest first: red flags, open suicide risk, red signals."""
-        now = iso(self.at.ms, self.at.offset)
-        found = [
+        now = self.at.iso()
+        found: list[Mapping[str, Any]] = [
             {"id": f.id, "level": f.action, "says": f.says, "tell": f.tell, "since": now}
             for f in self.assessment.findings
-            if f.action in HARD or f.verdict == "ESCALATE"
+            if f.action in HARD or f.verdict == Verdict.ESCALATE.name
         ]
-        found += [
-            {
-                "id": f"risk:{c.id}",
-                "level": c.level.value,
-                "says": f"Open suicide-risk concern ({c.kind}), level {c.level.value}, received {self._iso(c.received)}.",
-                "tell": self.told.lines[0],
-                "since": self._iso(c.received),
-            }
-            for c in self.risk.open
-        ]
-        found += [
-            {
-                "id": f"{name}:{j.id}",
-                "level": "red",
-                "says": f"{self.courses[name].title}: {j.name}: {j.definition}.",
-                "tell": self.knowledge.wording["follow"][WORSE[j.id]],
-                "since": now if latest is None else self._iso(latest.at),
-            }
-            for name, found_course in self.courses.items()
-            for latest in (found_course.latest,)
-            for j in found_course.judgements
-            if j.chosen and j.holds == YES and j.id in WORSE
-        ]
+        found += [self._risk(c) for c in self.risk.open]
+        found += [a for name, c in self.courses.items() if (a := self._worsening(name, c))]
         found += [
             {"id": s.id, "level": s.level, "says": s.says, "tell": s.tell, "since": self._iso(s.since)}
             for s in self.signals
             if s.level == "red"
         ]
         return tuple(found)
+
+    def _risk(self, concern: Concern) -> Mapping[str, Any]:
+        """An open concern, and who has to do what next."""
+        steps = [d.step for d in self.worklist if d.step.id.startswith(f"{concern.id}/")]
+        todo = "; ".join(f"{step.title} ({step.owner}, by {self._iso(step.window.due)})" for step in steps)
+        told_at, level = self._iso(concern.received), concern.level.value
+        return {
+            "id": f"risk:{concern.id}",
+            "level": level,
+            "says": f"Suicide-risk concern ({concern.kind}), level {level}, received {told_at}. {todo}".strip(),
+            "tell": self.told.lines[0],
+            "since": told_at,
+        }
+
+    def _worsening(self, name: str, found: Course) -> Mapping[str, Any] | None:
+        """One alarm a scale, with everything that raises it."""
+        held = [j for j in found.judgements if j.chosen and j.holds == YES and j.id in WORSE]
+        held.sort(key=lambda j: list(WORSE).index(j.id))
+        if not held:
+            return None
+        return {
+            "id": f"{name}:{held[0].id}",
+            "level": "red",
+            "says": f"{found.title}: {'; '.join(j.definition for j in held)}.",
+            "tell": self.knowledge.wording["follow"][WORSE[held[0].id]],
+            "since": self.at.iso() if found.latest is None else self._iso(found.latest.at),
+        }
 
     def _iso(self, ms: int) -> str:
         return iso(ms, self.at.offset)
@@ -196,7 +209,7 @@ class FollowUp:
             "basis": step.basis,
         }
 
-    def _concern(self, concern: Any) -> dict[str, Any]:
+    def _concern(self, concern: Concern) -> dict[str, Any]:
         return {
             "id": concern.id,
             "kind": concern.kind,
@@ -392,7 +405,7 @@ def _trajectory(
     now: Instant,
     level: float | None,
 ) -> tuple[Trajectory | None, str]:
-    """The course as a model sees it, or why there is none. A score that stands against another is left out, not chosen."""
+    """The course as a model sees it, or why there is none. A score that stands against another is left out."""
     drawn = {}
     for name in scales(knowledge):
         if name in series:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from adjunct.messages.lexicon import Found, Lexicon
 from adjunct.messages.words import NOTHING, PAUSE, STOP, Word
 
-ROLES = tuple("negation negation_after or doubt past recent present self other asked story idiom".split())
+ROLES = tuple("negation negation_after or doubt past recent present anchor self other asked story idiom".split())
 TIMES = ("past", "recent", "present")
 
 
@@ -29,8 +29,9 @@ class Around:
         for f in unique:
             roles.get(f.phrase.of, hits).append(f)
         masked = _places(roles["idiom"])
+        elsewhere = masked | _places(roles["anchor"])  # "started it two weeks ago" does not date what is felt now
         for role in TIMES:
-            roles[role] = [f for f in roles[role] if masked.isdisjoint(range(f.first, f.last))]
+            roles[role] = [f for f in roles[role] if elsewhere.isdisjoint(range(f.first, f.last))]
         self.hits = _standing([f for f in hits if masked.isdisjoint(range(f.first, f.last))], lexicon)
         self.covered = _places(self.hits)
         self.or_words = _places(roles["or"])

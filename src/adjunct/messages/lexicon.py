@@ -24,6 +24,7 @@ from adjunct.messages.words import STOP, Spelling, Word, pieces
 NUMBER, SUBSTANCE = "#", "%"
 GAPS = {"~": 2, "~~": 2 * 2, "~~~": 2 * 2 * 2}  # layout: words that a gap may hold
 REPEATS = 2 + 1  # layout: how often a place marked `*` may be filled
+LEAST_NAME = 5  # layout: shorter names of substances are too often ordinary words
 _GLUED = re.compile(r"(\)[?*]?)(?=[^\s)?*|])")  # `(is )?red`: a place ends with its parenthesis
 _DRAWN = re.compile(r"(.)\1{2,}")
 
@@ -83,6 +84,8 @@ class Lexicon:
         self._lengths = sorted({len(s) for s in self._stems}, reverse=True)
         listed = (w for f in self.languages.values() for w in f["ordinary"])
         self._ordinary = frozenset(map(self.spelling.fold, listed)) | self.bridge | frozenset(self.common)
+        names = (n for n in knowledge.substances_by_name if len(n) >= LEAST_NAME and n.isalnum())
+        self._names = frozenset(map(self.spelling.fold, names)) - self._ordinary
         self._near = self._neighbours()
         self._glued = [(re.compile("|".join(map(re.escape, g["list"]))), g["is"]) for g in self.reading["glued"]]
 
@@ -90,7 +93,7 @@ class Lexicon:
 
     def _add(self, code: str, file: Mapping[str, Any]) -> None:
         sets = {
-            name: tuple(dict.fromkeys(" ".join(self._plain(s)) for w in entries for s in _spellings(w, code)))
+            name: tuple(dict.fromkeys(" ".join(self._signed(s)) for w in entries for s in _spellings(w, code)))
             for name, entries in file["sets"].items()
         }
         for entry in file["say"]:
@@ -98,6 +101,15 @@ class Lexicon:
 
     def _plain(self, text: str) -> list[str]:
         return [w.text for w in self.spelling.words(text)]
+
+    def _signed(self, text: str) -> Iterator[str]:
+        """An entry of a named list; its signs for a number, a substance and any ending are kept."""
+        for part in text.split():
+            if part in (NUMBER, SUBSTANCE):
+                yield part
+            else:
+                *most, last = self._plain(part)
+                yield from (*most, last + "*" if part.endswith("*") else last)
 
     def _compile(
         self, of: str, level: str, code: str, texts: Iterable[str], sets: Mapping[str, tuple[str, ...]]
@@ -185,6 +197,8 @@ class Lexicon:
                 found = frozenset(n for part in pieces(text) for n in self._exact(part))
         if text[0].isdigit():
             found |= {NUMBER}
+        if text in self._names or text.isalpha() and text[:-1] in self._names:
+            found |= {SUBSTANCE}
         if not found and _DRAWN.search(text):
             found = self._exact(_DRAWN.sub(r"\1\1", text)) or self._exact(_DRAWN.sub(r"\1", text))
         if not found and text not in self._ordinary:

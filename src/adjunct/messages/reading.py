@@ -139,7 +139,9 @@ def _weigh(lexicon: Lexicon, words: Sequence[Word]) -> list[Weighed]:
 
 def _together(lexicon: Lexicon, weighed: Sequence[Weighed]) -> list[Weighed]:
     """Findings that mean more in one message than alone; what is negated, past or asked about does not count."""
-    plain = {w.spec["id"]: w for w in weighed if not set(w.context) - {"other", "doubt"} or w.spec["kind"] == "suicide"}
+    late = sorted(weighed, key=lambda w: "recent" not in w.context)  # what is felt now stands for what was felt lately
+    counted = {"other", "doubt", "recent"}
+    plain = {w.spec["id"]: w for w in late if not set(w.context) - counted or w.spec["kind"] == "suicide"}
     found = []
     for rule in lexicon.reading["together"]:
         members = [next((plain[i] for i in group if i in plain), None) for group in rule["needs"]]
@@ -148,8 +150,11 @@ def _together(lexicon: Lexicon, weighed: Sequence[Weighed]) -> list[Weighed]:
             spec = lexicon.flags[rule["flag"]]
             first = parts[0].found
             context = tuple(dict.fromkeys(c for p in parts for c in p.context if c == "other"))
-            found += [Weighed(p.found, p.spec, rule["level"], p.context) for p in parts if p.spec["kind"] != "part"]
-            found.append(Weighed(first, spec, rule["level"], context))
+            level = rule["level"]
+            if any("recent" in p.context and p.spec["kind"] == "sign" for p in parts):
+                level = _less(level, lexicon.kinds["sign"]["recent"])
+            found += [Weighed(p.found, p.spec, level, p.context) for p in parts if p.spec["kind"] != "part"]
+            found.append(Weighed(first, spec, level, context))
     return found
 
 

@@ -101,7 +101,7 @@ def answer_to_fhir(known: Instrument, item: Item, answer: object) -> Json:
     if item.kind == "clock" and item.least <= value < item.most:
         hour, minute = divmod(round(value * HOUR_MINUTES), HOUR_MINUTES)
         return {"valueTime": f"{hour:02d}:{minute:02d}:00"}
-    if item.kind not in ("choice", "yes-no"):
+    if item.kind in ("number", "percent", "count"):
         return {"valueInteger" if item.kind == "count" and value == int(value) else "valueDecimal": number(value)}
     return {"valueCoding": coded(known, item, value)} if value in item.allowed else {"valueString": said(answer)}
 

@@ -48,10 +48,12 @@ def show_score(result: Score, knowledge: Knowledge, console: Console | None = No
         console.print(Text(f" {said.level.upper()} ", style=LEVELS.get(said.level, "bold")), _words(said.says))
         if said.tell:
             console.print(Padding(Text.assemble(("For the person: ", "italic"), said.tell), DEEPER))
-    console.print(Text.assemble((result.title, "bold"), f"  {_total(result)}"))
+        if said.ask:
+            console.print(Padding(Text(f"Give next: {knowledge.instruments[said.ask]['title']}", "bold"), DEEPER))
+    console.print(Text.assemble((result.title, "bold"), f": {_total(result)}"))
     for name, value in result.subscales.items():
         console.print(Padding(Text(f"{name}: {'unknown' if value is None else _number(value)}"), INDENT))
-    if result.bands:
+    if len(set(result.bands.values())) > 1:
         each = "; ".join(f"{form}: {band or 'unknown'}" for form, band in result.bands.items())
         console.print(Padding(Text(f"The band depends on the form: {each}."), INDENT))
     if result.reason:
@@ -61,16 +63,24 @@ def show_score(result: Score, knowledge: Knowledge, console: Console | None = No
     notes = [a for a in result.alerts if a not in {s.alert for s in result.says}]
     if notes:
         console.print(Padding(Text("Note: " + ", ".join(note.replace("_", " ") for note in notes) + "."), INDENT))
-    sources = "; ".join(dict.fromkeys(knowledge.sources[s.id].citation for s in result.sources))
-    console.print(Padding(Text(f"How sure: scoring {result.confidence}. {sources}", style="dim"), INDENT))
+    cited = list(dict.fromkeys(knowledge.sources[s.id].citation for s in result.sources))
+    more = f" And {len(cited) - 1} more sources: --json." if len(cited) > 1 else ""
+    sure = f"How sure: scoring {result.confidence}. {''.join(cited[:1])}{more}"
+    console.print(Padding(Text(sure, style="dim"), INDENT))
 
 
 def _total(result: Score) -> str:
     if result.total is None:
         return "no total" if result.band in (None, "unscorable") else str(result.band)
-    span = "" if result.range is None else f" of {result.range[0]:g} to {result.range[1]:g}"
-    higher = {"worse": ", higher is worse", "better": ", higher is better"}.get(result.direction, "")
-    return f"{result.total:g} points{span}{higher}" + (f": {result.band}" if result.band else "")
+    scale = [f"{result.range[0]:g} to {result.range[1]:g}"] if result.range else []
+    scale += {"worse": ["higher is worse"], "better": ["higher is better"]}.get(result.direction, [])
+    scale += [f"asked about: {result.recall}"] if result.recall else []
+    words = f" ({', '.join(scale)})" if scale else ""
+    return f"{_points(result.total)}{words}" + (f": {result.band}" if result.band else "")
+
+
+def _points(value: float) -> str:
+    return f"{value:g} point" if value == 1 else f"{value:g} points"
 
 
 def _number(value: float | str) -> str:
@@ -93,9 +103,13 @@ def show_message(result: Message, console: Console | None = None) -> None:
     console.print(Text(f" {result.level.upper()} ", style=LEVELS.get(result.level, "bold")), _words(result.tell))
     for hit in result.hits:
         how = f" ({', '.join(hit.context)})" if hit.context else ""
-        console.print(Padding(_words(f"{hit.flag} [{hit.level}]: \u201c{hit.words}\u201d{how}"), INDENT))
+        console.print(
+            Padding(_words(f"{hit.flag.replace('_', ' ')} [{hit.level}]: \u201c{hit.words}\u201d{how}"), INDENT)
+        )
     if result.asks:
-        console.print(Padding(Text("Ask now: " + ", ".join(result.asks)), INDENT))
+        console.print(
+            Padding(Text("Give next: " + ", ".join(result.asks) + " (adjunct questionnaire shows it)"), INDENT)
+        )
     console.print(Padding(Text("A list of words, read by a machine: it raises, it never clears.", style="dim"), INDENT))
 
 
@@ -212,7 +226,7 @@ def _risk(page: _Page, found: Json) -> None:
 
 def _step(page: _Page, step: Json, place: tuple[int, int, int, int]) -> None:
     """Who must do what, until when."""
-    said = Text(STANDING.get(step["state"], step["state"]), style=LATE.get(step["state"], ""))
+    said = Text(STANDING.get(step["state"], str(step["state"])), style=LATE.get(step["state"], ""))
     said.append_text(_words(f"  {step['owner']}: {step['title']} (due {page.when(step['due'])})"))
     page.console.print(Padding(said, place))
 
@@ -264,7 +278,7 @@ def _change(course: Json) -> str:
     share = "" if percent is None else f" ({abs(percent):.0f} %)"
     if not better:
         return ", no change" if raw == 0 else f", change {raw:+g} points"
-    return f", {abs(raw):g} points {'better' if better > 0 else 'worse'}{share}"
+    return f", {_points(abs(raw))} {'better' if better > 0 else 'worse'}{share}"
 
 
 def _judged(judgement: Json, words: str) -> str:
