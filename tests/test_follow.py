@@ -11,6 +11,7 @@ import pytest
 import adjunct
 from adjunct.base import BadInput
 from adjunct.knowledge import Knowledge
+from fhir_corpora import official_examples
 
 Json = dict[str, Any]
 KNOWLEDGE = Knowledge.load()
@@ -223,7 +224,7 @@ def test_the_clinics_hours_and_people_stand_in_the_answer() -> None:
     "settings", [{"covers": {}}, {"cover": {"zone": "Mars/Base"}}, {"cover": {"zone": "UTC", "open": "always"}}]
 )
 def test_a_setting_that_does_not_exist_is_refused_by_name(settings: Json) -> None:
-    with pytest.raises(BadInput, match="setting|zone"):
+    with pytest.raises(BadInput, match=r"setting|zone"):
         follow(*BETTER, settings=settings)
 
 
@@ -237,3 +238,16 @@ def test_check_ins_are_asked_for_where_the_clinic_wants_them() -> None:
 def test_a_route_that_does_not_exist_is_refused() -> None:
     with pytest.raises(BadInput, match="route"):
         follow(*SERIES, *BETTER, route="by pigeon")
+
+
+def test_every_official_example_is_followed_or_refused_in_one_line() -> None:
+    followed = 0
+    for example in official_examples():
+        try:
+            found = adjunct.follow(example.bundle, at=NOW, knowledge=KNOWLEDGE)
+        except BadInput as error:
+            assert "\n" not in str(error), example.name
+            continue
+        assert json.loads(found.to_json())["risk"]["level"], example.name
+        followed += 1
+    assert followed > 600

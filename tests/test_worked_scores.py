@@ -46,8 +46,14 @@ def test_a_worked_example_comes_out(knowledge: Knowledge, row: dict[str, str]) -
         assert (f"{found:g}" if isinstance(found, float) else str(found)) == value, name  # None: unknown
 
 
-# Said of a form as a whole, or not yet certain by any step of the file: a low total of a scale where high is good.
-MAY_WAIT = {("padss", "never_releases_alone"), ("taps", "per_substance_never_summed"), ("who5", "test_for_depression")}
+# What is said of the total itself, or is not certain by any step of the file (a low total where high is good).
+MAY_WAIT = {
+    ("asex", "rule_total"),
+    ("moca", "education_point"),
+    ("padss", "never_releases_alone"),
+    ("taps", "per_substance_never_summed"),
+    ("who5", "test_for_depression"),
+}
 FILLED = 60  # forms filled in for each instrument
 
 

@@ -8,6 +8,7 @@ words, because colour is lost in print and to some eyes. Dates are those of the 
 from __future__ import annotations
 
 import math
+import re
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -108,6 +109,8 @@ def _subtitle(result: FollowUp) -> list[str]:
 
 
 def _with_title(svg: str, title: str, told: str) -> str:
+    """One picture with one title and description; its parts are no pictures of their own to a screen reader."""
+    svg = PARTS.sub("", svg)
     start = svg.index(">", svg.index("<svg"))
     words = f"<title>{escape(title)}</title><desc>{escape(told)}</desc>"
     return f'{svg[:start]} role="img"{svg[start : start + 1]}{words}{svg[start + 1 :]}'
@@ -141,6 +144,7 @@ NOTHING: dict[str, Any] = {"values": [{}]}  # a mark that stands for no data
 MARKED = "#404040"
 COLOURS = {"alert": ORANGE, "red": ORANGE, "amber": PALETTE[5], "info": PALETTE[4]}
 OFFSET = len("-06:00")
+PARTS = re.compile(r' (?:role="graphics-[a-z]+"|aria-[a-z]+="[^"]*")')
 EARLY = "Early warning: "
 FUTURE, GRID = "#EFEFEF", "#E4E4E4"
 DASH, DOTS, LONG = (6, 3), (2, 3), (10, 4)

@@ -36,10 +36,6 @@ KINDS = {
     "clock": "a time of day (23:00)",
     "percent": "per cent",
 }
-ENGINE = (
-    ("value_not_allowed_item_N", "the answer to item N is not one of its values: every score that needs it is unknown"),
-    ("the note in *what may be missing*", "the rule for missing items was used, or could not be"),
-)
 
 
 def instruments(knowledge: Knowledge) -> str:
@@ -54,8 +50,8 @@ def instruments(knowledge: Knowledge) -> str:
         "An alert is raised by what is certain: also by an incomplete form, and before a wrong number of answers is "
         "refused.",
         table(("level", "what happens"), ((code(level), plain(what)) for level, what in LEVELS)),
-        "Any instrument may raise these as well:",
-        table(("note", "when"), (((code(n) if "*" not in n else n), plain(what)) for n, what in ENGINE)),
+        "Any instrument may also raise `value_not_allowed_item_N` (the answer to item N is none of its values; what needs "
+        "it is unknown) and the notes named under *what may be missing*.",
         *(block for entry in entries for block in _instrument(entry, knowledge)),
     )
 
@@ -256,7 +252,7 @@ def _missing(step: Entry) -> str:
     }[rule.get("how", "none")]
     if rule.get("na") == "skip":
         said += "; what does not apply is left out and is not missing"
-    notes = [f"noted as {code(rule[key])}" for key in ("note",) if key in rule]
+    notes = [f"noted as {code(rule['note'])}"] if "note" in rule else []
     notes += [f"more: {code(rule['refused'])}"] if "refused" in rule else []
     return "; ".join((said, *notes))
 
