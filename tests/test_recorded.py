@@ -199,6 +199,17 @@ def test_a_date_without_an_hour_is_answered_by_nothing_that_was_done_before_its_
     assert today.at == today.received == NOW.ms
 
 
+def test_an_act_of_a_day_does_not_answer_an_alarm_of_that_day() -> None:
+    alarm = event_to_fhir(act("a", "trigger", 0, kind="free-text"), patient_reference=P)
+    for sent, answered in (("2026-11-23", False), ("2026-11-22", False), ("2026-11-23T10:00:00+01:00", True)):
+        confirm = event_to_fhir(act("b", "acknowledged", 1), patient_reference=P) | {"sent": sent, "received": sent}
+        assert (state(alarm, confirm).concerns[0].acknowledged is not None) is answered
+    for day, answered in (("2026-11-23", False), ("2026-11-23T10:00:00+01:00", True)):
+        who = {"performer": [{"reference": "Practitioner/o"}]}
+        seen = observation("suicide_prescriber_seen", day, valueBoolean=True, **who)
+        assert ("notify" in state(response("cssrs", HIGH), seen).concerns[0].done) is answered
+
+
 def test_an_alarm_dated_tomorrow_counts_now_and_one_received_tomorrow_has_not_come() -> None:
     (event,) = recorded(response("phq9", {"i9": 1}, "2026-11-24T09:00:00+01:00"))
     assert event.received == NOW.ms

@@ -1,7 +1,7 @@
 """What people open and print, in a real browser: the safety plan and the picture of a course.
 
-axe-core looks for what keeps somebody out (WCAG 2.2 A and AA, and its best practices); the rest is looked at as a person
-would: at the width of a telephone, by keyboard, enlarged, on paper, and with words in the plan that are a program.
+axe-core looks for what keeps somebody out (WCAG 2.2 A and AA, and its best practices); the rest is looked at as a
+person would: at the width of a telephone, by keyboard, enlarged, on paper, and with words in a plan that are a program.
 """
 
 from __future__ import annotations
@@ -184,14 +184,19 @@ def picture(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     return path.read_text(encoding="utf-8"), ". ".join(described(result))
 
 
-AROUND = """<!doctype html><html lang="en"><head><meta name="viewport" content="width=device-width"><title>course</title>
-<style>:root { color-scheme: light dark }</style></head><body><main><h1>Course</h1><div id="here"></div></main></body></html>"""
+AROUND = """<!doctype html><html lang="en"><head><meta name="viewport" content="width=device-width">
+<title>course</title><style>:root { color-scheme: light dark }</style></head>
+<body><main><h1>Course</h1><div id="here"></div></main></body></html>"""
 INLINE = "([svg, alt]) => { here.innerHTML = svg }"
 IMAGE = """([svg, alt]) => { const image = new Image(); image.alt = alt; here.append(image);
 image.src = URL.createObjectURL(new Blob([svg], {type: 'image/svg+xml'})); return image.decode() }"""
 
 
-@pytest.mark.parametrize(("scheme", "put"), [("light", INLINE), ("dark", INLINE), ("dark", IMAGE)])
+@pytest.mark.parametrize(
+    ("scheme", "put"),
+    [("light", INLINE), ("dark", INLINE), ("dark", IMAGE)],
+    ids=["in a page", "in a dark page", "as an image"],
+)
 def test_the_picture_keeps_nobody_out(scheme: Any, put: str, picture: tuple[str, str], tab: Page, axe: str) -> None:
     svg, alt = picture
     tab.emulate_media(color_scheme=scheme)

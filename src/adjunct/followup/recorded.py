@@ -34,6 +34,7 @@ Resource = Mapping[str, Any]
 MISSED = "missed-checkin"
 OUTCOME = "urn:adjunct:risk-outcome"
 CONCERN, EVALUATED, SEEN = "suicide_concern", "suicide_evaluation", "suicide_prescriber_seen"
+ACTS: Mapping[str, Json] = {"notified": {}, "contact": {"result": "made"}}  # what it is that the prescriber saw them
 KINDS = {"phq9": "phq9-item9", "qidssr16": "qids-item12", "madrs": "madrs-item10"}  # as the workflow calls them
 LATE = "dated in the future"  # how the record says that it did not count something
 LAST_DAY = Instant(round((datetime.max.replace(tzinfo=UTC) - timedelta(days=2)).timestamp()) * MS_PER_SECOND)
@@ -138,11 +139,10 @@ def _single(
         elif concept == CONCERN and (code == "yes" or (not code and evidence.value)):
             kind = "supporter" if _who(entry.resource)[1] == "supporter" else "free-text"
             yield _alarm(entry, kind, now, at=at)
-        elif concept == EVALUATED and status == YES:
-            yield _event(entry, "evaluated", now, _outcome(entry.resource), at=at)
-        elif concept == SEEN and status == YES:
-            yield _event(entry, "notified", now, {}, at=at)
-            yield _event(entry, "contact", now, {"result": "made"}, at=at)
+        elif concept in (EVALUATED, SEEN) and status == YES:
+            begun = int(events.t0[row])  # an act of a day may have come before its alarm: then it answers nothing
+            acts = ACTS if concept == SEEN else {"evaluated": _outcome(entry.resource)}
+            yield from (_event(entry, kind, now, data, at=begun) for kind, data in acts.items())
 
 
 def _asked(knowledge: Knowledge) -> dict[str, tuple[str, str]]:

@@ -6,8 +6,9 @@
 | what one submission of a check-in said | QuestionnaireResponse; PHQ-9 and C-SSRS items as responses of these forms |
 | one version of a safety plan | QuestionnaireResponse of its own, never overwritten |
 
-Nothing stored is ever changed. A date without an hour is read as its end, so that what was done before it answers
-nothing; an alarm counts whatever became of its record, an act only as completed.
+Nothing stored is ever changed. A date without an hour is the end of the day for an alarm and its beginning for an act,
+so that nothing is answered by what may have come before it; an alarm counts whatever became of its record, an act only
+as completed.
 """
 
 from __future__ import annotations
@@ -61,18 +62,21 @@ def written(ms: int) -> str:
     return (datetime.fromtimestamp(0, tz=UTC) + timedelta(milliseconds=ms)).isoformat(timespec="milliseconds")
 
 
-def _read_time(text: object, now: Instant) -> int | None:
-    """The end of what a date may stand for, and not later than now unless all of it is; None if it cannot be read."""
+def _read_time(text: object, now: Instant, *, act: bool = False) -> int | None:
+    """The end of what a date may stand for, and not later than now unless all of it is; None if it cannot be read.
+
+    Of an act it is the beginning.
+    """
     try:
         first, last = partial_date(str(text), now.offset)
     except (BadInput, OverflowError):
         return None
-    return max(first, min(last, now.ms))
+    return first if act else max(first, min(last, now.ms))
 
 
-def moment(resource: Resource, names: Sequence[str], now: Instant) -> int:
+def moment(resource: Resource, names: Sequence[str], now: Instant, *, act: bool = False) -> int:
     """The first of these times that can be read; now if there is none: what has arrived was not later."""
-    read = (_read_time(resource[name], now) for name in names if resource.get(name))
+    read = (_read_time(resource[name], now, act=act) for name in names if resource.get(name))
     return next((ms for ms in read if ms is not None), now.ms)
 
 
@@ -130,23 +134,28 @@ def _stored(entry: Entry, now: Instant) -> Iterator[Event]:
     kind = _coded(resource.get("topic"), EVENT)
     if not kind:
         return
-    at = moment(resource, ("sent", "received"), now)
-    received = moment(resource, ("received", "sent"), now)
+    act = kind not in (*ALARMS, "correction")
+    at = moment(resource, ("sent", "received"), now, act=act)
+    received = moment(resource, ("received", "sent"), now, act=act)
     event = Event(
         id=next((str(i["value"]) for i in _ours(resource, EVENT)), entry.reference),
         at=at,
         received=received,
         type=kind,
-        by=str((resource.get("sender") or {}).get("display") or (resource.get("sender") or {}).get("reference") or ""),
+        by=_name(resource.get("sender")),
         source=next((c for part in listed(resource.get("category")) if (c := _coded(part, SOURCE))), ""),
         data=_data(resource),
     )
     status = resource.get("status")
-    if kind in (*ALARMS, "correction") or status == "completed":
+    if not act or status == "completed":
         yield event
     if kind in ALARMS and status in DROPPED:
         withdrawn = {"of": event.id, "withdrawn": True}
         yield Event(id=f"{event.id}/{status}", at=at, received=received, type="correction", data=withdrawn)
+
+
+def _name(reference: object) -> str:
+    return next((str(r.get("display") or r.get("reference") or "") for r in mappings(reference)), "")
 
 
 def _coded(concept: object, system: str) -> str:
@@ -262,19 +271,24 @@ def _options(question: str, form: str, knowledge: Knowledge) -> Iterator[tuple[s
         system = f"{ANSWER}:check-in.{question}"
         yield from ((o["value"], {"system": system, "code": o["value"]}) for o in options)
         return
-    item = _items(form, knowledge)[question]
+    item = _items(form, knowledge).get(question, {})
     lists = {answers["id"]: answers["options"] for answers in knowledge.instruments[form].get("answers", ())}
     for option in lists.get(item.get("answers", ""), ()):
-        written = SPOKEN[option["value"]] if item["kind"] == "yes-no" else f"{option['value']:g}"
-        own = {"system": f"{ANSWER}:{question}", "code": f"{option['value']:g}"}
-        yield written, {"system": LOINC, "code": option["loinc"]} if "loinc" in option else own
+        value = f"{option['value']:g}"
+        own = {"system": f"{ANSWER}:{question}", "code": value}
+        said = SPOKEN[option["value"]] if item["kind"] == "yes-no" else value
+        yield said, {"system": LOINC, "code": option["loinc"]} if "loinc" in option else own
 
 
 def check_in_of(response: Resource) -> str:
     """Which check-in a response belongs to; empty if to none."""
     name = next((str(i["value"]) for i in _ours(response, CHECK_IN)), "")
-    own = str(response.get("questionnaire") or "").partition("|")[0] == CHECK_IN_FORM.partition("|")[0]
-    return name or ("unnamed" if own else "")
+    return name or ("unnamed" if _is(response, CHECK_IN_FORM) else "")
+
+
+def _is(response: Resource, form: str) -> bool:
+    """Whether it answers this form, in whatever version."""
+    return str(response.get("questionnaire") or "").partition("|")[0] == form.partition("|")[0]
 
 
 def check_ins(bundle: Bundle, knowledge: Knowledge, *, now: Instant) -> tuple[CheckIn, ...]:
@@ -326,18 +340,9 @@ def _answers(entry: Entry, knowledge: Knowledge, now: Instant) -> Iterator[Answe
 def _said(answer: Resource, question: str, form: str, knowledge: Knowledge) -> object:
     coding = answer.get("valueCoding")
     if isinstance(coding, Mapping):
-        options = (
-            {c["code"]: written for written, c in _options(question, form, knowledge)}
-            if _known(question, form, knowledge)
-            else {}
-        )
         code = str(coding.get("code") or coding.get("display") or "")
-        return options.get(code, code)
+        return {c["code"]: option for option, c in _options(question, form, knowledge)}.get(code, code)
     return next((value for key, value in answer.items() if key.startswith("value")), None)
-
-
-def _known(question: str, form: str, knowledge: Knowledge) -> bool:
-    return not form or question in _items(form, knowledge)
 
 
 # --- safety plan ------------------------------------------------------------------------------------------------------
@@ -372,12 +377,8 @@ def versions(bundle: Bundle, knowledge: Knowledge, *, now: Instant | None = None
     plan, problems = Plan(), list[Problem]()
     for entry in sorted(bundle.of("QuestionnaireResponse"), key=lambda e: e.reference):
         response = entry.resource
-        own = str(response.get("questionnaire") or "").partition("|")[0] == SAFETY_PLAN_FORM.partition("|")[0]
-        if (
-            not own
-            or response.get("status") in DROPPED
-            or (now is not None and moment(response, ("authored",), now) > now.ms)
-        ):
+        later = now is not None and moment(response, ("authored",), now) > now.ms
+        if not _is(response, SAFETY_PLAN_FORM) or response.get("status") in DROPPED or later:
             continue
         try:
             plan = add(plan, _version(entry, now or EPOCH), knowledge)
@@ -388,9 +389,8 @@ def versions(bundle: Bundle, knowledge: Knowledge, *, now: Instant | None = None
 
 def _version(entry: Entry, now: Instant) -> Version:
     response = entry.resource
-    author = next(iter(mappings(response.get("author"))), {})
     items = {str(i.get("linkId")): i for i in mappings(response.get("item"))}
-    written = {
+    said = {
         name: tuple(str(a["valueString"]) for a in mappings(item.get("answer")) if a.get("valueString"))
         for name, item in items.items()
     }
@@ -398,9 +398,9 @@ def _version(entry: Entry, now: Instant) -> Version:
     return Version(
         id=next((str(i["value"]) for i in _ours(response, SAFETY_PLAN)), entry.reference),
         at=moment(response, ("authored",), now),
-        by=str(author.get("display") or author.get("reference") or ""),
-        reason=" ".join(written.pop(REASON, ())),
-        sections=written,
+        by=_name(response.get("author")),
+        reason=" ".join(said.pop(REASON, ())),
+        sections=said,
         after=tuple(map(str, after)),
         language=str(response.get("language") or DEFAULT_LANGUAGE),
     )

@@ -50,8 +50,8 @@ def instruments(knowledge: Knowledge) -> str:
         "An alert is raised by what is certain: also by an incomplete form, and before a wrong number of answers is "
         "refused.",
         table(("level", "what happens"), ((code(level), plain(what)) for level, what in LEVELS)),
-        "Any instrument may also raise `value_not_allowed_item_N` (the answer to item N is none of its values; what needs "
-        "it is unknown) and the notes named under *what may be missing*.",
+        "Any instrument may also raise `value_not_allowed_item_N` (the answer to item N is none of its values; what "
+        "rests on it is unknown) and the notes named under *what may be missing*.",
         *(block for entry in entries for block in _instrument(entry, knowledge)),
     )
 
