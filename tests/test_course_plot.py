@@ -8,6 +8,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -19,6 +20,7 @@ from adjunct.base import MS_PER_DAY, BadInput, instant
 from adjunct.documents.course import BLACK, BLUE, ORANGE, described, draw
 from adjunct.documents.course_table import Row, rows, table
 from adjunct.followup import FollowUp
+from adjunct.instruments.ratings import LeftOut, Measured
 from bundles import LOCAL, NOW, SUBJECT, UCUM, knowledge, number, observation, person
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -226,7 +228,7 @@ def _first_lines(svg: ElementTree.Element) -> list[str]:
 
 
 def test_a_definition_that_the_clinic_chose_moves_the_line() -> None:
-    chosen = {**CLINIC, "variants": {"remission": "below 10 (NHS recovery)"}}
+    chosen = {**CLINIC, "variants": {"phq9": {"remission": "below 10 (NHS recovery)"}}}
     found = [r.what for r in of(followed(score("phq9", 15, 3), settings=chosen), "threshold")]
     assert "remission: 9 or less" in found
 
@@ -321,11 +323,26 @@ def test_only_missing_scores_are_still_drawn_as_missing(tmp_path: Path) -> None:
     assert any(text.startswith("No course: ") for text in words(svg))
 
 
-def test_scores_that_contradict_each_other_are_one_missing() -> None:
+def test_scores_that_contradict_each_other_are_no_dots(tmp_path: Path) -> None:
     result = followed(score("phq9", 15, 3), score("phq9", 9, 3, "b"), score("phq9", 12, 9))
     path = result.trajectory
     assert path is not None
     assert [value for _, value in path.points] == [12]
+    assert [row.value for row in of(result, "score")] == [12]
+    assert [row.value for row in of(result, "conflict")] == [15, 9]
+    assert "Scores that contradict each other" in words(drawn(result, tmp_path))
+
+
+def test_a_score_of_the_future_is_not_used(tmp_path: Path) -> None:
+    known = followed(score("phq9", 15, 3))
+    tomorrow = NOW_MS + MS_PER_DAY
+    course = replace(known.courses["phq9"], left_out=(LeftOut(reference="Observation/x", at=tomorrow, why="not yet"),))
+    series = (*known.series["phq9"], Measured(tomorrow, 2, "Observation/x"))
+    result = replace(known, series={"phq9": series}, courses={"phq9": course})
+    assert [row.value for row in of(result, "score")] == [15]
+    (future,) = of(result, "not-used")
+    assert (future.value, future.note) == (2, "not yet")
+    assert "Score not used" in words(drawn(result, tmp_path))
 
 
 def test_a_long_course_stays_readable(tmp_path: Path) -> None:

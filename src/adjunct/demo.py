@@ -1,4 +1,4 @@
-"""Three invented people that come with Adjunct, so that the first command shows a whole answer."""
+"""Invented people that come with Adjunct, so that the first command shows a whole answer."""
 
 from __future__ import annotations
 
@@ -44,6 +44,15 @@ PEOPLE = (
         "2026-11-21T09:00:00+01:00",
         "ES",
     ),
+)
+
+FOLLOWED = Person(
+    "dana-course.json",
+    "Dana, nine infusions since August; well in October, and now a score that rises, with a yes to item 9.",
+    "",
+    "follow-up",
+    "2026-11-21T09:00:00+01:00",
+    "DE",
 )
 
 

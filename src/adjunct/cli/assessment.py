@@ -73,9 +73,10 @@ def assess(
 
 
 def demo() -> None:
-    """Assess three invented people from the bundles that come with Adjunct."""
+    """Assess three invented people from the bundles that come with Adjunct, and follow a fourth."""
     import adjunct
-    from adjunct.demo import PEOPLE, bundle_path
+    from adjunct.demo import FOLLOWED, PEOPLE, bundle_path
+    from adjunct.terminal import show_follow_up
 
     for person in PEOPLE:
         question = f"--for {person.treatment} --phase {person.phase} --at {person.at}"
@@ -89,6 +90,10 @@ def demo() -> None:
             country=person.country,
         )
         _show(result, as_json=False, as_fhir=False, sources=False)
+    typer.echo(f"\n$ adjunct follow examples/{FOLLOWED.file} --at {FOLLOWED.at} --country {FOLLOWED.country}")
+    typer.echo(FOLLOWED.story + "\n")
+    course = adjunct.follow(bundle_path(FOLLOWED.file), at=FOLLOWED.at, country=FOLLOWED.country)
+    show_follow_up(course.to_dict())
 
 
 def _show(result: Assessment, *, as_json: bool, as_fhir: bool, sources: bool) -> None:

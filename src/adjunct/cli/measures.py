@@ -13,6 +13,7 @@ import typer
 from adjunct.base import BadInput
 from adjunct.cli.options import AsFhir, AsJson, At, Country, as_text, one_form, print_json
 
+OWN = ("check-in", "safety-plan")  # forms of our own, which no instrument file describes
 Patient = Annotated[str | None, typer.Option(help="Whose answers these are, for --fhir, such as Patient/123.")]
 
 
@@ -65,7 +66,7 @@ def score(
 
 
 def questionnaire(
-    instrument: Annotated[str | None, typer.Argument(help="Such as phq-9; left out, all are listed.")] = None,
+    instrument: Annotated[str | None, typer.Argument(help="Such as phq-9, check-in or safety-plan; left out, all are listed.")] = None,
     text: Annotated[Path | None, typer.Option(help="Your own licensed wording (TOML).")] = None,
     labels: Annotated[bool, typer.Option("--labels", help="Neutral labels instead of the wording.")] = False,
     form: Annotated[str | None, typer.Option(help="Which form, where scores differ.")] = None,
@@ -78,6 +79,11 @@ def questionnaire(
         from adjunct.terminal import show_instruments
 
         show_instruments(knowledge)
+        return
+    if instrument in OWN:
+        from adjunct.publish.own_forms import own_questionnaire
+
+        print_json(as_text(own_questionnaire(instrument, knowledge)))
         return
     from adjunct.instruments import instrument as find
     from adjunct.publish import questionnaire as publish

@@ -19,7 +19,7 @@ from xml.sax.saxutils import escape
 
 from adjunct.base import MS_PER_DAY, BadInput, instant, shown
 from adjunct.documents.course_table import BEYOND, POINTS, REVIEW, Row, brief, leading, rows, table
-from adjunct.documents.plots import FORMATS, GREY, PALETTE, SCALE, UNUSED
+from adjunct.documents.plots import DASHES, FORMATS, GREY, PALETTE, SCALE, UNUSED
 from adjunct.followup import FollowUp
 from adjunct.followup.context import UNDATED
 from adjunct.instruments.outcomes import number_text
@@ -30,7 +30,7 @@ def draw(result: FollowUp, path: Path) -> tuple[Path, Path]:
     if path.suffix not in FORMATS:
         raise BadInput(f"a plot is written as {' or '.join(FORMATS)}, not {shown(path.name)}", "--plot")
     found = rows(result)
-    if not any(row.kind in ("score", "missing") for row in found):
+    if not any(row.kind in ("score", "missing", "conflict") for row in found):
         raise BadInput("no score of any questionnaire is on record: there is nothing to draw", "--plot")
     try:
         import altair
@@ -56,7 +56,7 @@ def draw(result: FollowUp, path: Path) -> tuple[Path, Path]:
 
 def described(result: FollowUp) -> tuple[str, str]:
     """Title and description for who cannot see the picture: the alternative text of an embedded image."""
-    acts = [f"To act on: {brief(alert)}." for alert in result.alerts]
+    acts = [f"To act on: {brief(result, alert)}." for alert in result.alerts]
     signs = [f"To look at: {s.title}." for s in result.signals if s.level != "red" and s.id != REVIEW]
     review = [f"{r.what}; {r.note}" for r in rows(result) if r.kind == "review"]
     where = [_standing(result, name) for name in result.series]
@@ -99,7 +99,7 @@ def _subtitle(result: FollowUp) -> list[str]:
     """Whose, what to act on, and what could not be said, in lines that fit the width."""
     who = f"{result.patient or 'no patient named'}. Knowledge {result.knowledge.version} of {result.knowledge.as_of}."
     clock = result.settings.cover
-    acts = [f"ACT: {brief(a)} (since {_day(clock.local(instant(a['since']).ms))})" for a in result.alerts]
+    acts = [f"ACT: {brief(result, a)} (since {_day(clock.local(instant(a['since']).ms))})" for a in result.alerts]
     more = len(acts) - MOST_ACTS
     lines = [who, *acts[:MOST_ACTS], *([f"ACT: {more} more, listed by adjunct follow"] if more > 0 else [])]
     path = result.trajectory
@@ -118,49 +118,57 @@ def _with_title(svg: str, title: str, told: str) -> str:
 
 # --- the picture ------------------------------------------------------------------------------------------------------
 
-WIDTH, MAIN, SMALL, LANE = 640, 300, 84, 17  # pixels; a lane is a line of words
-MOST_ACTS, MOST_LANES, MOST_PANELS = 5, 26, 12  # the rest is counted, and stands in the table
-WRAP, FOOT_WRAP = 120, 138  # characters of a line above and below the picture
-NAME_LIMIT, NAME = 290, 52  # pixels and characters for the words of a lane
-APART, BESIDE = 25, 14  # pixels between the words of two thresholds, and from the plot to them
-NEAR_D, SHARE = 28, 0.35  # a prediction is drawn this many days or this part of the past; the table has it all
-MARGIN = 0.02  # of the time shown, at either side
-TICKS, FEW_TICKS = 9, 4
-SPACING = (  # ticks up to so many days
+SIZES = (640, 300, 84, 17)  # pixels; a lane is a line of words
+WIDTH, MAIN, SMALL, LANE = SIZES
+MOST = (5, 26, 12)  # what is more is counted, and stands in the table
+MOST_ACTS, MOST_LANES, MOST_PANELS = MOST
+WRAPS = (120, 138, 52)  # characters of a line above and below the picture, and of the name of a lane
+WRAP, FOOT_WRAP, NAME = WRAPS
+NAME_LIMIT = 290  # pixels for the name of a lane
+SPACES = (25, 14)  # pixels between the words of two thresholds, and from the plot to them
+APART, BESIDE = SPACES
+SHOWN = (28, 0.35, 0.02)  # days, or part of the past, that are drawn of a prediction; part left free at either side
+NEAR_D, SHARE, MARGIN = SHOWN
+TICKS = (9, 4)  # of the leading scale and of the others
+SPACING = (  # of the dates, up to so many days
     (12, {"interval": "day", "step": 1}),
     (70, {"interval": "week", "step": 1}),
     (160, {"interval": "week", "step": 2}),
     (500, {"interval": "month", "step": 1}),
 )
-TEXT, SMALL_TEXT, TITLE = 11, 10, 15  # points
-DOT, SMALL_DOT, RING, MARK = 50, 16, 190, 60  # square pixels
-CROWD = 24  # doses that may each have a line; twice as many scores a large dot
-ROOM = 0.06  # of the time shown, that the words beside a mark take
-WIDE, THIN, BAR = 2.2, 1, 8  # pixels
-PALE, SOFT, FULL = 0.16, 0.32, 1  # opacities
-BLACK, BLUE, ORANGE = PALETTE[-1], PALETTE[0], PALETTE[1]
+TEXTS = (11, 10, 15)  # points
+TEXT, SMALL_TEXT, TITLE = TEXTS
+DOTS_PX = (50, 16, 190, 60)  # square pixels
+DOT, SMALL_DOT, RING, MARK = DOTS_PX
+CROWD = 24  # doses that may each have a line; twice as many scores have large dots
+ROOM = 0.06  # part of the time shown that the words beside a mark take
+LINES = (2.2, 1, 8)  # pixels
+WIDE, THIN, BAR = LINES
+TINTS = (0.16, 0.32, 1)
+PALE, SOFT, FULL = TINTS
+_plain, DASH, DOTS, _mixed, LONG, *_more = DASHES
+BLUE, ORANGE, _green, _pink, SKY, AMBER, BLACK = PALETTE
+MARKED, FUTURE, GRID = "#404040", "#EFEFEF", "#E4E4E4"
+COLOURS = {"alert": ORANGE, "red": ORANGE, "amber": AMBER, "info": SKY}
 SOLID = {"filled": True, "opacity": FULL}
 NOTHING: dict[str, Any] = {"values": [{}]}  # a mark that stands for no data
-MARKED = "#404040"
-COLOURS = {"alert": ORANGE, "red": ORANGE, "amber": PALETTE[5], "info": PALETTE[4]}
 OFFSET = len("-06:00")
 PARTS = re.compile(r' (?:role="graphics-[a-z]+"|aria-[a-z]+="[^"]*")')
 EARLY = "Early warning: "
-FUTURE, GRID = "#EFEFEF", "#E4E4E4"
-DASH, DOTS, LONG = (6, 3), (2, 3), (10, 4)
 TREAT, FACE, EMPTY = "triangle-up", "circle", "M-.7,-.7L.7,.7M.7,-.7L-.7,.7"
 LANES = {  # lanes that hold several notes, in their order; any other note is a lane by its own title
     "dose": "Doses given",
     "missing": "Score missing",
     "not-used": "Score not used",
+    "conflict": "Scores that contradict each other",
     "suicide-item": "Suicidal thoughts: item above 0",
     "review": "Half of the gain may be lost (see below)",
     "missed": "Check-in missed",
     "sleep": "Hours slept",
 }
-ORDER = ("dose", "missing", "not-used", "suicide-item", "alert", "signal", "review", "medicine", "washout")
+ORDER = ("dose", "missing", "not-used", "conflict", "suicide-item", "alert", "signal", "review", "medicine", "washout")
 SHAPED = ("dose", "missing", "not-used", "missed")
-SAID = ("sleep", "suicide-item")  # their number stands beside the mark
+SAID = ("sleep", "suicide-item", "conflict")  # their number stands beside the mark
 CURVES = ("score", "estimate", "prediction", "predicted-score", "expected", "threshold")
 
 
@@ -170,8 +178,8 @@ class _Picture:
     def __init__(self, alt: Any, result: FollowUp, found: Sequence[Row]) -> None:
         self.alt, self.result, self.rows = alt, result, found
         self.now, self.leading = result.at.ms, leading(result)
-        first = min(r.at for r in found if r.kind in ("score", "missing", "dose") and r.at > UNDATED)
-        first = min(first, self.now)
+        marks = (r.at for r in found if r.kind in ("score", "missing", "conflict", "dose") and r.at > UNDATED)
+        first = min([*marks, self.now])
         self.until = self.now + (self._ahead(self.now - first) if self.leading else 0)
         side = max(round(MARGIN * (self.until - first)), MS_PER_DAY)
         self.since, self.until = first - side, self.until + side
@@ -239,7 +247,7 @@ class _Picture:
         axis = alt.Axis(
             title=None,
             labelExpr="[utcFormat(datum.value, '%-d %b'), utcFormat(datum.value, '%Y')]",
-            tickCount=next((name for days, name in SPACING if self.until - self.since < days * MS_PER_DAY), TICKS),
+            tickCount=next((name for days, name in SPACING if self.until - self.since < days * MS_PER_DAY), TICKS[0]),
             labelOverlap=True,
             labels=labels,
             ticks=labels,
@@ -255,7 +263,7 @@ class _Picture:
         title = [raw["title"], f"{POINTS}, {sense}" if sense else POINTS]
         axis = alt.Axis(
             title=title,
-            tickCount=TICKS if name == self.leading else FEW_TICKS,
+            tickCount=TICKS[name != self.leading],
             titleAngle=0,
             titleAlign="right",
             titlePadding=TEXT,

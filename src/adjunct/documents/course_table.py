@@ -110,19 +110,27 @@ def leading(result: FollowUp) -> str:
 
 
 def _scores(result: FollowUp, name: str) -> Iterator[Row]:
-    title = result.knowledge.instruments[name]["title"]
+    """Each rating as it arrived: a score, a missing one, one that contradicts another of its time, or one not used."""
+    title, course = result.knowledge.instruments[name]["title"], result.courses.get(name)
+    left = {(out.reference, out.at): out.why for out in course.left_out} if course else {}
+    values: dict[tuple[int, int], set[float]] = {}
     for point in result.series[name]:
+        values.setdefault((point.at, point.end), set()).add(point.value)
+    for point in result.series[name]:
+        why = left.get((point.reference, point.at))
         common: dict[str, Any] = {"of": name, "at": point.at, "until": point.until, "source": point.reference}
-        if math.isnan(point.value):
+        known: dict[str, Any] = {} if math.isnan(point.value) else {"value": point.value, "unit": POINTS}
+        if why is not None:
+            yield Row(kind="not-used", what=f"{title}: not used", note=why, **known, **common)
+        elif not known:
             yield Row(kind="missing", what=f"{title}: no score", note=point.why, **common)
+        elif len(values[point.at, point.end]) > 1:
+            yield Row(kind="conflict", what=f"{title}: another score of the same time differs", **known, **common)
         else:
-            yield Row(kind="score", what=title, value=point.value, unit=POINTS, **common)
+            yield Row(kind="score", what=title, **known, **common)
         if point.suicide_item > 0:
             item: dict[str, Any] = {"value": point.suicide_item, "unit": POINTS}
             yield Row(kind="suicide-item", what=f"{title}: item on suicidal thoughts", **item, **common)
-    course = result.courses.get(name)
-    for left in course.left_out if course else ():
-        yield Row(kind="not-used", of=name, what=f"{title}: not used", at=left.at, source=left.reference, note=left.why)
 
 
 def _curves(result: FollowUp) -> Iterator[Row]:
@@ -182,7 +190,7 @@ def _thresholds(result: FollowUp, name: str) -> Iterator[Row]:
     knowledge, now = result.knowledge, result.at.ms
     if not knowledge.instruments[name].get("range") or knowledge.instruments[name]["direction"] == "neither":
         return
-    scale = Scale.of(form(knowledge, name), knowledge, result.settings.variants or None)
+    scale = Scale.of(form(knowledge, name), knowledge, result.settings.variants.get(name))
     found = [*_good(scale), *_response(scale, result, name), *_relapse(scale, result)]
     for word, level, side, source, note in found:
         yield Row(
@@ -240,7 +248,9 @@ def _alerts(result: FollowUp) -> Iterator[Row]:
         signal = known.pop(alert["id"], None)
         since = signal.since if signal else instant(alert["since"]).ms
         source = "; ".join(s for s, _ in signal.sources) if signal else ""
-        yield Row(kind="alert", of=ACT, what=brief(alert), at=since, until=now, source=source, note=alert["says"])
+        yield Row(
+            kind="alert", of=ACT, what=brief(result, alert), at=since, until=now, source=source, note=alert["says"]
+        )
     for signal in known.values():
         if signal.id != REVIEW:
             yield Row(
@@ -256,9 +266,16 @@ def _alerts(result: FollowUp) -> Iterator[Row]:
             )
 
 
-def brief(alert: Mapping[str, Any]) -> str:
-    """The first words of an alert, up to where its definition begins."""
-    return ": ".join(str(alert["says"]).split(": ")[:2]).rstrip(".")
+def brief(result: FollowUp, alert: Mapping[str, Any]) -> str:
+    """An alert in a few words: what it is called, without its definition."""
+    kind, _, rest = str(alert["id"]).partition(":")
+    if kind == "risk":
+        return f"Suicide-risk concern, level {alert['level']}"
+    if kind in result.courses and rest:
+        course = result.courses[kind]
+        return f"{course.title}: {course.judgement(rest).name}"
+    titles = {f.id: f.title for f in result.assessment.findings} | {s.id: s.title for s in result.signals}
+    return titles.get(str(alert["id"]), str(alert["says"]))
 
 
 def _review(result: FollowUp) -> Iterator[Row]:

@@ -17,13 +17,14 @@ from typing import Any
 import orjson
 
 from adjunct.assessment import Assessment, assess
-from adjunct.base import MS_PER_DAY, YES, BadInput, Instant, Verdict, iso
+from adjunct.base import FAR, MS_PER_DAY, YES, BadInput, Instant, Verdict, iso
 from adjunct.due import Due, due
 from adjunct.fhir import Bundle
 from adjunct.followup import recorded, safety_plan
 from adjunct.followup.context import Annotation, beside, context
 from adjunct.followup.cover import Cover, Hours, Told, told
 from adjunct.followup.expected import OwnCourse, scales
+from adjunct.followup.risk import Level
 from adjunct.followup.schedule import missed, schedule
 from adjunct.followup.signals import Signal, signals
 from adjunct.followup.surveillance import Surveillance, sessions, surveillance
@@ -39,6 +40,8 @@ from adjunct.record import Record
 
 COURSE_EVENTS = {"hospital_admission": "hospital-admission", "suicide_attempt": "suicidal-act"}
 HARD = ("emergency",)
+ASKED = "ALARM"  # what the person reads while an alarm is open and the screener not answered
+MINUTE = len("2026-11-22T09:00")
 # Judgements that alarm, the gravest first, and what the person then reads.
 WORSE = {
     "relapse": "back",
@@ -56,7 +59,7 @@ class Settings:
     cover: Cover = field(default_factory=lambda: Cover(zone="UTC"))
     own: OwnCourse | None = None
     primary: str | None = None
-    variants: Mapping[str, str] = field(default_factory=dict)
+    variants: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # by instrument: definition -> its variant
     checkins: bool | None = None  # None: asked for once somebody has answered one
 
     @classmethod
@@ -126,14 +129,14 @@ class FollowUp:
     def _risk(self, concern: Concern) -> Mapping[str, Any]:
         """An open concern, and who has to do what next."""
         steps = [d.step for d in self.worklist if d.step.id.startswith(f"{concern.id}/")]
-        todo = "; ".join(f"{step.title} ({step.owner}, by {self._iso(step.window.due)})" for step in steps)
-        told_at, level = self._iso(concern.received), concern.level.value
+        todo = "; ".join(f"{step.title} ({step.owner}, by {self._clock(step.window.due)})" for step in steps)
+        level, when = concern.level.value, self._clock(concern.received)
         return {
             "id": f"risk:{concern.id}",
             "level": level,
-            "says": f"Suicide-risk concern ({concern.kind}), level {level}, received {told_at}. {todo}".strip(),
+            "says": f"Suicide-risk concern ({concern.kind}), level {level}, received {when}. {todo}".strip(),
             "tell": self.told.lines[0],
-            "since": told_at,
+            "since": self._iso(concern.received),
         }
 
     def _worsening(self, name: str, found: Course) -> Mapping[str, Any] | None:
@@ -152,6 +155,10 @@ class FollowUp:
 
     def _iso(self, ms: int) -> str:
         return iso(ms, self.at.offset)
+
+    def _clock(self, ms: int) -> str:
+        """Date and time as people read them."""
+        return self._iso(ms)[:MINUTE].replace("T", " ")
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON shape: alerts first; instants in ISO 8601; what is not known is null, with its reason beside it."""
@@ -206,6 +213,7 @@ class FollowUp:
             "state": entry.state.value,
             "opens": self._iso(step.window.opens),
             "due": self._iso(step.window.due),
+            "overdue": self._iso(step.window.overdue) if step.window.overdue < FAR else None,
             "basis": step.basis,
         }
 
@@ -265,7 +273,8 @@ def follow(
     risk = replay(knowledge, recorded.risk_events(bundle, record, knowledge))
     open_tasks = worklist(risk, chosen.cover, now=now.ms)
     country = record.country
-    help_now = told(risk.level.value, knowledge, chosen.cover, country=country, now=now.ms)
+    said = ASKED if risk.open and risk.level is Level.UNKNOWN else risk.level.value
+    help_now = told(said, knowledge, chosen.cover, country=country, now=now.ms)
 
     visits = [start for start, _ in sessions(record, knowledge)]
     series = series_of(record, knowledge)
@@ -279,7 +288,7 @@ def follow(
             now=now.ms,
             knowledge=knowledge,
             events=happened,
-            variants=chosen.variants or None,
+            variants=chosen.variants.get(name),
             offset=now.offset,
         )
         for name, points in series.items()
@@ -305,8 +314,11 @@ def follow(
         told=help_now,
         surveillance=watched,
         checkins=checkins,
-        plan=recorded.safety_plan(bundle, knowledge),
-        problems=tuple({"reference": p.reference, "what": p.what, "ask": p.ask} for p in record.problems),
+        plan=recorded.safety_plan(bundle, knowledge, now=now),
+        problems=tuple(
+            {"reference": p.reference, "what": p.what, "ask": p.ask}
+            for p in (*record.problems, *recorded.safety_plan_problems(bundle, knowledge))
+        ),
     )
 
 

@@ -6,7 +6,7 @@ Nothing is raised for a single answer that cannot be read: it is refused under i
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from enum import Enum
 
@@ -17,7 +17,7 @@ from adjunct.instruments.model import Instrument, Item
 from adjunct.knowledge.entries import fold
 
 HOUR_MINUTES = 60
-_MISSING = frozenset({"", "-", "\u2013", "\u2014"})
+_MISSING = frozenset({"", "-", "\u2013", "\u2014", "unknown"})
 _NOT_APPLICABLE = frozenset({"na", "n/a"})
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?\Z", re.ASCII)
 _RANGE = re.compile(r"(\d+(?:\.\d+)?)\s*[-\u2013]\s*(\d+(?:\.\d+)?)\Z", re.ASCII)
@@ -89,6 +89,17 @@ def _read_text(item: Item, answer: str) -> float | Gap:
     if item.ranges and (ends := _RANGE.match(text)):
         return (float(ends[1]) + float(ends[2])) / 2
     return float(text) if _NUMBER.match(text) else Gap.REFUSED
+
+
+def listed(instrument: Instrument, answers: object) -> tuple[list[object], str]:
+    """Answers as a list, and what is wrong with them as a whole, empty if nothing is. A set has no printed order."""
+    fault = f"{instrument.title} takes a list of answers, one an item"
+    if isinstance(answers, Iterable) and not isinstance(answers, str | bytes | bytearray | Set):
+        try:
+            return list(answers), ""
+        except TypeError:  # an array of no dimension says that it can be gone through
+            return [], fault
+    return [], fault
 
 
 def in_order(instrument: Instrument, answers: Mapping[str, object]) -> tuple[list[object], str]:

@@ -63,7 +63,8 @@ class Pair:
 def figures(pair: Pair) -> tuple[Figure, ...]:
     """Raw change, improvement, per cent."""
     scale, response = pair.scale, pair.scale.variant("response")
-    barrier = pair.why or pair.barrier(response.needs if response else -math.inf)
+    least = scale.range[1] * scale.knowledge.number("outcome.percent.least_share")  # where nobody published a limit
+    barrier = pair.why or pair.barrier(max(response.needs if response else -math.inf, least))
     neither = scale.why("neither") if scale.direction == "neither" else ""
     raw = pair.after - pair.before
     words = pair.said | {"value": scale.said(raw), "improvement": scale.said(pair.gain)}

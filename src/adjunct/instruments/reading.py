@@ -33,20 +33,25 @@ def spelling(name: str) -> str:
 def instrument(knowledge: Knowledge, name: str) -> Instrument:
     """The instrument of that id, title or other name; `BadInput` with near names where there is none."""
     done = _COMPILED.setdefault(knowledge, {})
-    wanted = spelling(name)
+    wanted = spelling(_words(name))
     if wanted not in done:
         names = _names(knowledge)
         if wanted not in names:
             near = difflib.get_close_matches(wanted, names) or sorted(knowledge.instruments)
             hint = ", ".join(dict.fromkeys(names.get(n, n) for n in near))
             raise BadInput(
-                f"no instrument is called {shown(name)}; " + (f"there is {hint}" if hint else "none is known")
+                f"no instrument is called {shown(str(name))}; " + (f"there is {hint}" if hint else "none is known")
             )
         found = names[wanted]
         if found not in done:
             done[found] = read_instrument(knowledge.instruments[found], knowledge)
         done[wanted] = done[found]
     return done[wanted]
+
+
+def _words(name: object) -> str:
+    """What a caller gave as a name; what is no text names nothing."""
+    return name if isinstance(name, str) else ""
 
 
 def _names(knowledge: Knowledge) -> dict[str, str]:

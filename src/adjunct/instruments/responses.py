@@ -56,7 +56,7 @@ def recognised(response: Json, knowledge: Knowledge, codes_by_link: Mapping[str,
 
 def answers_from(instrument: Instrument, response: Json, codes_by_link: Mapping[str, frozenset[str]]) -> Answers:
     """The answers by item id. An item asked twice with different answers is strange, and so unknown."""
-    entries = {e["id"]: e for e in instrument.raw["item"]}
+    entries = {e["id"]: e for e in instrument.raw.get("item", ())}
     by_code = {e["loinc"]: i for i, e in entries.items() if "loinc" in e}
     items = {item.id: item for item in instrument.items}
     scores = {step.id: step for plan in instrument.plans.values() for step in plan.steps}
@@ -112,14 +112,16 @@ def _answer(answer: Json, item: Item, instrument: Instrument) -> object | None:
 
 def _plain(answer: Json) -> object | None:
     for key in ("valueInteger", "valueDecimal", "valueString"):
-        if key in answer and not isinstance(answer[key], bool):
-            return answer[key]  # type: ignore[no-any-return]
-    if isinstance(answer.get("valueBoolean"), bool):
-        return "yes" if answer["valueBoolean"] else "no"
-    if isinstance(answer.get("valueTime"), str):
-        return answer["valueTime"][: len("23:00")]
-    quantity = answer.get("valueQuantity")
-    return quantity.get("value") if isinstance(quantity, Mapping) else None
+        found: object = answer.get(key)
+        if found is not None and not isinstance(found, bool):
+            return found
+    truth, clock, quantity = (answer.get(key) for key in ("valueBoolean", "valueTime", "valueQuantity"))
+    if isinstance(truth, bool):
+        return "yes" if truth else "no"
+    if isinstance(clock, str):
+        return clock[: len("23:00")]
+    amount: object = quantity.get("value") if isinstance(quantity, Mapping) else None
+    return amount
 
 
 def _own(link: str, instrument: str) -> str:

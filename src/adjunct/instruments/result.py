@@ -10,7 +10,7 @@ import numpy as np
 import orjson
 
 from adjunct.base import YES, BadInput, Bools, shown
-from adjunct.instruments.answers import Given, in_order, read
+from adjunct.instruments.answers import Given, in_order, listed, read
 from adjunct.instruments.model import TOTAL, Instrument, Item, Step
 from adjunct.instruments.reading import spelling
 from adjunct.instruments.scoring import UNSCORED, Int16s, Scores, chosen_forms, score_block
@@ -93,16 +93,18 @@ def score(
         fault = str(error)
     if isinstance(answers, Mapping):
         answers, unnamed = in_order(instrument, answers)
-        fault = fault or unnamed
-    fault = fault or _wrong_version(instrument, version) or _wrong_number(instrument, answers)
+    else:
+        answers, unnamed = listed(instrument, answers)
+    fault = fault or unnamed or _wrong_version(instrument, version) or _wrong_number(instrument, answers)
     if fault:
         raise BadInput(fault, advice=_advice(instrument, answers, forms))
     return _result(instrument, read(instrument, answers), forms)
 
 
 def _wrong_version(instrument: Instrument, version: int | str | None) -> str:
-    known = {str(instrument.version), spelling(instrument.form)} - {""}
-    if version is None or str(version) in known or spelling(str(version)) in known:
+    if version is None or str(version).strip() == str(instrument.version):
+        return ""
+    if instrument.form and spelling(str(version)) == spelling(instrument.form):
         return ""
     form = f" ({instrument.form})" if instrument.form else ""
     return (
@@ -113,8 +115,6 @@ def _wrong_version(instrument: Instrument, version: int | str | None) -> str:
 
 def _wrong_number(instrument: Instrument, answers: Sequence[object]) -> str:
     least, most = instrument.scored_items, len(instrument.items)
-    if isinstance(answers, str):
-        return f"{instrument.title} takes a list of answers, one an item"
     if least <= len(answers) <= most or not most:
         return ""
     wanted = f"{least}" if least == most else f"{least} to {most}"
@@ -128,8 +128,6 @@ def _advice(instrument: Instrument, answers: Sequence[object], forms: Sequence[s
 
     Where their number is wrong nobody knows which is missing, so they are read from both ends: doubt raises.
     """
-    if isinstance(answers, str):
-        return ()
     short = instrument.scored_items - len(answers)
     readings = (answers, [None] * short + list(answers) if short > 0 else answers[-instrument.scored_items :])
     said: dict[str, None] = {}

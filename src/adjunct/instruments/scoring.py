@@ -84,11 +84,12 @@ def chosen_forms(instrument: Instrument, form: str | None) -> tuple[str, ...]:
     if form is None:
         return tuple(instrument.plans)
     for known in instrument.plans:
-        if known and known.casefold() == form.strip().casefold():
+        if known and known.casefold() == str(form).strip().casefold():
             return (known,)
     there = ", ".join(instrument.forms)
     raise BadInput(
-        f"{instrument.title} has no form {shown(form)}: " + (f"choose {there}" if there else "give none, there is one")
+        f"{instrument.title} has no form {shown(str(form))}: "
+        + (f"choose {there}" if there else "give none, there is one")
     )
 
 

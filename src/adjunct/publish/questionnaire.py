@@ -15,6 +15,7 @@ from adjunct.base import BadInput
 from adjunct.instruments import Instrument
 from adjunct.instruments.model import Item, Step
 from adjunct.instruments.responses import ANSWER, ITEM, NOT_APPLICABLE, QUESTIONNAIRE
+from adjunct.instruments.scoring import chosen_forms
 
 Json = dict[str, Any]
 
@@ -28,7 +29,7 @@ DAY_H = 24  # hours: a clock goes round
 HOUR_MIN = 60
 PERCENT = 100
 
-NAME = "v_"  # before every variable: an id such as `minutes` is a word of FHIRPath
+NAME = "v"  # before every variable: an id such as `minutes` is a word of FHIRPath
 WORDED = "shipped"
 TYPES = {"clock": "time", "number": "decimal", "percent": "decimal", "count": "integer"}
 
@@ -43,17 +44,17 @@ def questionnaire(
     """
     entry = instrument.raw
     licence = entry["licence"]
-    if form is not None and form not in instrument.plans:
-        raise BadInput(f"{instrument.title} has no form {form!r}: {', '.join(instrument.forms) or 'there is only one'}")
+    if not instrument.items:
+        raise BadInput(f"no form can be made of {instrument.title}: {entry.get('no_score', 'its items are not known')}")
+    plan = instrument.plans[chosen_forms(instrument, form)[0]]
     if text is not None:
         entry = _with_text(instrument, text)
     elif not labels and licence["text"] != WORDED:
         raise BadInput(
-            f"the wording of {instrument.title} is not free to give out (licence: {licence['class']}): load your own "
-            "licensed text with --text FILE, or ask for --labels to enter answers given on paper"
+            f"the wording of {instrument.title} may not be given out with Adjunct (licence: {licence['class']}): load "
+            "your own licensed text with --text FILE, or ask for --labels to enter answers given on paper"
         )
     worded = text is not None or not labels
-    plan = instrument.plans[form if form is not None else next(iter(instrument.plans))]
     items = [_item(instrument, item, part, worded) for item, part in zip(instrument.items, entry["item"], strict=True)]
     scores = [_score(instrument, step) for step in plan.steps]
     made: Json = {
@@ -184,14 +185,23 @@ def _score(instrument: Instrument, step: Step) -> Json:
         "extension": [
             {
                 "url": f"{SDC}/sdc-questionnaire-calculatedExpression",
-                "valueExpression": {"language": FHIRPATH, "expression": f"%{NAME}{step.id}"},
+                "valueExpression": {"language": FHIRPATH, "expression": f"%{variable(step.id)}"},
             }
         ],
     }
 
 
+def variable(name: str) -> str:
+    """What an item or a score is called in expressions: R4 takes no underscore in a name, FHIRPath no hyphen.
+
+    >>> variable("q6_recent")
+    'vQ6Recent'
+    """
+    return NAME + "".join(part[:1].upper() + part[1:] for part in name.split("_"))
+
+
 def _variable(name: str, expression: str) -> Json:
-    said = {"name": NAME + name, "language": FHIRPATH, "expression": expression}
+    said = {"name": variable(name), "language": FHIRPATH, "expression": expression}
     return {"url": f"{EXTENSION}/variable", "valueExpression": said}
 
 
@@ -207,7 +217,7 @@ def _value(item: Item) -> str:
 
 def _arithmetic(step: Step) -> str:
     """What this score is, in terms of the variables of items and earlier scores; empty where it is unknown."""
-    names = [f"%{NAME}{name}" for name in step.of]
+    names = [f"%{variable(name)}" for name in step.of]
     all_, n = "".join((names[0], *(f".combine({name})" for name in names[1:]))), len(names)
     first = names[0]
     if step.how == "linear":

@@ -438,7 +438,7 @@ def _instrument(
     for link in answers.strange:
         said = f"{form.title}, item {shown(link)}: the answer is none of this item's, or there are two"
         draft.problem(reference, said, "Ask the item again.")
-    for item, entry in zip(form.items, form.raw["item"], strict=True):
+    for item, entry in zip(form.items, form.raw.get("item", ()), strict=True):
         concepts = draft.knowledge.concepts_for(LOCAL, entry.get("concept", ""))
         value = read_answer(item, answers.given.get(item.id))
         for concept in concepts:

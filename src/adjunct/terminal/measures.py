@@ -188,11 +188,14 @@ def _alerts(page: _Page, found: Json) -> None:
         page.say("Nothing on record asks for action at once. That is no all-clear.", "bold")
     for alert in found["alerts"]:
         word = "ACT" if alert["level"] in ("red", "emergency") else str(alert["level"]).upper()
-        page.mark(word, alert["says"], LEVELS.get(alert["level"], "bold red"))
+        steps = [step for step in found["risk"]["worklist"] if _asked_by(step, alert)]
+        says = (
+            alert["says"].partition(". ")[0].rstrip(".") + "." if steps else alert["says"]
+        )  # the steps stand below it
+        page.mark(word, says, LEVELS.get(alert["level"], "bold red"))
         page.more(f"Since {page.when(alert['since'])}.")
-        for step in found["risk"]["worklist"]:
-            if _asked_by(step, alert):
-                _step(page, step, DEEPER)
+        for step in steps:
+            _step(page, step, DEEPER)
         page.more(f"For the person: {alert['tell']}")
     told = {alert["id"] for alert in found["alerts"]}
     for finding in found["findings"]:
