@@ -17,7 +17,7 @@ import pytest
 
 import adjunct
 from adjunct.base import MS_PER_DAY, BadInput, instant
-from adjunct.documents.course import BLACK, BLUE, ORANGE, described, draw
+from adjunct.documents.course import BLACK, BLUE, ORANGE, SOFT, described, draw
 from adjunct.documents.course_table import Row, rows, table
 from adjunct.followup import FollowUp
 from adjunct.instruments.ratings import LeftOut, Measured
@@ -165,6 +165,11 @@ def test_it_is_named_for_who_cannot_see_it(svg: ElementTree.Element, person_: Fo
     assert "graphics-" not in ElementTree.tostring(svg, encoding="unicode")  # one picture, not a hundred
 
 
+def test_a_few_doses_have_a_line_each(svg: ElementTree.Element, person_: FollowUp) -> None:
+    lines = [line for line in svg.iter(f"{SVG}line") if line.get("opacity") == str(SOFT)]
+    assert len(lines) == len(of(person_, "dose")) == 8
+
+
 def test_every_score_is_a_dot_and_no_line_joins_them(svg: ElementTree.Element, person_: FollowUp) -> None:
     circles = [p for p in marks(svg, "mark-symbol", fill=BLACK) if "A" in (p.get("d") or "")]
     key = 1
@@ -187,9 +192,8 @@ def test_what_lies_after_today_is_set_apart_and_called_a_prediction(
     assert {"today", "prediction, no further dose", "prediction of the same, without a further dose"} <= set(words(svg))
     assert max(row.at for row in of(person_, "estimate")) <= NOW_MS
     assert min(row.at for row in of(person_, "prediction")) == NOW_MS
-    solid, *dashed = sorted({p.get("stroke-dasharray") or "" for p in marks(svg, "mark-line", stroke=BLUE)})
-    assert solid in ("", "1,0")
-    assert dashed  # told apart without colour
+    dashes = {p.get("stroke-dasharray") or "" for p in marks(svg, "mark-line", stroke=BLUE)}
+    assert dashes == {"1,0", "6,3", "2,2"}  # estimate, prediction, edges of its bands: told apart without colour
 
 
 def test_the_expected_course_is_a_line_of_its_own_and_says_on_what_it_rests(
@@ -354,6 +358,7 @@ def test_a_long_course_stays_readable(tmp_path: Path) -> None:
     assert words(svg).count("5 h") < 5
     dots = [p for p in marks(svg, "mark-symbol", fill=BLACK) if "A" in (p.get("d") or "")]
     assert len(dots) >= 200
+    assert [line for line in svg.iter(f"{SVG}line") if line.get("opacity") == str(SOFT)] == []
     assert (tmp_path / "f.svg").stat().st_size < 1_000_000
 
 

@@ -12,12 +12,15 @@ from contextlib import contextmanager
 from itertools import chain, groupby, islice
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from adjunct.base import YES, BadInput, instant, shown
+
+if TYPE_CHECKING:
+    from adjunct.instruments.model import Instrument, Item
 
 ROWS = 50_000  # rows of a table in memory at once
 DOSE = "dose"
@@ -30,12 +33,10 @@ def score_table(name: str, source: Path, target: Path, *, form: str | None) -> N
 
     known = instrument(adjunct._knowledge(), name)
     with _rows(source) as (header, rows), _written(target, ("id", "total", "band", "alerts", "not_read")) as write:
-        width = len(header) - 1
-        if not known.scored_items <= width <= len(known.items):
-            said = f"{known.title} has {known.scored_items} answers after the id; this table has {width}"
-            raise BadInput(said, source.name)
+        order = _order(known, header, source.name)
+        width = len(order)
         while block := list(islice(rows, ROWS)):
-            columns = [_column(known.items[n], [row[n + 1] for row in block]) for n in range(width)]
+            columns = [_column(known.items[n], [row[place] for row in block]) for n, place in enumerate(order)]
             values, not_applicable, unread = (np.stack(part, axis=1) for part in zip(*columns, strict=True))
             found = score_many(known, values, form=form, not_applicable=not_applicable)
             if found.refused is not None:
@@ -52,6 +53,36 @@ def score_table(name: str, source: Path, target: Path, *, form: str | None) -> N
                         " ".join(item for item, bad in zip(ids, unread[n], strict=True) if bad),
                     )
                 )
+
+
+def _order(known: Instrument, header: Sequence[str], at: str) -> list[int]:
+    """The column of each item: by name where the header names the items, otherwise in printed order.
+
+    A first line of answers is no header: the person in it would be lost without a word.
+    """
+    from adjunct.instruments.answers import places
+
+    width = max(len(header) - 1, 0)
+    if not known.items or not known.scored_items <= width <= len(known.items):
+        said = f"{known.title} has {known.scored_items} answers after the id; this table has {width}"
+        raise BadInput(said if known.items else f"{known.title} has no answers that can be scored", at)
+    named = places(known)
+    found = [named.get(name.casefold()) for name in header[1:]]
+    if all(place in (None, n) for n, place in enumerate(found)):
+        if all(map(_is_answer, known.items, header[1:])):
+            raise BadInput("the first line reads as answers: put a header above it, such as id, then the items", at)
+        return list(range(1, width + 1))
+    if {*found} != {*range(width)}:
+        items = ", ".join(item.id for item in known.items[:width])
+        raise BadInput(f"the header names items, and not in this order or not each of them: {items}", at)
+    return [found.index(n) + 1 for n in range(width)]
+
+
+def _is_answer(item: Item, text: str) -> bool:
+    from adjunct.instruments.answers import Gap, read_answer
+
+    answer = read_answer(item, text)
+    return answer is not Gap.REFUSED if isinstance(answer, Gap) else item.least <= answer <= item.most
 
 
 def _column(item: Any, texts: Sequence[str]) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
@@ -144,6 +175,8 @@ def _rows(source: Path, expected: Sequence[str] = ()) -> Iterator[tuple[list[str
 
         def rows() -> Iterator[list[str]]:
             for row in reader:
+                if not row:
+                    continue  # an empty line holds nobody
                 if len(row) != len(header):
                     said = f"line {reader.line_num} has {len(row)} columns, the header {len(header)}"
                     raise BadInput(said, source.name)

@@ -166,6 +166,7 @@ LANES = {  # lanes that hold several notes, in their order; any other note is a 
     "missed": "Check-in missed",
     "sleep": "Hours slept",
 }
+FIRST = "mood suicide anxiety sleep function wellbeing mania withdrawal craving"  # domains of the panels on top
 ORDER = ("dose", "missing", "not-used", "conflict", "suicide-item", "alert", "signal", "review", "medicine", "washout")
 SHAPED = ("dose", "missing", "not-used", "missed")
 SAID = ("sleep", "suicide-item", "conflict")  # their number stands beside the mark
@@ -191,7 +192,9 @@ class _Picture:
         return round(min(wanted, max(r.at for r in self.rows if r.kind == "prediction") - self.now))
 
     def chart(self) -> Any:
-        alt, names = self.alt, [n for n in self.result.series if n != self.leading]
+        alt, known = self.alt, self.result.knowledge.instruments
+        names = [name for name in self.result.series if name != self.leading]
+        names.sort(key=lambda name: (FIRST.find(known[name]["domain"]) < 0, FIRST.find(known[name]["domain"]), name))
         panels = [self._main(self.leading), self._key()] if self.leading else []
         small = names[:MOST_PANELS]
         panels += [self._lanes(labels=not small)] if self._laned() else []

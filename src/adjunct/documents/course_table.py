@@ -270,7 +270,7 @@ def brief(result: FollowUp, alert: Mapping[str, Any]) -> str:
     """An alert in a few words: what it is called, without its definition."""
     kind, _, rest = str(alert["id"]).partition(":")
     if kind == "risk":
-        return f"Suicide-risk concern, level {alert['level']}"
+        return "Suicide-risk concern, level " + ("not known" if alert["level"] == "UNKNOWN" else str(alert["level"]))
     if kind in result.courses and rest:
         course = result.courses[kind]
         return f"{course.title}: {course.judgement(rest).name}"

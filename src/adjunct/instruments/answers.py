@@ -102,19 +102,24 @@ def listed(instrument: Instrument, answers: object) -> tuple[list[object], str]:
     return [], fault
 
 
+def places(instrument: Instrument) -> dict[str, int]:
+    """Where an item stands in the printed order, from 0, by its id and by its LOINC code, both in small letters."""
+    items, entries = instrument.items, instrument.raw.get("item", ())
+    coded = {e["loinc"].casefold(): i.number - 1 for i, e in zip(items, entries, strict=True) if "loinc" in e}
+    return coded | {item.id.casefold(): item.number - 1 for item in items}
+
+
 def in_order(instrument: Instrument, answers: Mapping[str, object]) -> tuple[list[object], str]:
     """Answers given by item, in printed order; and what is wrong with their names, empty if nothing is.
 
     Items are named by id or by LOINC code; what is not named is missing.
     """
-    items, entries = instrument.items, instrument.raw.get("item", ())
-    places = {e["loinc"].casefold(): i.number - 1 for i, e in zip(items, entries, strict=True) if "loinc" in e}
-    places |= {item.id.casefold(): item.number - 1 for item in items}
+    items, named = instrument.items, places(instrument)
     found: list[object] = [None] * len(items)
     taken: set[int] = set()
     fault = ""
     for name, answer in answers.items():
-        place = places.get(str(name).casefold())
+        place = named.get(str(name).casefold())
         if place is None:
             known = ", ".join(item.id for item in items)
             fault = f"{instrument.title} has no item {shown(str(name))}; its items are {known}"

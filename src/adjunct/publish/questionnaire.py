@@ -13,7 +13,7 @@ from typing import Any
 
 from adjunct.base import BadInput
 from adjunct.instruments import Instrument
-from adjunct.instruments.model import Item, Step
+from adjunct.instruments.model import TOTAL, Item, Step
 from adjunct.instruments.responses import ANSWER, ITEM, NOT_APPLICABLE, QUESTIONNAIRE
 from adjunct.instruments.scoring import chosen_forms
 
@@ -56,7 +56,7 @@ def questionnaire(
         )
     worded = text is not None or not labels
     items = [_item(instrument, item, part, worded) for item, part in zip(instrument.items, entry["item"], strict=True)]
-    scores = [_score(instrument, step) for step in plan.steps]
+    scores = [_score(instrument, step) for step in plan.steps if step.show or step.id == TOTAL]
     made: Json = {
         "resourceType": "Questionnaire",
         "id": instrument.id,
@@ -175,7 +175,7 @@ def number(value: float) -> float:
 
 
 def _score(instrument: Instrument, step: Step) -> Json:
-    loinc = instrument.raw.get("loinc", {}).get("total") if step.id == "total" else None
+    loinc = instrument.raw.get("loinc", {}).get("total") if step.id == TOTAL else None
     return {
         "linkId": step.id,
         "code": [*_codings(loinc), {"system": ITEM, "code": f"{instrument.id}.{step.id}"}],

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 LEVELS = {
     "suicide": "bold white on red",
+    "HIGH": "bold white on red",
+    "UNFINISHED": "bold white on red",
     "emergency": "bold white on red",
     "urgent": "bold red",
     "same-day": "bold red",
@@ -100,7 +102,8 @@ def show_instruments(knowledge: Knowledge, console: Console | None = None) -> No
 def show_message(result: Message, console: Console | None = None) -> None:
     """What to do first; then what was recognised and where, for the person who reads messages."""
     console = _console(console)
-    console.print(Text(f" {result.level.upper()} ", style=LEVELS.get(result.level, "bold")), _words(result.tell))
+    word = "NOTHING RECOGNISED" if result.level == "none" else result.level.upper()
+    console.print(Text(f" {word} ", style=LEVELS.get(result.level, "bold")), _words(result.tell))
     for hit in result.hits:
         how = f" ({', '.join(hit.context)})" if hit.context else ""
         console.print(
@@ -123,6 +126,7 @@ ASKED = (
     ("target", "target"),
     ("reliable_change", "reliable change"),
 )
+URGED = {"red": "ACT", "UNKNOWN": "ASK NOW", "UNFINISHED": "UNFINISHED, AS HIGH"}
 STANDING = {"overdue": "OVERDUE", "due": "due", "open": "open"}
 LATE = {"overdue": "bold red", "due": "bold yellow"}
 Json = Mapping[str, Any]
@@ -187,7 +191,7 @@ def _alerts(page: _Page, found: Json) -> None:
     if not found["alerts"]:
         page.say("Nothing on record asks for action at once. That is no all-clear.", "bold")
     for alert in found["alerts"]:
-        word = "ACT" if alert["level"] in ("red", "emergency") else str(alert["level"]).upper()
+        word = URGED.get(alert["level"], str(alert["level"]).upper())
         steps = [step for step in found["risk"]["worklist"] if _asked_by(step, alert)]
         says = (
             alert["says"].partition(". ")[0].rstrip(".") + "." if steps else alert["says"]
