@@ -160,7 +160,7 @@ def test_items_are_shown_in_the_publishers_words_or_not_at_all() -> None:
     )
     state = replace(state, knowledge=without)
     assert next_question(state).id == "side-effects"
-    assert "will ask you some more questions" in " ".join(shown_now(state, CLINIC, now=NIGHT).lines)
+    assert "needs to ask you some more questions" in " ".join(shown_now(state, CLINIC, now=NIGHT).lines)
     assert [e.type for e in events(state)] == ["trigger"]  # a person asks the screener
 
 

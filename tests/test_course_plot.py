@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import altair
 import pytest
 
 import adjunct
 from adjunct.base import MS_PER_DAY, BadInput, instant
-from adjunct.documents.course import BLACK, BLUE, ORANGE, SOFT, described, draw
+from adjunct.documents.course import BLACK, BLUE, ORANGE, SOFT, _Picture, described, draw
 from adjunct.documents.course_table import Row, rows, table
 from adjunct.followup import FollowUp
 from adjunct.instruments.ratings import LeftOut, Measured
@@ -302,6 +303,17 @@ def test_one_score_is_a_dot_with_what_can_be_said(tmp_path: Path) -> None:
     (first, *_) = of(result, "estimate")
     assert first.band is not None
     assert first.band[0] < 15 < first.band[3]
+
+
+def test_of_a_prediction_no_more_is_drawn_than_there_is_past(tmp_path: Path) -> None:
+    """The day of the review may lie months ahead; the table has it all, the picture as much as has been."""
+    result = followed(*(dose(d) for d in (50, 47, 43)), *(score("phq9", v, d) for d, v in ((51, 20), (40, 8), (2, 7))))
+    path = result.trajectory
+    assert path is not None
+    far = replace(result, trajectory=replace(path, review=replace(path.review, day=150, why="")))
+    drawn_until = _Picture(altair, far, rows(far)).until
+    assert 45 < (drawn_until - NOW_MS) / MS_PER_DAY < 60
+    assert max(row.at for row in of(far, "prediction")) > drawn_until
 
 
 def test_without_a_course_the_scores_stand_and_the_reason_is_said(tmp_path: Path) -> None:

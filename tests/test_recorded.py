@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import fhirkit
@@ -391,7 +392,7 @@ def test_the_questionnaire_in_a_check_in_is_a_response_of_its_own_that_every_rec
         "urn:adjunct:questionnaire:check-in|1",
         "urn:adjunct:questionnaire:phq9|1",
     )
-    assert recognised(phq, KNOWLEDGE, {}) == "phq9"
+    assert recognised(phq, KNOWLEDGE, {}).whole == ("phq9",)
     assert phq["item"][8]["answer"][0]["valueCoding"]["code"] == "LA6568-5"
     read = bundle(own, phq)
     record = from_bundle(read, KNOWLEDGE, now=NOW, phase="follow-up")
@@ -512,7 +513,11 @@ def test_a_version_comes_back_as_it_was(version: Version) -> None:
 def test_a_plan_that_cannot_be_read_is_said_and_hides_nothing() -> None:
     good, bad = plan_to_fhir(FIRST, patient_reference=P), plan_to_fhir(SECOND, patient_reference=P)
     bad["item"].append({"linkId": "no-such-section", "answer": [{"valueString": "x"}]})
-    assert safety_plan(bundle(good, bad), KNOWLEDGE, now=NOW).versions == (FIRST,)
+    shown = safety_plan(bundle(good, bad), KNOWLEDGE, now=NOW)
+    assert shown.versions == (
+        FIRST,
+        replace(SECOND, after=()),
+    )  # what can be read stands beside it and replaces nothing
     (problem,) = safety_plan_problems(bundle(good, bad), KNOWLEDGE)
     assert "no such section" in problem.what
     withdrawn = plan_to_fhir(SECOND, patient_reference=P) | {"status": "entered-in-error"}

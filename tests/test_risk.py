@@ -499,7 +499,9 @@ def test_the_person_on_call_is_named_only_where_there_is_one() -> None:
     assert window(state, "acknowledge-on-call", with_on_call).window.opens == SUNDAY_NIGHT
     assert not [s for s in steps(state, CLINIC) if "on-call" in s.id]
     by_day = after(screen(**HIGH))
-    assert not [s for s in steps(by_day, with_on_call) if "on-call" in s.id]
+    closing = at("2026-11-23T17:00:00+01:00")
+    assert window(by_day, "acknowledge-on-call", with_on_call).window.opens == closing  # if nobody confirmed by then
+    assert "acknowledge-on-call" not in open_ids(by_day, closing - 1, with_on_call)
 
 
 @pytest.mark.parametrize("country", ["", "XX", "zz"])
@@ -525,8 +527,8 @@ TELL = KNOWLEDGE.content["workflow"]["tell"]["en"]
     ("now", "words"),
     [
         ("2026-11-23T07:59:59+01:00", "Nobody here reads this before 08:00"),
-        ("2026-11-23T08:00:00+01:00", "Someone here reads messages today until 17:00"),
-        ("2026-11-23T16:59:59+01:00", "Someone here reads messages today until 17:00"),
+        ("2026-11-23T08:00:00+01:00", "Someone here reads messages until 17:00"),
+        ("2026-11-23T16:59:59+01:00", "Someone here reads messages until 17:00"),
         ("2026-11-23T17:00:00+01:00", "Nobody here reads this before 2026-11-24 08:00"),
         ("2026-11-27T18:00:00+01:00", "Nobody here reads this before 2026-11-30 08:00"),
         ("2027-03-26T18:00:00+01:00", "Nobody here reads this before 2027-03-29 08:00"),  # summer time in between

@@ -79,7 +79,7 @@ def test_two_versions_from_the_same_one_are_both_kept_and_said_to_be_two() -> No
         assert found.conflict
         assert {v.id for v in found.written} == {"b", "c"}
     shown = text(plan(base, mine, theirs), HELP, KNOWLEDGE)
-    assert "Two versions were written at the same time, by Dr Okoro, Ana" in shown
+    assert "There is more than one version, by Dr Okoro, Ana" in shown
     assert "Maria (from the version of Ana)" in shown
     assert "The neighbour" in shown
     one = plan(base, mine, theirs, version("d", at=NOW + 3, after=("b", "c"), **FULL))

@@ -76,6 +76,23 @@ def test_whom_to_call_is_shown_with_the_risk(dana: Json) -> None:
         assert one_line(contact["text"]) in risk
 
 
+@pytest.mark.parametrize(
+    ("level", "least", "words"),
+    [
+        (
+            "UNFINISHED",
+            "MODERATE",
+            "Level: unfinished: treated as HIGH until the screen is finished; at least moderate.",
+        ),
+        ("NONE", "UNKNOWN", "Level: none found by the last screen."),
+        ("HIGH", "HIGH", "Level: HIGH."),
+    ],
+)
+def test_a_level_says_what_is_proven(level: str, least: str, words: str, dana: Json) -> None:
+    risk = {**dana["risk"], "level": level, "at_least": least}
+    assert words in one_line(printed(show_follow_up, {**dana, "risk": risk}))
+
+
 def test_each_instrument_has_its_line_with_unit_state_and_definitions(dana: Json) -> None:
     scores = one_line(printed(show_follow_up, dana).partition("scores --")[2].partition("what the course")[0])
     assert scores.lstrip("- ").startswith("PHQ-9: 20 before the first dose, 13 on 20 Nov, 7 points better (35 %)")

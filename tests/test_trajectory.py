@@ -262,7 +262,7 @@ def test_a_gain_within_the_error_of_the_scale_cannot_be_half_lost(knowledge):
 
 NO_REVIEW = [
     ("no dose", ANA, [], "no dose was given"),
-    ("no baseline", ANA[2:], [day(0)], "no score before the first dose"),
+    ("no baseline", ANA[2:], [day(0)], "no score in the 14 days before the first dose"),
     ("nothing since", ANA[:2], [day(0)], "no score since the first dose"),
     ("no gain", scores((0, 17), (7, 17), (14, 16), (21, 17)), [day(0)], "no gain larger than the error"),
 ]

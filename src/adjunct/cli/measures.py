@@ -30,7 +30,9 @@ def score(
     ] = None,
     form: Annotated[str | None, typer.Option(help="Which form, where bands differ, such as woman.")] = None,
     version: Annotated[str | None, typer.Option(help="The edition that was filled in, if it is known.")] = None,
-    table: Annotated[Path | None, typer.Option(help="Score every row of this CSV file: an id, then the answers.")] = None,
+    table: Annotated[
+        Path | None, typer.Option(help="Score every row of this CSV file: an id, then the answers.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Where the scores of --table go (CSV).")] = None,
     as_json: AsJson = False,
     as_fhir: AsFhir = False,
@@ -66,7 +68,9 @@ def score(
 
 
 def questionnaire(
-    instrument: Annotated[str | None, typer.Argument(help="Such as phq-9, check-in or safety-plan; left out, all are listed.")] = None,
+    instrument: Annotated[
+        str | None, typer.Argument(help="Such as phq-9, check-in or safety-plan; left out, all are listed.")
+    ] = None,
     text: Annotated[Path | None, typer.Option(help="Your own licensed wording (TOML).")] = None,
     labels: Annotated[bool, typer.Option("--labels", help="Neutral labels instead of the wording.")] = False,
     form: Annotated[str | None, typer.Option(help="Which form, where scores differ.")] = None,

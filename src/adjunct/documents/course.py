@@ -186,10 +186,12 @@ class _Picture:
         self.since, self.until = first - side, self.until + side
 
     def _ahead(self, past: int) -> int:
-        """How much of the prediction is drawn: near, or up to the day of the interval review."""
+        """How much of the prediction is drawn: near, or up to the day of the interval review, never more than was."""
+        near = NEAR_D * MS_PER_DAY
         days = [r.value + NEAR_D / 2 for r in self.rows if r.kind == "review" and r.value is not None]
-        wanted = max(NEAR_D * MS_PER_DAY, SHARE * past, *(d * MS_PER_DAY for d in days), 0)
-        return round(min(wanted, max(r.at for r in self.rows if r.kind == "prediction") - self.now))
+        wanted = min(max(SHARE * past, *(day * MS_PER_DAY for day in days), 0), past)
+        known = max(r.at for r in self.rows if r.kind == "prediction") - self.now
+        return round(min(max(wanted, near), known))
 
     def chart(self) -> Any:
         alt, known = self.alt, self.result.knowledge.instruments
@@ -462,7 +464,7 @@ class _Picture:
                 elif start:
                     yield replace(start, kind="medicine", what=name, until=row.end, sure=(start.end, row.at))
                 else:
-                    yield replace(row, kind="medicine", what=f"{name}: {row.kind.partition('-')[2]}")
+                    yield replace(row, kind="medicine")
         for name, start in begun.items():
             yield replace(start, kind="medicine", what=name, until=self.now, sure=(start.end, self.now))
 

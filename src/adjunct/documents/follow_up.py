@@ -104,7 +104,10 @@ def pages(knowledge: Knowledge) -> dict[str, str]:
             *(part for what in CONTESTS for part in _contest_parts(plan, what, contests[what], pools[what])),
             "## The signals as they ship",
             "At the levels of the facts. A false alarm is the start of an alarm that no true event follows in time; "
-            "person-years count only while the question is open, for the first three signals the weeks of the series.",
+            "person-years count only while the question is open, for the first three signals the weeks of the series: "
+            "there the rate a year says little, and the last two columns more. *For 100 people*: false alarms for 100 "
+            "people followed, for the early warnings over half a year. *Right*: share of the alarms that an event "
+            "follows.",
             _shipped_table(knowledge, shipped),
             "## Interval review",
             "Foretold at the end of the series for people without further doses. The interval promises the true day "
@@ -162,7 +165,15 @@ def _contest_parts(
     yield f"## {TITLES[what]}"
     about = ABOUT[what].format_map(plan)
     yield f"{about} {found[0].ours.events} events in {_count(pools)} people followed."
-    head = ("rule", "level", "caught, %", "false alarms a person-year", "lead, days", "lead where both caught, days")
+    head = (
+        "rule",
+        "level",
+        "caught, %",
+        "false alarms a person-year",
+        "right, %",
+        "lead, days",
+        "lead where both caught, days",
+    )
     rows = []
     for c in found:
         ours, theirs = c.both_d
@@ -175,12 +186,28 @@ def _contest_parts(
 
 
 def _shipped_table(knowledge: Knowledge, found: Mapping[str, Outcome]) -> str:
-    head = ("signal", "caught, %", "false alarms a person-year", "stated with the signal", "lead, days")
+    head = (
+        "signal",
+        "caught, %",
+        "false alarms a person-year",
+        "stated with the signal",
+        "lead, days",
+        "for 100 people",
+        "right, %",
+    )
     rates = stated(knowledge)
     return table(
         head,
         (
-            (f"`{n}`", _percent(o.sensitivity), f"{o.false_alarms_a:.1f}", f"{rates[n]:.1f}", _days(o.lead_d))
+            (
+                f"`{n}`",
+                _percent(o.sensitivity),
+                f"{o.false_alarms_a:.1f}",
+                f"{rates[n]:.1f}",
+                _days(o.lead_d),
+                _percent(o.false_alarms / o.followed),
+                _percent(o.right),
+            )
             for n, o in found.items()
         ),
     )
@@ -199,23 +226,22 @@ def _rates_missed(knowledge: Knowledge, found: Mapping[str, Outcome]) -> Iterato
             yield f"`{name}` states {rates[name]:.1f} false alarms a person-year; measured {o.false_alarms_a:.1f}."
 
 
-def _figures(o: Any) -> tuple[str, str, str]:
-    return _percent(o.sensitivity), f"{o.false_alarms_a:.1f}", _days(o.lead_d)
+def _figures(o: Outcome) -> tuple[str, str, str, str]:
+    return _percent(o.sensitivity), f"{o.false_alarms_a:.1f}", _percent(o.right), _days(o.lead_d)
 
 
 def _verdict(c: Contest) -> str:
-    """The comparison in words; better needs no more false alarms and either more caught or an earlier alarm."""
-    more = c.ours.sensitivity - c.theirs.sensitivity
-    ours, theirs = c.both_d
+    """The comparison in words; better needs no more false alarms, and more caught or as many and an earlier alarm, by
+    more than chance alone makes."""
     if c.ours.false_alarms_a > LIKE * c.theirs.false_alarms_a:
         return "not comparable: the level chosen on other people gave more false alarms on these."
-    if more < 0 and ours - theirs < LATER_D:
-        return "the model is not better."
-    caught = f"{more:+.0%} caught".replace("%", " points")
-    if abs(more) < 2 * c.by_chance:
-        caught = f"as many caught ({more:+.1%}, within chance)".replace("%", " points")
-    lead = f"{ours - theirs:+.1f} days of lead where both caught"
-    return f"the model is better: {caught}, {lead}."
+    more, (ours, theirs) = c.ours.sensitivity - c.theirs.sensitivity, c.both_d
+    differ = abs(more) > 2 * c.by_chance
+    earlier = ours - theirs > max(LATER_D, 2 * c.days_by_chance)
+    better = more > 0 if differ else earlier
+    caught = f"{more:+.0%} caught" if differ else f"as many caught ({more:+.1%}, within chance)"
+    verdict = "the model is better" if better else "the model is not better"
+    return f"{verdict}: {caught.replace('%', ' points')}, {ours - theirs:+.1f} days of lead where both caught."
 
 
 def _lost(c: Contest) -> bool:
@@ -267,7 +293,7 @@ class _Anchor:
     """What a course implies beside one published share."""
 
     def __init__(self, knowledge: Knowledge, course: Course, anchor: Mapping[str, Any]) -> None:
-        half = knowledge.number("trajectory.half")
+        half = knowledge.number("outcome.response")
         left = course.share_left(anchor["after_doses"])
         self.implied = NormalDist().cdf((half - left) / course.residual)
         self.published: float = anchor["share"]

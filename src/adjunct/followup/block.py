@@ -63,7 +63,8 @@ class Read:
     points: tuple[Point, ...]  # of the primary instrument
     doses: tuple[int, ...]
     steps: tuple[tuple[int, int, Point | None], ...]  # instant, 0 score 1 dose 2 nothing, score
-    baseline: Point | None
+    baseline: Point | None  # the last one before the first dose; None: there is none, or it is too old
+    window_d: float  # how old it may be
     unlinked: tuple[str, ...]  # instruments without a known line to the primary one
 
 
@@ -92,7 +93,8 @@ def read(
     rows += [(t, 2, None) for t in sorted({t for t in at if t < person.now})] + [(person.now, 2, None)]
     rows.sort(key=lambda row: row[:2])
     primary = tuple(sorted((p for p in points if p.instrument == scale.id), key=lambda p: p.at))
-    before = [p for p in primary if doses and p.at <= doses[0]]
+    window_d = knowledge.number("outcome.baseline.age")
+    before = [p for p in primary if doses and 0 <= doses[0] - p.at <= window_d * MS_PER_DAY]
     return Read(
         person=person,
         scale=scale,
@@ -101,6 +103,7 @@ def read(
         doses=doses,
         steps=tuple(rows),
         baseline=before[-1] if before else None,
+        window_d=window_d,
         unlinked=tuple(name for name in person.series if name not in known),
     )
 
@@ -144,10 +147,11 @@ class Block:
     half_lost: Floats  # (people,): the severity at which half of the gain is lost; NaN: unknown
     noise: Floats = field(repr=False)  # (columns,): times the error of the scale
 
-    def chances(self, ahead_d: float, half: float, partial: float) -> tuple[Floats, Floats, Floats]:
+    def chances(self, ahead_d: float, half: float, partial: float, open_d: float) -> tuple[Floats, Floats, Floats]:
         """As known after each step: relapse within reach, half of the gain lost, non-response at the end of the series.
 
-        The first two look `ahead_d` days ahead without another dose; NaN where the question does not arise.
+        The first two look `ahead_d` days ahead without another dose; NaN where the question does not arise. The third
+        arises until `open_d` days after a dose of the series: then it was finished or broken off.
         """
         soon = self.known.ahead(ahead_d)
         scale = [r.scale for r in self.reads]
@@ -156,22 +160,25 @@ class Block:
             enough = self.baseline - self.best >= self.reliable
             limit = np.where(enough, self.best + half * (self.baseline - self.best), np.nan)
         lost = above(soon, limit)
-        return relapse, np.where(np.isfinite(limit), lost, np.nan), self._nonresponse(partial)
+        return relapse, np.where(np.isfinite(limit), lost, np.nan), self._nonresponse(partial, open_d)
 
-    def _nonresponse(self, partial: float) -> Floats:
+    def _nonresponse(self, partial: float, open_d: float) -> Floats:
         """The chance that the fall by the end of the series stays below `partial` of the baseline."""
-        given = np.zeros(self.after.shape)
+        given, since_d = np.zeros(self.after.shape), np.full(self.after.shape, np.inf)
         total, pace, spacing = (np.full(len(self.reads), np.nan) for _ in range(len("tps")))
         for i, r in enumerate(self.reads):
             if r.course is not None:
                 total[i], pace[i], spacing[i] = r.course.doses, r.course.pace, r.course.spacing_d
             kinds = [kind == 1 for _, kind, _ in r.steps]
             given[: len(kinds), i] = np.cumsum(kinds)
+            times = np.array([at for at, _, _ in r.steps], dtype=float)
+            last = np.maximum.accumulate(np.where(kinds, times, -np.inf))
+            since_d[: len(kinds), i] = (times - last) / MS_PER_DAY
         left = np.maximum(total - given, 0)
         share = 1 - (1 - self.known.share) * np.exp(-left / pace)[:, None, :]
         end = self.known.at_share(share, (left * spacing)[:, None, :])
         chance = above(end, np.broadcast_to((1 - partial) * self.baseline, self.after.shape))
-        return np.where((given > 0) & (given <= total), chance, np.nan)
+        return np.where((given > 0) & (given <= total) & (since_d <= open_d), chance, np.nan)
 
     def crossings(self, chances: Sequence[float], horizon_d: int) -> tuple[Floats, Floats]:
         """Days from now until the chance that half of the gain is lost reaches each level: (levels, people), and the
@@ -230,14 +237,14 @@ def block(knowledge: Knowledge, reads: Sequence[Read], grid: Grid) -> Block:
     early = scored & ~treated
     # the last score before the first dose: argmax from the far end
     last = len(after) - 1 - early[::-1].argmax(axis=0)
-    has = early.any(axis=0) & treated.any(axis=0)
+    has = early.any(axis=0) & np.array([_recent(r, t) for r, t in zip(reads, last.tolist(), strict=True)])
     late = scored & treated
     best = np.minimum.accumulate(np.where(late, after, np.inf), axis=0)
     best_smooth = np.where(late, smooth, np.inf).min(axis=0)
     with np.errstate(invalid="ignore"):
         gain = np.where(has & np.isfinite(best_smooth), smooth[last, who] - best_smooth, np.nan)
-        half = knowledge.number("trajectory.half")
-        least = np.array([r.scale.reliable(knowledge.number("trajectory.reliable_z")) for r in reads])
+        half = knowledge.number("outcome.relapse.gain")
+        least = np.array([r.scale.reliable(knowledge.number("outcome.reliable.z")) for r in reads])
         half_lost = np.where(gain >= least, best_smooth + half * gain, np.nan)
     return Block(
         reads=tuple(reads),
@@ -254,6 +261,11 @@ def block(knowledge: Knowledge, reads: Sequence[Read], grid: Grid) -> Block:
         half_lost=half_lost,
         noise=grid.noise,
     )
+
+
+def _recent(r: Read, step: int) -> bool:
+    """Whether a step lies before the first dose, and near enough for its score to be a baseline."""
+    return bool(r.doses) and r.doses[0] - r.steps[min(step, len(r.steps) - 1)][0] <= r.window_d * MS_PER_DAY
 
 
 def _steps(reads: Sequence[Read]) -> Steps:

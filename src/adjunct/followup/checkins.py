@@ -97,7 +97,8 @@ class CheckIn:
     def country(self) -> str:
         """Where the person says they are now (ISO code); empty while unknown: no country is a default."""
         value = value_of(self, COUNTRY)
-        return value if isinstance(value, str) and value != DECLINED else ""
+        alias: Mapping[str, str] = self.knowledge.content["checkins"]["country_alias"]
+        return alias.get(value, value) if isinstance(value, str) and value != DECLINED else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -353,7 +354,8 @@ def _triggers(state: CheckIn) -> tuple[Event, ...]:
         message = _message(state, a)
         if message is not None and SCREENER in message.asks:
             urgency = {"urgency": message.level} if message.level == URGENT else {}
-            found.append(_event(state, a, "trigger", data | {"kind": "free-text", "flags": message.flags} | urgency))
+            words = data | {"kind": "free-text", "flags": message.flags} | urgency
+            found.append(replace(_event(state, a, "trigger", words), id=f"{state.id}/{a.id}/words-{a.question}"))
     return tuple(found)
 
 
@@ -408,7 +410,21 @@ def alerts(state: CheckIn) -> tuple[Alert, ...]:
                 _in(option["tell"], state.language), emergency=emergency_text(state.country, state.knowledge)
             )
             found.append(_alert(state, a, option["level"], (option["value"],), said))
-    return tuple(found)
+    first: dict[str, Alert] = {}  # sent again, it keeps the clock that began
+    for alert in sorted(found, key=lambda alert: alert.received):
+        first.setdefault(alert.id, alert)
+    return tuple(first.values())
+
+
+def of_suicide(alert: Alert, knowledge: Knowledge) -> bool:
+    """Whether words spoke of suicide and of nothing else: the risk workflow has them, and no second task is due."""
+    return bool(alert.flags) and set(alert.flags) <= _suicide_flags(knowledge)
+
+
+@cache
+def _suicide_flags(knowledge: Knowledge) -> frozenset[str]:
+    flags = (flag for file in knowledge.content["lexicons"] for flag in file.get("flag", ()))
+    return frozenset(flag.get("shows", flag["id"]) for flag in flags if flag["kind"] == SUICIDE)
 
 
 def _options(state: CheckIn, a: Answer) -> Iterable[Mapping[str, Any]]:
@@ -441,7 +457,7 @@ def alert_steps(state: CheckIn, cover: Cover) -> tuple[Step, ...]:
             ),
             basis=settings[alert.level],
         )
-        for alert in {alert.id: alert for alert in alerts(state)}.values()
+        for alert in alerts(state)
     )
 
 
@@ -465,9 +481,7 @@ def shown_now(state: CheckIn, cover: Cover, *, now: int) -> Told:
     found = [alert.tell for alert in alerts(state)]
     triggers = _triggers(state)
     if triggers:
-        open_ = told(
-            risk(state).level.value, state.knowledge, cover, country=state.country, now=now, language=state.language
-        )
+        open_ = told(risk(state).reads, state.knowledge, cover, country=state.country, now=now, language=state.language)
         by_person = () if _shipped(state.knowledge, SCREENER) else (state.words["no_screen"],)
         return replace(open_, lines=(*dict.fromkeys((*found, *open_.lines)), *by_person))
     texts = state.knowledge.content["workflow"]["tell"]

@@ -86,7 +86,7 @@ def cohort(knowledge: Knowledge, wanted: Mapping[str, Any], thread: int, people:
     steps = dice.normal(0, drift, (len(days), many))
     if said["jumps_d"]:
         steps += dice.normal(0, said["jump_sd"], steps.shape) * (dice.random(steps.shape) < 1 / said["jumps_d"])
-    level = baseline + np.cumsum(steps, axis=0) - share * gain * baseline
+    level = baseline + np.cumsum(steps, axis=0) - share * gain * baseline + _relapse(said, plan, days, dice, many)
     truth = np.clip(level, scale.low, scale.high)
     score_days = np.array([*plan["score_days"], *range(plan["end_day"] + WEEK_D, plan["weekly_until"] + 1, WEEK_D)])
     scores = _scores(said, plan, scale, level[(score_days - days[0]).astype(np.intp)], error, score_days, dice)
@@ -131,6 +131,15 @@ def _slide(
     rise = np.clip(days / plan["end_day"], 0, 1)[:, None]
     fall = np.clip((days[:, None] - start) / said["slide_d"], 0, 1)
     return np.asarray(rise * (1 - fall))
+
+
+def _relapse(
+    said: Mapping[str, Any], plan: Mapping[str, Any], days: Floats, dice: np.random.Generator, many: int
+) -> Floats:
+    """From one day after the series to the next, everybody worse for good by so many points."""
+    least, most = said["relapse_points"]
+    day = dice.uniform(plan["end_day"], plan["weekly_until"], many)
+    return np.where(days[:, None] >= day, dice.uniform(least, most, many), 0.0)
 
 
 def _scores(

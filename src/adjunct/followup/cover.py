@@ -53,6 +53,11 @@ class Cover:
                 raise BadInput(f"not a day of the week: {shown(hours.day)}; write monday to sunday", "cover.hours")
             if not _wall(hours.opens) < _wall(hours.closes):
                 raise BadInput("opening hours end before they begin; split a night at 24:00", "cover.hours")
+        for day in self.closed:
+            if not _is_date(day):  # a holiday that is not understood would be told as a working day
+                raise BadInput(f"not a date: {shown(str(day))}; write for example 2026-12-25", "cover.closed")
+        if not all(name.strip() for name in self.chain):
+            raise BadInput("nobody stands at a place in the chain; give a name or leave it out", "cover.chain")
         _ = self.clock  # an unknown zone is refused here, not at three in the morning
 
     @cached_property
@@ -66,7 +71,7 @@ class Cover:
 
     def owner(self, role: str) -> str:
         """The name behind a role; a role without a name stays a role, it is never nobody."""
-        return self.owners.get(role, role)
+        return self.owners.get(role, "").strip() or role
 
     def openings(self, day: date) -> list[tuple[int, int]]:
         """The instants (ms) between which somebody reads, on one day of the clinic's calendar."""
@@ -81,7 +86,7 @@ class Cover:
         return datetime.fromtimestamp(ms // MS_PER_SECOND, tz=UTC).astimezone(self.clock)
 
     def instant(self, day: date, wall: timedelta) -> int:
-        """A wall-clock time of a local day as an instant; a time that the clocks skip is the moment they skip to."""
+        """A wall-clock time of a local day as an instant; a time that the clocks skip is as much later."""
         naive = datetime.combine(day, time()) + wall
         return round(naive.replace(tzinfo=self.clock).timestamp()) * MS_PER_SECOND
 
@@ -90,8 +95,12 @@ class Cover:
         return self.instant(self.local(ms).date(), timedelta(days=1))
 
     def attended_until(self, now: int) -> int | None:
-        """When the present opening ends; None while nobody reads."""
-        return max((end for start, end in self.openings(self.local(now).date()) if start <= now < end), default=None)
+        """When the present opening ends; None while nobody reads. Openings that touch, over midnight too, are one."""
+        today, until = self.local(now).date(), None
+        for start, end in (*self.openings(today), *self.openings(today + timedelta(days=1))):
+            if start <= now < end or (until is not None and start <= until):
+                until = end if until is None else max(until, end)
+        return until
 
     def next_opening(self, now: int) -> int | None:
         """When somebody reads next, strictly after `now`; None if the settings name no such time."""
@@ -101,6 +110,13 @@ class Cover:
                 if start > now:
                     return start
         return None
+
+
+def _is_date(text: str) -> bool:
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except (TypeError, ValueError):
+        return False
 
 
 def _wall(text: str) -> timedelta:
@@ -151,18 +167,26 @@ def who_reads(cover: Cover, texts: Mapping[str, str], knowledge: Knowledge, *, n
 
 
 def told(
-    level: str, knowledge: Knowledge, cover: Cover, *, country: str, now: int, language: str = DEFAULT_LANGUAGE
+    level: str,
+    knowledge: Knowledge,
+    cover: Cover,
+    *,
+    country: str,
+    now: int,
+    language: str = DEFAULT_LANGUAGE,
+    paged: bool = True,
 ) -> Told:
     """What the person reads at once at a risk level: thanks, the numbers of where they are, and who reads this when.
 
-    The numbers come first whoever is there. The person on call is named only if the clinic has one, out of hours.
+    The numbers come first whoever is there. The person on call is named only if the clinic has one, out of hours, and
+    not when the page has been answered (`paged`).
     """
     texts = _in(knowledge.content["workflow"]["tell"], language)
     emergency = emergency_text(country.upper(), knowledge)
     lines = [knowledge.say(texts[level], emergency=emergency)]
     lines.append(knowledge.say(texts["emergency_line"], emergency=emergency))
     lines.append(who_reads(cover, texts, knowledge, now=now))
-    if level in ("HIGH", "UNFINISHED") and cover.on_call and cover.attended_until(now) is None:
+    if paged and level in ("HIGH", "UNFINISHED") and cover.on_call and cover.attended_until(now) is None:
         lines.append(texts["on_call"])
     return Told(lines=tuple(lines), contacts=contacts_in(country, knowledge, today=cover.local(now).date().isoformat()))
 

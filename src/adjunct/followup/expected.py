@@ -6,14 +6,17 @@ Until a clinic has enough courses of its own the expectation comes from `followu
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
 from adjunct.base import MS_PER_DAY, NO, UNKNOWN, YES, BadInput, shown
+from adjunct.instruments import outcomes
 from adjunct.knowledge import Knowledge
 
 PUBLISHED = "published series"
+_SCALES: WeakKeyDictionary[Knowledge, dict[str, Scale]] = WeakKeyDictionary()
 
 
 class Measured(Protocol):
@@ -39,7 +42,8 @@ class OwnCourse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scale:
-    """What the filter must know of an instrument: range, SD, error, the thresholds, the line to PHQ-9 points."""
+    """What the filter must know of an instrument. Range and thresholds are those that `instruments` judges by; SD,
+    error and the line to PHQ-9 points are the model's own."""
 
     id: str
     low: float
@@ -47,9 +51,9 @@ class Scale:
     sd: float
     error_sd: float
     typical: float
-    remission: float
+    in_remission: Callable[[Sequence[float]], list[int]]  # truth at each score
     relapse: float
-    least_baseline: float
+    least_baseline: float  # from which per cent means something
     important: float | None
     slope: float
     shift: float
@@ -90,21 +94,28 @@ class Course:
 
 def scales(knowledge: Knowledge) -> dict[str, Scale]:
     """The scales a trajectory can be drawn in, by instrument."""
-    found = {}
-    for entry in knowledge.content["courses"].get("scale", ()):
-        plain = {key: entry[key] for key in ("id", "sd", "typical", "remission", "relapse", "least_baseline")}
-        found[entry["id"]] = Scale(
-            **plain,
-            low=entry["range"][0],
-            high=entry["range"][1],
-            error_sd=entry["sd"] * math.sqrt(1 - entry["reliability"]),
-            important=entry.get("important"),
-            **entry["link"],
-            source=entry["source"],
-            status=entry["status"],
-            locator=entry["locator"],
-        )
-    return found
+    if knowledge not in _SCALES:
+        entries = knowledge.content["courses"].get("scale", ())
+        _SCALES[knowledge] = {entry["id"]: _scale(knowledge, entry) for entry in entries}
+    return dict(_SCALES[knowledge])
+
+
+def _scale(knowledge: Knowledge, entry: Mapping[str, Any]) -> Scale:
+    rated = outcomes.Scale.of(knowledge.instruments[entry["id"]], knowledge)
+    remission, relapse, response = (rated.variant(kind) for kind in ("remission", "relapse", "response"))
+    assert remission is not None
+    assert response is not None
+    return Scale(
+        **{key: entry[key] for key in ("id", "sd", "typical", "source", "status", "locator")},
+        low=rated.range[0],
+        high=rated.range[1],
+        error_sd=entry["sd"] * math.sqrt(1 - entry["reliability"]),
+        in_remission=remission.holds,
+        relapse=entry["relapse"] if relapse is None else relapse.points,
+        least_baseline=response.needs,
+        important=next((v.points for v in rated.important if not math.isnan(v.points)), None),
+        **entry["link"],
+    )
 
 
 def course_by(knowledge: Knowledge, route: str | None, own: OwnCourse | None = None) -> Course | None:

@@ -171,6 +171,7 @@ class Pool:
 class Outcome:
     """What one rule did. `lead` (people,): days from its first right alarm to the event; NaN: it gave none."""
 
+    followed: int
     events: int
     caught: int
     false_alarms: int
@@ -187,11 +188,18 @@ class Outcome:
         return self.false_alarms / self.years
 
     @property
+    def right(self) -> float:
+        """Share of the alarms that a true event follows in time."""
+        alarms = self.caught + self.false_alarms
+        return self.caught / alarms if alarms else float("nan")
+
+    @property
     def lead_d(self) -> float:
         return float(np.nanmean(self.lead)) if self.caught else float("nan")
 
     def __add__(self, other: Outcome) -> Outcome:
         return Outcome(
+            followed=self.followed + other.followed,
             events=self.events + other.events,
             caught=self.caught + other.caught,
             false_alarms=self.false_alarms + other.false_alarms,
@@ -216,6 +224,7 @@ def outcome(pool: Pool, alarm: Bools) -> Outcome:
     years = np.maximum(pool.until - pool.start, 0)[np.isfinite(pool.start)].sum() / DAYS_PER_YEAR
     first = np.where(caught, pool.event, np.nan) - pool.days[right.argmax(axis=0)]
     return Outcome(
+        followed=int(np.isfinite(pool.start).sum()),
         events=int(had.sum()),
         caught=int(caught.sum()),
         false_alarms=int((onset & (days < pool.until)).sum()),
@@ -236,10 +245,20 @@ class Contest:
     @property
     def both_d(self) -> tuple[float, float]:
         """Mean lead of ours and theirs among the events that both caught."""
-        both = ~np.isnan(self.ours.lead) & ~np.isnan(self.theirs.lead)
+        both = self._both
         if not both.any():
             return float("nan"), float("nan")
         return float(self.ours.lead[both].mean()), float(self.theirs.lead[both].mean())
+
+    @property
+    def days_by_chance(self) -> float:
+        """The SE of the difference between the two."""
+        apart = (self.ours.lead - self.theirs.lead)[self._both]
+        return float(apart.std() / np.sqrt(len(apart))) if len(apart) else float("nan")
+
+    @property
+    def _both(self) -> Bools:
+        return ~np.isnan(self.ours.lead) & ~np.isnan(self.theirs.lead)
 
     @property
     def by_chance(self) -> float:
@@ -284,7 +303,7 @@ def _threshold(pool: Pool) -> Bools:
 
 def _rise(pool: Pool) -> Bools:
     """The last score lies above the one before it by the reliable change index."""
-    least = scales(pool.knowledge)["phq9"].reliable(pool.knowledge.number("trajectory.reliable_z"))
+    least = scales(pool.knowledge)["phq9"].reliable(pool.knowledge.number("outcome.reliable.z"))
     out, last = np.zeros(pool.score.shape, dtype=np.bool_), np.full(pool.score.shape[1], np.nan)
     for t, row in enumerate(pool.score):
         out[t] = row - last >= least
@@ -293,7 +312,7 @@ def _rise(pool: Pool) -> Bools:
 
 
 def _little_fall(pool: Pool) -> Bools:
-    kept = 1 - pool.knowledge.number("trajectory.partial")
+    kept = 1 - pool.knowledge.number("outcome.partial")
     return np.asarray(pool.score > kept * pool.baseline)
 
 
@@ -355,7 +374,7 @@ def _nonresponse(knowledge: Knowledge, seen: Seen) -> Days:
     plan, made = knowledge.content["courses"]["simulation"], seen.cohort
     many, end = made.truth.shape[1], float(plan["end_day"])
     fell = 1 - made.on(end) / made.on(0)
-    failed = fell < knowledge.number("trajectory.partial")
+    failed = fell < knowledge.number("outcome.partial")
     first = plan["dose_days"][int(knowledge.number("trajectory.judged_from")) - 1] + 1.0
     start = np.where(np.isnan(made.scores[made.score_days == 0][0]), np.inf, first)
     last = np.full(many, end - 1)
@@ -377,7 +396,7 @@ def _half_gain(knowledge: Knowledge, seen: Seen) -> Days:
 def half_lost(knowledge: Knowledge, made: Cohort) -> Bools:
     """On each day, whether half of the best true gain so far is lost."""
     best = np.minimum.accumulate(np.where((made.days > 0)[:, None], made.truth, made.on(0)), axis=0)
-    return np.asarray(made.truth >= best + knowledge.number("trajectory.half") * (made.on(0) - best))
+    return np.asarray(made.truth >= best + knowledge.number("outcome.relapse.gain") * (made.on(0) - best))
 
 
 TRUTHS: Mapping[str, Callable[[Knowledge, Seen], Days]] = {
@@ -442,7 +461,7 @@ def _fell(knowledge: Knowledge, made: Cohort) -> tuple[Bools, Bools]:
     (earliest, latest), _ = found.crossings((level / 2, (1 + level) / 2), horizon)
     past = (made.days > 0) & (made.days <= end)
     best = np.minimum(made.truth[past].min(axis=0), made.on(0))
-    limit = best + number("trajectory.half") * (made.on(0) - best)
+    limit = best + number("outcome.relapse.gain") * (made.on(0) - best)
     lost = first_lasting((made.truth >= limit) & (made.days >= end)[:, None], plan["sustained_d"], made.days) - end
     asked = np.isfinite(earliest) & ~made.dosed[made.days > end].any(axis=0)
     return (lost < earliest)[asked], ((lost > latest) | np.isinf(lost))[asked]

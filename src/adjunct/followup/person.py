@@ -19,17 +19,20 @@ import orjson
 from adjunct.assessment import Assessment, assess
 from adjunct.base import FAR, MS_PER_DAY, YES, BadInput, Instant, Verdict, iso
 from adjunct.due import Due, due
+from adjunct.due import State as Standing
 from adjunct.fhir import Bundle
+from adjunct.followup import checkins as answers
 from adjunct.followup import recorded, safety_plan
 from adjunct.followup.context import Annotation, beside, context
 from adjunct.followup.cover import Cover, Hours, Told, told
 from adjunct.followup.expected import OwnCourse, scales
-from adjunct.followup.risk import Level
+from adjunct.followup.risk import Clock
 from adjunct.followup.schedule import missed, schedule
 from adjunct.followup.signals import Signal, signals
+from adjunct.followup.stored import check_ins
 from adjunct.followup.surveillance import Surveillance, sessions, surveillance
 from adjunct.followup.trajectory import Trajectory, trajectory
-from adjunct.followup.workflow import Concern, State, replay
+from adjunct.followup.workflow import SCREEN, URGENT, Concern, State, moment, replay
 from adjunct.followup.worklist import worklist
 from adjunct.instruments import Instrument, instrument
 from adjunct.instruments.course import Course, course
@@ -40,8 +43,8 @@ from adjunct.record import Record
 
 COURSE_EVENTS = {"hospital_admission": "hospital-admission", "suicide_attempt": "suicidal-act"}
 HARD = ("emergency",)
-ASKED = "ALARM"  # what the person reads while an alarm is open and the screener not answered
 MINUTE = len("2026-11-22T09:00")
+PRESSING = (URGENT, "same-day")  # messages that alarm; another is a task
 # Judgements that alarm, the gravest first, and what the person then reads.
 WORSE = {
     "relapse": "back",
@@ -103,6 +106,7 @@ class FollowUp:
     risk: State
     worklist: tuple[Due, ...]
     told: Told
+    messages: tuple[answers.Alert, ...]
     surveillance: Surveillance
     checkins: tuple[Due, ...]
     plan: safety_plan.Plan
@@ -117,7 +121,9 @@ class FollowUp:
             for f in self.assessment.findings
             if f.action in HARD or f.verdict == Verdict.ESCALATE.name
         ]
+        found += [self._message(a) for a in self.messages if a.level == URGENT]
         found += [self._risk(c) for c in self.risk.open]
+        found += [self._message(a) for a in self.messages if a.level != URGENT]
         found += [a for name, c in self.courses.items() if (a := self._worsening(name, c))]
         found += [
             {"id": s.id, "level": s.level, "says": s.says, "tell": s.tell, "since": self._iso(s.since)}
@@ -126,10 +132,21 @@ class FollowUp:
         ]
         return tuple(found)
 
+    def _message(self, alert: answers.Alert) -> Mapping[str, Any]:
+        """Something else urgent in a check-in that nobody has answered."""
+        flags = ", ".join(flag.replace("_", " ") for flag in alert.flags)
+        return {
+            "id": f"message:{alert.id}",
+            "level": alert.level,
+            "says": f"A check-in told of: {flags}. Received {self._clock(alert.received)}; read it and answer it.",
+            "tell": alert.tell,
+            "since": self._iso(alert.received),
+        }
+
     def _risk(self, concern: Concern) -> Mapping[str, Any]:
         """An open concern, and who has to do what next."""
         steps = [d.step for d in self.worklist if d.step.id.startswith(f"{concern.id}/")]
-        todo = "; ".join(f"{step.title} ({step.owner}, by {self._clock(step.window.due)})" for step in steps)
+        todo = "; ".join(f"{step.title} ({step.owner}, by {self._clock(step.window.overdue)})" for step in steps)
         level, when = concern.level.value, self._clock(concern.received)
         return {
             "id": f"risk:{concern.id}",
@@ -138,6 +155,11 @@ class FollowUp:
             "tell": self.told.lines[0],
             "since": self._iso(concern.received),
         }
+
+    def _screened(self) -> str | None:
+        """When the screener was last answered in full: a level is as old as that."""
+        times = [c.at for c in self.risk.concerns if c.kind == SCREEN and c.complete]
+        return self._iso(max(times)) if times else None
 
     def _worsening(self, name: str, found: Course) -> Mapping[str, Any] | None:
         """One alarm a scale, with everything that raises it."""
@@ -171,6 +193,7 @@ class FollowUp:
                 "level": self.risk.level.value,
                 "at_least": self.risk.at_least.value,
                 "history": self.risk.history,
+                "screened": self._screened(),
                 "told": self.told.to_dict(),
                 "concerns": [self._concern(c) for c in self.risk.concerns],
                 "worklist": [self._due(d) for d in self.worklist],
@@ -272,9 +295,17 @@ def follow(
     assessment = assess(record, knowledge, treatment=watched.treatment)
     risk = replay(knowledge, recorded.risk_events(bundle, record, knowledge))
     open_tasks = worklist(risk, chosen.cover, now=now.ms)
-    country = record.country
-    said = ASKED if risk.open and risk.level is Level.UNKNOWN else risk.level.value
-    help_now = told(said, knowledge, chosen.cover, country=country, now=now.ms)
+    sent = check_ins(bundle, knowledge, now=now)
+    country = record.country or _said_country(sent, knowledge, now)
+    waiting = any(c.acknowledged is None and Clock.HIGH in c.clocks for c in risk.open)
+    help_now = told(risk.reads, knowledge, chosen.cover, country=country, now=now.ms, paged=waiting)
+    urgent = {a.id: a for state in sent for a in answers.alerts(state) if not answers.of_suicide(a, knowledge)}
+    read = due(
+        (s for state in sent for s in answers.alert_steps(state, chosen.cover) if s.id.partition(":")[-1] in urgent),
+        recorded.message_acts(risk, sent, chosen.cover),
+        now=now.ms,
+    )
+    unread = {d.step.id.partition(":")[-1] for d in read if d.state is not Standing.DONE}
 
     visits = [start for start, _ in sessions(record, knowledge)]
     series = series_of(record, knowledge)
@@ -312,14 +343,22 @@ def follow(
         risk=risk,
         worklist=open_tasks,
         told=help_now,
+        messages=tuple(a for a in urgent.values() if a.id in unread and a.level in PRESSING),
         surveillance=watched,
-        checkins=checkins,
+        checkins=(*checkins, *read),
         plan=recorded.safety_plan(bundle, knowledge, now=now),
         problems=tuple(
             {"reference": p.reference, "what": p.what, "ask": p.ask}
             for p in (*record.problems, *recorded.safety_plan_problems(bundle, knowledge))
         ),
     )
+
+
+def _said_country(sent: Sequence[answers.CheckIn], knowledge: Knowledge, now: Instant) -> str:
+    """Where the person last said that they are, while it may still be so: as long as a check-in stays open."""
+    since = now.ms - moment(knowledge.content["checkins"]["schedule"]["closes"], 0, 0, knowledge)
+    said = [(a.at, s.country) for s in sent for a in s.answers if a.question == answers.COUNTRY and a.at >= since]
+    return max(said, default=(0, ""))[-1]
 
 
 def _checkins(

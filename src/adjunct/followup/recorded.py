@@ -14,19 +14,20 @@ from adjunct.base import MS_PER_SECOND, NO, YES, Instant
 from adjunct.due import Done
 from adjunct.fhir import Bundle, Entry
 from adjunct.followup import checkins
-from adjunct.followup.checkins import PERSON, SPOKEN, SUICIDE
+from adjunct.followup.checkins import PERSON, SPOKEN, SUICIDE, CheckIn
+from adjunct.followup.cover import Cover
 from adjunct.followup.risk import SCREENER
 from adjunct.followup.safety_plan import Plan
 from adjunct.followup.schedule import WHAT
 from adjunct.followup.stored import ALARMS, check_in_of, check_ins, moment, receipt, stored_events, versions, written
-from adjunct.followup.workflow import Event, replay
-from adjunct.instruments import instrument, score
+from adjunct.followup.workflow import Event, State, replay
+from adjunct.instruments import Instrument, instrument, score
 from adjunct.instruments.answers import read_answer
-from adjunct.instruments.responses import LOINC, answers_from, recognised
+from adjunct.instruments.responses import Answers, Recognised, answers_from, recognised, suicide_items
 from adjunct.knowledge import Knowledge
 from adjunct.record import Problem, Record, from_bundle
-from adjunct.record.reading import item_codes
-from adjunct.record.values import DROPPED, listed, mappings
+from adjunct.record.questionnaires import codes_for, item_codes, items_in, loinc_by_link
+from adjunct.record.values import DROPPED, Codes, mappings
 
 Json = dict[str, Any]
 Resource = Mapping[str, Any]
@@ -36,6 +37,8 @@ OUTCOME = "urn:adjunct:risk-outcome"
 CONCERN, EVALUATED, SEEN = "suicide_concern", "suicide_evaluation", "suicide_prescriber_seen"
 ACTS: Mapping[str, Json] = {"notified": {}, "contact": {"result": "made"}}  # what it is that the prescriber saw them
 KINDS = {"phq9": "phq9-item9", "qidssr16": "qids-item12", "madrs": "madrs-item10"}  # as the workflow calls them
+NOT_THEIRS = ("unproven-subject", "not-about-person")  # as the record says that something is perhaps not this person's
+ABSENT = "unknown:"  # how evidence begins that says why there is no value
 LATE = "dated in the future"  # how the record says that it did not count something
 LAST_DAY = Instant(round((datetime.max.replace(tzinfo=UTC) - timedelta(days=2)).timestamp()) * MS_PER_SECOND)
 CAPACITY = {
@@ -62,6 +65,7 @@ def risk_events(bundle: Bundle, record: Record, knowledge: Knowledge) -> tuple[E
         for event in _single(bundle, later, checked, knowledge, now):
             if event.type in ALARMS and event.id.startswith(tuple(f"{reference}/" for reference in late)):
                 single.setdefault(event.id, event)
+    single |= {event.id: event for event in _closed(bundle, knowledge, now)}
     screened = tuple(f"{e.data['screen']}/" for e in answered.values() if e.type == "screen")
     single = {i: e for i, e in single.items() if not (e.type == "screen" and i.startswith(screened))}
     checks = (event for each in check_ins(bundle, knowledge, now=now) for event in checkins.events(each))
@@ -70,38 +74,48 @@ def risk_events(bundle: Bundle, record: Record, knowledge: Knowledge) -> tuple[E
 
 
 def _answered(bundle: Bundle, checked: frozenset[str], knowledge: Knowledge, now: Instant) -> Iterator[Event]:
-    """Filled-in instruments: a screen for the suicide screener, an alarm for each other suicide alert."""
+    """Filled-in instruments: a screen for the suicide screener, an alarm for each other suicide alert.
+
+    A response that may not be interpreted as a whole is looked at all the same: it is this person's, and an alarm asks.
+    """
     forms = item_codes(e.resource for e in bundle.of("Questionnaire"))
-    for entry in bundle.of("QuestionnaireResponse"):
+    for entry in _responses(bundle):
         response = entry.resource
-        url = str(response.get("questionnaire") or "")
-        links = forms.get(url) or forms.get(url.partition("|")[0]) or {}
-        loinc = {link: frozenset(code for system, code in c.pairs if system == LOINC) for link, c in links.items()}
-        if entry.reference in checked or response.get("status") in DROPPED:
+        if entry.reference in checked:
             continue
-        name = recognised(response, knowledge, loinc)
-        if not name or not knowledge.instruments[name].get("item"):
-            continue
-        form = instrument(knowledge, name)
-        readings = [answers_from(form, part, loinc).given for part in (response, *_singly(response))]
-        if name == SCREENER:
-            for number, given in enumerate(readings):
-                said = {item.id: _spoken(read_answer(item, given.get(item.id))) for item in form.items}
-                yield _event(
-                    entry, "screen", now, {"screen": entry.reference, "answers": said}, name=f"screen-part-{number}"
-                )
-        elif any(_raises(name, given, knowledge) for given in readings):
-            yield _alarm(entry, _kind(name), now)
+        loinc = loinc_by_link(codes_for(response, forms), knowledge)
+        found = recognised(response, knowledge, loinc)
+        for name in found.whole:
+            form = instrument(knowledge, name)
+            answers = answers_from(form, response, loinc)
+            readings = [answers.given, *({item: value} for item, value in answers.others)]
+            if name == SCREENER:
+                for number, given in enumerate(readings):
+                    said = {item.id: _spoken(read_answer(item, given.get(item.id))) for item in form.items}
+                    yield _event(
+                        entry, "screen", now, {"screen": entry.reference, "answers": said}, name=f"screen-part-{number}"
+                    )
+            elif _unclear(form, response, answers, found) or any(_raises(name, given, knowledge) for given in readings):
+                yield _alarm(entry, _kind(name), now)
 
 
-def _singly(response: Resource) -> Iterator[Resource]:
-    """Each answer alone: of two answers to one question, neither may hide the other."""
-    items = mappings(response.get("item"))
-    links = [item.get("linkId") for item in items]
-    for item in items:
-        answers = listed(item.get("answer"))
-        if len(answers) > 1 or links.count(item.get("linkId")) > 1:
-            yield from ({**response, "item": [{**item, "answer": [answer]}]} for answer in answers)
+def _responses(bundle: Bundle) -> Iterator[Entry]:
+    return (e for e in _theirs(bundle, "QuestionnaireResponse") if str(e.resource.get("status")) not in DROPPED)
+
+
+def _theirs(bundle: Bundle, kind: str) -> Iterator[Entry]:
+    """The resources of this person, also those of which something cannot be read."""
+    aside = {p.reference for p in bundle.problems if p.code in NOT_THEIRS}
+    return (e for e in bundle.resources if e.type == kind and not (e.uninterpretable and e.reference in aside))
+
+
+def _unclear(form: Instrument, response: Resource, answers: Answers, found: Recognised) -> bool:
+    """Whether an item on suicide was answered in a way that cannot be read, or under a linkId that is not known."""
+    asked = suicide_items(form)
+    if asked & answers.unread:
+        return True
+    links = {str(item.get("linkId", "")) for item in items_in(response) if item.get("answer")}
+    return form.id in found.named and not asked & answers.given.keys() and bool(asked and links - answers.links)
 
 
 def _raises(name: str, given: Mapping[str, object], knowledge: Knowledge) -> bool:
@@ -130,7 +144,9 @@ def _single(
             continue
         name, item = asked.get(concept, ("", ""))
         if name and name != SCREENER:
-            if _raises(name, {item: float(events.value[row])}, knowledge):
+            value = float(events.value[row])
+            unread = value != value and evidence.value not in ("", "no") and not evidence.value.startswith(ABSENT)
+            if unread or _raises(name, {item: value}, knowledge):
                 yield _alarm(entry, _kind(name), now, at=at)
         elif name:
             said = "yes" if code == "yes" else "no" if code == "no" and status == NO else "unknown"
@@ -143,6 +159,24 @@ def _single(
             begun = int(events.t0[row])  # an act of a day may have come before its alarm: then it answers nothing
             acts = ACTS if concept == SEEN else {"evaluated": _outcome(entry.resource)}
             yield from (_event(entry, kind, now, data, at=begun) for kind, data in acts.items())
+
+
+def _closed(bundle: Bundle, knowledge: Knowledge, now: Instant) -> Iterator[Event]:
+    """Single observations of an item on suicide that may not be interpreted: whatever they say, somebody asks."""
+    asked = _asked(knowledge)
+    for entry in _theirs(bundle, "Observation"):
+        if not entry.uninterpretable or str(entry.resource.get("status")) in DROPPED:
+            continue
+        for part in (entry.resource, *mappings(entry.resource.get("component"))):
+            pairs = Codes.read(part.get("code")).pairs
+            for concept in dict.fromkeys(c for system, code in pairs for c in knowledge.concepts_for(system, code)):
+                name, item = asked.get(concept, ("", ""))
+                at = moment(entry.resource, ("effectiveDateTime", "issued"), now)
+                if name == SCREENER:
+                    data = {"screen": f"{SCREENER}@{written(at)}", "answers": {item: "unknown"}}
+                    yield _event(entry, "screen", now, data, at=at, name=f"screen-{item}")
+                elif name:
+                    yield _alarm(entry, _kind(name), now, at=at)
 
 
 def _asked(knowledge: Knowledge) -> dict[str, tuple[str, str]]:
@@ -218,6 +252,18 @@ def missed_checkin_acts(bundle: Bundle, knowledge: Knowledge) -> tuple[Done, ...
     """What covers the call to somebody who did not answer: each time the person was spoken with."""
     acts = replay(knowledge, stored_events(bundle)).acts
     return tuple(Done(what=MISSED, at=a.at, reference=a.event) for a in acts if a.kind == "contact")
+
+
+def message_acts(risk: State, sent: Iterable[CheckIn], cover: Cover) -> tuple[Done, ...]:
+    """What answers an urgent message: that a named person confirmed it, or that the person was spoken with."""
+    answering = sorted((a.at, a.event) for a in risk.acts if a.kind in ("acknowledged", "contact"))
+    return tuple(
+        Done(what=step.what, at=at, step=step.id, reference=event)
+        for state in sent
+        for step in checkins.alert_steps(state, cover)
+        for at, event in answering
+        if at >= step.window.opens
+    )
 
 
 def safety_plan(bundle: Bundle, knowledge: Knowledge, *, now: Instant | None = None) -> Plan:

@@ -20,6 +20,7 @@ from adjunct.knowledge import Knowledge
 
 LONGEST_LINE = 500  # layout: one entry is a line or two on paper
 DATE = len("2026-11-22")
+JOINERS = "\u200c\u200d"  # layout: they belong to words of some languages, and to signs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +80,34 @@ def add(plan: Plan, version: Version, knowledge: Knowledge) -> Plan:
     if earlier is not None:
         return plan
     return replace(plan, versions=tuple(sorted((*plan.versions, version), key=lambda v: (v.at, v.id))))
+
+
+def readable(plan: Plan, version: Version, knowledge: Knowledge) -> Plan:
+    """The plan with what can be read of a version that `add` refuses: in a bad hour a part is better than nothing.
+
+    It replaces nothing, so that it stands beside what was there.
+    """
+    sections = {}
+    for section in _sections(knowledge):
+        entries = [e.strip() for e in version.sections.get(section["id"], ()) if e.strip()]
+        if entries:
+            sections[section["id"]] = tuple(
+                e if len(e) <= LONGEST_LINE else e[: LONGEST_LINE - 1] + "\u2026" for e in entries
+            )
+    if not sections:
+        return plan
+    names, number = {v.id for v in plan.versions}, 1
+    while (name := version.id if number == 1 else f"{version.id}#{number}") in names:
+        number += 1
+    part = replace(
+        version,
+        id=name,
+        by=version.by.strip() or "?",
+        reason=version.reason.strip() or "?",
+        sections=sections,
+        after=(),
+    )
+    return add(plan, part, knowledge)
 
 
 def current(plan: Plan) -> Current | None:
@@ -172,22 +201,27 @@ def _section(
 
 def _entries(found: Current, section: str, words: Mapping[str, str], knowledge: Knowledge) -> list[str]:
     """The entries of a section; where versions stand side by side, also what only the others say, with whose it is."""
-    own = list(found.version.sections.get(section, ()))
+    own = [_line(entry) for entry in found.version.sections.get(section, ())]
     added = [
-        f"{entry} {knowledge.say(words['added'], by=other.by)}"
+        f"{_line(entry)} {knowledge.say(words['added'], by=_line(other.by))}"
         for other in found.others
         for entry in other.sections.get(section, ())
-        if entry not in own
+        if _line(entry) not in own
     ]
     return own + added
 
 
+def _line(text: str) -> str:
+    """One line of text: no entry can look like a section of its own, or turn the writing around."""
+    return " ".join("".join(c if c.isprintable() or c in JOINERS else " " for c in text).split())
+
+
 def _conflict(found: Current, words: Mapping[str, str], knowledge: Knowledge) -> str:
-    return knowledge.say(words["conflict"], names=", ".join(dict.fromkeys(v.by for v in found.written)))
+    return knowledge.say(words["conflict"], names=", ".join(dict.fromkeys(_line(v.by) for v in found.written)))
 
 
 def _written(found: Current, words: Mapping[str, str], knowledge: Knowledge) -> list[str]:
-    return [knowledge.say(words["version"], date=iso(v.at, timedelta(0))[:DATE], by=v.by) for v in found.written]
+    return [knowledge.say(words["version"], date=iso(v.at, timedelta(0))[:DATE], by=_line(v.by)) for v in found.written]
 
 
 def _sections(knowledge: Knowledge) -> Sequence[Mapping[str, Any]]:

@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass
 from itertools import takewhile
 from typing import Any
 
-from adjunct.base import MS_PER_DAY
-from adjunct.followup.expected import Course, Judgement, Scale
+from adjunct.base import MS_PER_DAY, YES
+from adjunct.followup.expected import Course, Scale
 from adjunct.followup.trajectory import Chances, Trajectory
 from adjunct.knowledge import Knowledge
 
@@ -90,23 +90,24 @@ class _Speaker:
 def _off_course(speak: _Speaker) -> Iterator[Signal]:
     judged = [j for j in speak.found.judgements if j.verdict != "unknown"]
     run = list(takewhile(lambda j: j.verdict in OFF, reversed(judged)))
-    if run:
-        last, first = run[0], run[-1]
-        yield speak.signal(
-            "off-course",
-            "info" if last.early else last.verdict,
-            first.score_at or first.at,
-            dose=str(last.dose),
-            score=_number(last.score),
-            expected=_number(last.expected),
-            amber=_number(last.amber),
-            red=_number(last.red),
-            basis=speak.found.basis,
-            patience=speak.patience(last.score_at or last.at),
-        )
+    if not run or run[0].score_at != speak.found.points[-1][0]:
+        return  # on track, or newer scores came too late after a dose to be judged by it
+    last, first = run[0], run[-1]
+    yield speak.signal(
+        "off-course",
+        "info" if last.early else last.verdict,
+        first.score_at or first.at,
+        dose=str(last.dose),
+        score=_number(last.score),
+        expected=_number(last.expected),
+        amber=_number(last.amber),
+        red=_number(last.red),
+        basis=speak.found.basis,
+        patience=speak.patience(last.score_at or last.at),
+    )
     reds = [j for j in judged if j.verdict == "red" and not j.early]
     least = int(speak.knowledge.number("trajectory.reds"))
-    if run and len(reds) >= least:
+    if len(reds) >= least:
         second = reds[least - 1]
         yield speak.signal("off-course-review", "red", second.score_at or second.at, reds=str(len(reds)))
 
@@ -129,29 +130,26 @@ def _predicted(speak: _Speaker) -> Iterator[Signal]:
 
 
 def _course_review(speak: _Speaker) -> Iterator[Signal]:
-    found, course = speak.found, speak.found.course
-    answered = [j for j in found.judgements if j.score is not None]
-    baseline = found.baseline
+    """A review that was due at a score soon after a dose stays due until a better score, however late scores come."""
+    found, course, baseline = speak.found, speak.found.course, speak.found.baseline
+    answered = [j.score_at for j in found.judgements if j.score_at is not None]
     if course is None or not answered or baseline is None or baseline < found.scale.least_baseline:
         return
-    last = answered[-1]
-    assert last.score is not None
-    assert last.score_at is not None
-    fall = (baseline - last.score) / baseline
-    if last.dose > course.doses or fall >= speak.knowledge.number("trajectory.partial"):
+    falls = [(at, (baseline - score) / baseline) for at, score in found.points if at >= answered[-1]]
+    at, fall = falls[-1]
+    given = sum(d < at for d in found.doses)
+    if given > course.doses or max(f for _, f in falls) >= speak.knowledge.number("outcome.partial"):
         return
-    level = _review_level(course, last, speak.early(last.score_at))
+    level = _review_level(course, given, speak.early(at))
     if level:
-        yield speak.signal(
-            "course-review", level, last.score_at, doses=str(last.dose), fall=_percent(fall), patience=""
-        )
+        yield speak.signal("course-review", level, at, doses=str(given), fall=_percent(fall), patience="")
 
 
-def _review_level(course: Course, last: Judgement, early: bool) -> str:
-    if course.stop_review is not None and last.dose >= course.stop_review:
+def _review_level(course: Course, given: int, early: bool) -> str:
+    if course.stop_review is not None and given >= course.stop_review:
         return "red"
     if course.review_from is not None:
-        return "amber" if last.dose >= course.review_from else ""
+        return "amber" if given >= course.review_from else ""
     return "" if early else "amber"
 
 
@@ -178,6 +176,8 @@ def ewma(knowledge: Knowledge, scale: Scale, chances: Sequence[Chances]) -> list
     out: list[tuple[float, float, float]] = []
     well: list[float] = []
     z: float | None = None
+    scored = [(c.at, c.score) for c in chances if c.score is not None]
+    remitted = dict(zip((at for at, _ in scored), scale.in_remission([score for _, score in scored]), strict=True))
     for c in chances:
         over = (0.0, 0.0, 0.0)
         if c.remitted and c.score is not None:
@@ -187,7 +187,7 @@ def ewma(knowledge: Knowledge, scale: Scale, chances: Sequence[Chances]) -> list
                 sd = math.sqrt(sum((x - mean) ** 2 for x in well) / (len(well) - 1))
                 limit = mean + sds * max(sd, scale.error_sd)
                 over = (z - limit, z, limit)
-            if c.score <= scale.remission:
+            if remitted[c.at] == YES:
                 well.append(c.score)
         elif out:
             over = out[-1]  # another instrument measured: nothing new
@@ -227,7 +227,9 @@ def _interval(speak: _Speaker) -> Iterator[Signal]:
         name: beyond if day is None else "today" if day == 0 else f"{day} days from now"
         for name, day in (("day", review.day), ("earliest", review.earliest), ("latest", review.latest))
     }
-    yield speak.signal("interval-review", "info", speak.found.now, asked=_percent(review.chance), **words)
+    between = "in the past" if review.latest == 0 else f"between {words.pop('earliest')} and {words.pop('latest')}"
+    words |= {"asked": _percent(review.chance), "chance": _percent(review.today), "between": between}
+    yield speak.signal("interval-review", "info", speak.found.now, **words)
 
 
 def _number(value: float | None) -> str:

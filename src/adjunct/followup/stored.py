@@ -27,7 +27,7 @@ from adjunct.followup import checkins
 from adjunct.followup.checkins import DECLINED, PHQ, PHQ_FIRST, SPOKEN, Answer, CheckIn
 from adjunct.followup.cover import DEFAULT_LANGUAGE
 from adjunct.followup.risk import SCREENER
-from adjunct.followup.safety_plan import Plan, Version, add
+from adjunct.followup.safety_plan import Plan, Version, add, readable
 from adjunct.followup.workflow import Event
 from adjunct.instruments.responses import ANSWER, LOINC, QUESTIONNAIRE
 from adjunct.knowledge import Knowledge
@@ -373,16 +373,18 @@ def plan_to_fhir(version: Version, *, patient_reference: str) -> Json:
 
 
 def versions(bundle: Bundle, knowledge: Knowledge, *, now: Instant | None = None) -> tuple[Plan, tuple[Problem, ...]]:
-    """Every version on record, by `now` if it is given, and what could not be read as one."""
+    """Every version on record, by `now` if it is given, and what could not be read as one: of that, what can be."""
     plan, problems = Plan(), list[Problem]()
     for entry in sorted(bundle.of("QuestionnaireResponse"), key=lambda e: e.reference):
         response = entry.resource
         later = now is not None and moment(response, ("authored",), now) > now.ms
         if not _is(response, SAFETY_PLAN_FORM) or response.get("status") in DROPPED or later:
             continue
+        version = _version(entry, now or EPOCH)
         try:
-            plan = add(plan, _version(entry, now or EPOCH), knowledge)
+            plan = add(plan, version, knowledge)
         except BadInput as error:
+            plan = readable(plan, version, knowledge)
             problems.append(Problem(reference=entry.reference, what=f"safety plan: {error}", ask="Write it again."))
     return plan, tuple(problems)
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from adjunct.base import MS_PER_DAY, BadInput, Floats
+from adjunct.base import MS_PER_DAY, YES, BadInput, Floats
 from adjunct.followup.block import Block, Person, Read, block, read, settings
 from adjunct.followup.expected import Course, Judgement, Measured, OwnCourse, Scale, judged, scales
 from adjunct.followup.filtering import Normals
@@ -188,6 +188,7 @@ class _Asked:
     ahead_d: float
     half: float
     partial: float
+    open_d: float
 
     @classmethod
     def of(cls, knowledge: Knowledge, horizon_d: int | None, level: float | None) -> _Asked:
@@ -202,8 +203,9 @@ class _Asked:
             horizon_d=horizon,
             level=chosen,
             ahead_d=number("trajectory.ahead"),
-            half=number("trajectory.half"),
-            partial=number("trajectory.partial"),
+            half=number("outcome.relapse.gain"),
+            partial=number("outcome.partial"),
+            open_d=number("trajectory.judge_within"),
         )
 
     @property
@@ -217,7 +219,9 @@ class _Course:
 
     def __init__(self, knowledge: Knowledge, found: Block, asked: _Asked) -> None:
         self.knowledge, self.block, self.asked = knowledge, found, asked
-        self.relapse, self.half, self.nonresponse = found.chances(asked.ahead_d, asked.half, asked.partial)
+        self.relapse, self.half, self.nonresponse = found.chances(
+            asked.ahead_d, asked.half, asked.partial, asked.open_d
+        )
 
     @cached_property
     def crossings(self) -> tuple[Floats, Floats]:
@@ -277,12 +281,13 @@ class _Course:
 
     def chances(self, i: int) -> Iterator[Chances]:
         r, remitted = self.block.reads[i], False
+        well = dict(zip((p.at for p in r.points), r.scale.in_remission([p.value for p in r.points]), strict=True))
         relapse, half, nonresponse = (a[:, i].tolist() for a in (self.relapse, self.half, self.nonresponse))
         treated, severity = self.block.treated[:, i].tolist(), self.block.after[:, i].tolist()
         for t, (at, _, point) in enumerate(r.steps):
             if point is None:
                 continue
-            remitted |= treated[t] and point.instrument == r.scale.id and point.value <= r.scale.remission
+            remitted |= treated[t] and point.instrument == r.scale.id and well[at] == YES
             yield Chances(
                 at=at,
                 score=point.value if point.instrument == r.scale.id else None,
@@ -315,7 +320,7 @@ def _no_review(r: Read, gain: float) -> str:
     if not r.doses:
         return "no dose was given"
     if r.baseline is None:
-        return "no score before the first dose"
+        return f"no score in the {r.window_d:g} days before the first dose"
     if np.isnan(gain):
         return "no score since the first dose"
     return "no gain larger than the error of the scale: nothing to lose"
@@ -325,7 +330,7 @@ def _unknown(r: Read, scores: int) -> Iterator[str]:
     if scores == 0:
         yield "no score: the bands say what is held of anybody"
     if r.doses and r.baseline is None:
-        yield "no score before the first dose: no change can be computed"
+        yield f"no score in the {r.window_d:g} days before the first dose: no change can be computed"
     if r.doses and r.course is None:
         yield "the route is not known: no course is expected"
     if r.baseline is not None and r.baseline.value < r.scale.least_baseline:

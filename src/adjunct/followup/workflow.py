@@ -36,8 +36,11 @@ NAMED = frozenset({"acknowledged", "evaluated", "decision", "closed", "correctio
 PLAIN = frozenset({"acknowledged", "notified", "escalated", "not-alone", "means", "closed"})
 OTHER_ITEM, SUICIDE = "other-item", "suicide"
 URGENT = "emergency"
+ALARMS = ("trigger", "screen", "level")
 OPEN_ENDED = "-open"  # an evaluation that came to nothing that closes
 FAILED = "contact-failed"
+ASKED = "ALARM"  # the text that asks for the screener
+SCREEN = "screen"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +139,12 @@ class State:
         return max((c.at_least for c in self.open), key=lambda level: level.rank, default=Level.UNKNOWN)
 
     @property
+    def reads(self) -> str:
+        """Which text the person reads: a screener still to be asked leads over what an older one came to, save HIGH."""
+        asked = any(c.level is Level.UNKNOWN and SCREEN not in c.done for c in self.open)
+        return ASKED if asked and self.level.rank < Level.UNFINISHED.rank else self.level.value
+
+    @property
     def history(self) -> bool:
         """Whether lifetime behaviour is known: a standing risk at every later visit."""
         return any(c.history for c in self.concerns)
@@ -155,7 +164,7 @@ def replay(knowledge: Knowledge, events: Iterable[Event]) -> State:
     """The state after `events`, in whatever order they come, and however often each."""
     recorded = _once(events)
     flags: list[Flag] = []
-    read = _corrected(_named_apart(recorded, flags), flags)
+    read = _corrected(_named_apart(recorded, flags), knowledge, flags)
     acts = tuple(act for entry in read for act in _acts(entry, knowledge, flags))
     concerns = [*_alarms(read, knowledge, flags), *_screens(read, knowledge, flags)]
     concerns = [_covered(c, concerns, acts, knowledge) for c in concerns]
@@ -228,8 +237,9 @@ def _named_apart(events: Sequence[Event], flags: list[Flag]) -> list[Event]:
     return sorted(found, key=lambda e: (e.at, e.id))
 
 
-def _corrected(events: Sequence[Event], flags: list[Flag]) -> list[_Read]:
+def _corrected(events: Sequence[Event], knowledge: Knowledge, flags: list[Flag]) -> list[_Read]:
     """Events with their last correction applied; the corrections themselves go no further."""
+    lay = knowledge.content["workflow"]["lay_sources"]
     plain = {e.id: _Read(event=e, data=e.data) for e in events if e.type != "correction"}
     for event in events:
         if event.type != "correction":
@@ -237,6 +247,8 @@ def _corrected(events: Sequence[Event], flags: list[Flag]) -> list[_Read]:
         target, data = plain.get(str(event.data.get("of"))), event.data.get("data")
         if target is None or not event.by.strip():
             flags.append(Flag(event=event.id, why="a correction needs a name and the id of what it corrects"))
+        elif event.source in lay:
+            flags.append(Flag(event=event.id, why="nobody but the team corrects what is recorded: it stays as it was"))
         elif event.data.get("withdrawn") is True or isinstance(data, Mapping):
             new = data if isinstance(data, Mapping) else None
             plain[target.event.id] = replace(target, data=new, before=target.versions)
@@ -248,7 +260,7 @@ def _corrected(events: Sequence[Event], flags: list[Flag]) -> list[_Read]:
 def _acts(entry: _Read, knowledge: Knowledge, flags: list[Flag]) -> Iterable[Act]:
     """What a person did, if the event says it in full; what is missing is flagged, and the act does not count."""
     event, data = entry.event, entry.data
-    if event.type in ("trigger", "screen", "level"):
+    if event.type in ALARMS:
         return
     if data is None:
         flags.append(Flag(event=event.id, why="withdrawn"))
@@ -256,6 +268,8 @@ def _acts(entry: _Read, knowledge: Knowledge, flags: list[Flag]) -> Iterable[Act
     kind, note, why = _kind_of(event.type, data, knowledge)
     if event.type in NAMED and not event.by.strip():
         why = "needs the name of the person who did it"
+    if event.source in knowledge.content["workflow"]["lay_sources"]:
+        why = "this is done by the team: what the person or a supporter sends does not count as it"
     if why:
         flags.append(Flag(event=event.id, why=why))
     else:
@@ -336,17 +350,19 @@ def _screens(read: Sequence[_Read], knowledge: Knowledge, flags: list[Flag]) -> 
     for entry in read:
         if entry.event.type == "screen":
             parts[str(entry.event.data.get("screen") or entry.event.id)].append(entry)
-    found, known_since = [], _first_behaviour(parts)
-    for name, entries in parts.items():
-        known = known_since is not None and known_since < entries[0].event.at
-        found.append(_screen(name, entries, known, knowledge, flags))
+    learned = _where_learned(parts)
+    found = [_screen(name, p, learned not in ("", name), knowledge, flags) for name, p in parts.items()]
     return [_answered_elsewhere(c, found, knowledge) for c in found]
 
 
-def _first_behaviour(parts: Mapping[str, Sequence[_Read]]) -> int | None:
-    """When behaviour was first told of: a screen that began later does not learn it anew."""
-    told = [e.event.at for entries in parts.values() for e in entries if _said(e.data)["q6"] == YES]
-    return min(told, default=None)
+def _where_learned(parts: Mapping[str, Sequence[_Read]]) -> str:
+    """The screen from which behaviour was first learned, by receipt: one that arrives later delays no clock."""
+    told = ((p.event.received, p.event.at, name) for name, entries in parts.items() for p in entries if _told_of(p))
+    return min(told, default=(0, 0, ""))[-1]
+
+
+def _told_of(part: _Read) -> bool:
+    return _said(part.data)["q6"] == YES
 
 
 def _screen(name: str, parts: Sequence[_Read], known: bool, knowledge: Knowledge, flags: list[Flag]) -> Concern:
@@ -380,7 +396,7 @@ def _screen(name: str, parts: Sequence[_Read], known: bool, knowledge: Knowledge
         complete=result.level not in (Level.UNKNOWN, Level.UNFINISHED) and not result.contradictions,
         contradictions=result.contradictions,
         ask=result.ask,
-        history=any(_said(p.data)["q6"] == YES for p in parts),
+        history=any(map(_told_of, parts)),
         screen=name,
         originals=tuple(version for p in parts for version in p.before),
     )
@@ -441,6 +457,7 @@ def actions_of(concern: Concern, knowledge: Knowledge) -> list[tuple[Mapping[str
         clocks = [clock for clock in concern.clocks if clock in action["clocks"]]
         only = action.get("only", ())
         wanted = not only or concern.level in only or ("contradiction" in only and bool(concern.contradictions))
+        wanted = wanted and action.get("unless") not in concern.done
         if clocks and wanted:
             found.append((action, min(concern.clocks[clock] for clock in clocks)))
     return found
@@ -475,8 +492,9 @@ def _covered(concern: Concern, all_: Sequence[Concern], acts: Sequence[Act], kno
     confirmed = (a for a in acts if a.kind == "acknowledged" and a.at >= concern.raised)
     acknowledged = min(confirmed, key=lambda a: (a.at, a.event), default=None)
     waiting = acknowledged is None and any(c in confirming(knowledge) for c in concern.clocks)
-    missing = [action["id"] for action, _ in actions_of(concern, knowledge) if action["id"] not in done]
-    return replace(concern, acknowledged=acknowledged, done=done, settled=not waiting and not missing)
+    answered_for = replace(concern, acknowledged=acknowledged, done=done)
+    missing = [action["id"] for action, _ in actions_of(answered_for, knowledge) if action["id"] not in done]
+    return replace(answered_for, settled=not waiting and not missing)
 
 
 def _screens_for(concern: Concern, screens: Sequence[Concern]) -> Iterable[Act]:

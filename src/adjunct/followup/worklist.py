@@ -57,9 +57,11 @@ def worklist(state: State, cover: Cover, *, now: int) -> tuple[Due, ...]:
         f"{c.id}/{a['id']}" for c in state.concerns for a, _ in actions_of(c, state.knowledge) if a.get("top", False)
     }
     waiting = [d for d in due(steps(state, cover), done(state, cover), now=now) if d.state not in FINISHED]
+    strictest = max((clocks[c.id] for c in state.open), default=-1)
 
     def turn(item: Due) -> tuple[bool, int, int, str]:
-        clock = clocks.get(item.step.id.rpartition("/")[0], -1)
+        unreached = item.step.what == DECIDE
+        clock = strictest if unreached else clocks.get(item.step.id.rpartition("/")[0], -1)
         return item.step.id not in top, -clock, item.step.window.due, item.step.id
 
     return tuple(sorted(waiting, key=turn))
@@ -89,8 +91,9 @@ def _asked(concern: Concern, cover: Cover, knowledge: Knowledge) -> Iterable[Ste
 def _confirmed(concern: Concern, cover: Cover, knowledge: Knowledge) -> Iterable[Step]:
     """One step for each of the chain, the next opening when the one before has not confirmed in time.
 
-    The first opens at receipt, attended or not; out of hours the person on call is asked at once, if there is one.
-    Steps that had not opened when somebody confirmed never come to be.
+    The first opens at receipt, attended or not; out of hours the person on call is asked at once, if there is one, and
+    of an alarm that nobody confirmed before the clinic closed, when it closes. Steps that had not opened when somebody
+    confirmed never come to be.
     """
     texts, within = knowledge.content["workflow"]["acknowledge"], confirming(knowledge)
     clock = max((c for c in concern.clocks if c in within), key=list(Clock).index, default=None)
@@ -99,8 +102,9 @@ def _confirmed(concern: Concern, cover: Cover, knowledge: Knowledge) -> Iterable
     since = concern.clocks[clock]
     fact = within[Clock.HIGH] if concern.urgent else within[clock]
     first, later = (moment(name, since, since, knowledge) - since for name in (fact, texts["every"]))
-    if cover.on_call and cover.attended_until(since) is None:
-        yield _confirm(concern, "on-call", cover.on_call, texts["on_call"], (since, since + first), fact)
+    page = cover.attended_until(since) or since
+    if cover.on_call and (concern.acknowledged is None or concern.acknowledged.at >= page):
+        yield _confirm(concern, "on-call", cover.on_call, texts["on_call"], (page, page + first), fact)
     opens = since
     for number, owner in enumerate(cover.chain or (cover.owner("prescriber"),)):
         if concern.acknowledged is not None and opens > concern.acknowledged.at:

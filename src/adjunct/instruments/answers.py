@@ -17,6 +17,7 @@ from adjunct.instruments.model import Instrument, Item
 from adjunct.knowledge.entries import fold
 
 HOUR_MINUTES = 60
+MINUS = "\u2212"  # as printed; on keyboards it is a hyphen
 _MISSING = frozenset({"", "-", "\u2013", "\u2014", "unknown"})
 _NOT_APPLICABLE = frozenset({"na", "n/a"})
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?\Z", re.ASCII)
@@ -75,7 +76,7 @@ def read_answer(item: Item, answer: object) -> float | Gap:
 
 
 def _read_text(item: Item, answer: str) -> float | Gap:
-    text = fold(answer)
+    text = fold(answer).replace(MINUS, "-")
     if text in _MISSING:
         return Gap.MISSING
     if text in item.spelled:

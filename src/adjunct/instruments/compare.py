@@ -63,8 +63,7 @@ class Pair:
 def figures(pair: Pair) -> tuple[Figure, ...]:
     """Raw change, improvement, per cent."""
     scale, response = pair.scale, pair.scale.variant("response")
-    least = scale.range[1] * scale.knowledge.number("outcome.percent.least_share")  # where nobody published a limit
-    barrier = pair.why or pair.barrier(max(response.needs if response else -math.inf, least))
+    barrier = pair.why or pair.barrier(max(response.needs if response else -math.inf, scale.least_for_percent))
     neither = scale.why("neither") if scale.direction == "neither" else ""
     raw = pair.after - pair.before
     words = pair.said | {"value": scale.said(raw), "improvement": scale.said(pair.gain)}

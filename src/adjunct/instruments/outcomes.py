@@ -209,18 +209,27 @@ class Scale:
         )
 
     def _responses(self) -> tuple[Variant, ...]:
-        """As listed; one that gives no number of its own is the usual share."""
+        """As listed; one that gives no number of its own is the usual share, and where nobody published the least score
+        before the first dose from which per cent means something, that is a share of the range."""
         usual = PERCENT * self.knowledge.number("outcome.response")
         support = self.fact_support("outcome.response")
         listed = [self._variant(s) for s in self._listed("status", "id", "response")]
         if not listed and self.id in self.outcomes["usual_response"]:
             listed = [Variant(name=self.words("half"), support=support)]
-        return tuple(
+        filled = (
             replace(v, percent=usual, support=v.support + support)
             if math.isnan(v.points) and math.isnan(v.percent)
             else v
             for v in listed
         )
+        return tuple(
+            v if math.isnan(v.percent) or math.isfinite(v.needs) else replace(v, needs=self.least_for_percent)
+            for v in filled
+        )
+
+    @cached_property
+    def least_for_percent(self) -> float:
+        return self.range[1] * self.knowledge.number("outcome.percent.least_share")
 
     def _conditions(self, status: str) -> tuple[Variant, ...]:
         return tuple(

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from adjunct.messages.lexicon import Found, Lexicon
 from adjunct.messages.words import NOTHING, PAUSE, STOP, Word
 
-ROLES = tuple("negation negation_after or doubt past recent present anchor self other asked story idiom".split())
+ROLES = tuple("negation negation_after denial or doubt past recent present anchor self other asked story idiom".split())
 TIMES = ("past", "recent", "present")
 
 
@@ -32,12 +32,15 @@ class Around:
         elsewhere = masked | _places(roles["anchor"])  # "started it two weeks ago" does not date what is felt now
         for role in TIMES:
             roles[role] = [f for f in roles[role] if elsewhere.isdisjoint(range(f.first, f.last))]
-        self.hits = _standing([f for f in hits if masked.isdisjoint(range(f.first, f.last))], lexicon)
+        turns = [c.first for c in roles["negation"] if words[c.first].before == PAUSE]
+        whole = [f for f in hits if not _turned(f, turns, lexicon)]
+        self.hits = _standing([f for f in whole if masked.isdisjoint(range(f.first, f.last))], lexicon)
         self.covered = _places(self.hits)
         self.or_words = _places(roles["or"])
         free = [c for c in roles["negation"] if self.covered.isdisjoint(range(c.first, c.last))]
         self.cues = sorted(free, key=lambda c: c.last)
         self.cue_ends = [c.last for c in self.cues]
+        self.denials = {c.last for c in roles["denial"]}
         self.concord = {(c.first, c.last) for c in free if c.phrase.language in lexicon.reading["concord"]}
         self.after_starts = {c.first: c for c in roles["negation_after"] if self._closes(c)}
         self.sentence: list[int] = []
@@ -96,8 +99,8 @@ class Around:
         return True
 
     def _listed(self, start: int, hit: Found) -> bool:
-        """A comma goes on with a list only if the list ends with an "or": "no fever, chest pain or rash"."""
-        if any(i in self.or_words for i in range(start, hit.first)):
+        """A comma goes on with a list only if it ends with an "or", or was charted: "denies fever, chest pain"."""
+        if start in self.denials or any(i in self.or_words for i in range(start, hit.first)):
             return True
         for i in range(hit.last, min(len(self.words), hit.last + self.reach)):
             if i in self.or_words:
@@ -115,6 +118,11 @@ class Around:
 
 def _places(found: Sequence[Found]) -> set[int]:
     return {i for f in found for i in range(f.first, f.last)}
+
+
+def _turned(hit: Found, turns: Sequence[int], lexicon: Lexicon) -> bool:
+    """Does a clause that denies begin within a bodily sign: "no rash, no trouble breathing"? Then it is no one sign."""
+    return lexicon.flags[hit.phrase.of]["kind"] == "sign" and any(hit.first < at < hit.last for at in turns)
 
 
 def _standing(hits: list[Found], lexicon: Lexicon) -> list[Found]:

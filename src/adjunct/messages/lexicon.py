@@ -75,6 +75,7 @@ class Lexicon:
         self._phrases: dict[str, list[Phrase]] = defaultdict(list)
         self._stems: dict[str, None] = {}
         self._words: set[str] = set()
+        self._places: dict[tuple[str, str], list[Slot]] = {}
         for code, file in files.items():
             self._add(code, file)
         for flag in self.reading["flag"]:
@@ -85,7 +86,7 @@ class Lexicon:
         listed = (w for f in self.languages.values() for w in f["ordinary"])
         self._ordinary = frozenset(map(self.spelling.fold, listed)) | self.bridge | frozenset(self.common)
         names = (n for n in knowledge.substances_by_name if len(n) >= LEAST_NAME and n.isalnum())
-        self._names = frozenset(map(self.spelling.fold, names)) - self._ordinary
+        self._names = frozenset(n if n.isascii() else self.spelling.fold(n) for n in names) - self._ordinary
         self._near = self._neighbours()
         self._glued = [(re.compile("|".join(map(re.escape, g["list"]))), g["is"]) for g in self.reading["glued"]]
 
@@ -116,13 +117,19 @@ class Lexicon:
     ) -> None:
         for text in texts:
             for spelling in dict.fromkeys(self.spelling.fold(s) for s in _spellings(text, code)):
-                slots = tuple(slot for s in _places(spelling) for slot in self._slots(s, sets))
+                slots = tuple(slot for s in _places(spelling) for slot in self._same_slots(code, s, sets))
                 needs = (frozenset([*s.single, *s.several]) for s in slots[1:] if not s.optional)
                 phrase = Phrase(of, level, code, slots, tuple(needs))
                 if all(slot.optional for slot in slots):
                     raise Refused(f"a phrase that cannot be read: {text!r}", f"messages/{code}.toml")
                 for start in _starts(slots):
                     self._phrases[start].append(phrase)
+
+    def _same_slots(self, code: str, text: str, sets: Mapping[str, tuple[str, ...]]) -> list[Slot]:
+        """The same place stands in many phrases of a language and is compiled once."""
+        if (code, text) not in self._places:
+            self._places[code, text] = self._slots(text, sets)
+        return self._places[code, text]
 
     def _slots(self, text: str, sets: Mapping[str, tuple[str, ...]]) -> list[Slot]:
         if text in GAPS:
@@ -264,6 +271,8 @@ def _starts(slots: Iterable[Slot]) -> Iterator[str]:
 
 def _split(text: str, at: str) -> list[str]:
     """Cut at a sign, but not inside parentheses; a parenthesis not closed is an error of the file."""
+    if "(" not in text and ")" not in text:
+        return text.split(at)
     parts, depth, start = [], 0, 0
     for i, c in enumerate(text):
         depth += (c == "(") - (c == ")")

@@ -27,6 +27,7 @@ from adjunct.publish.frame import (
     coding,
     kind_of,
     mapping,
+    named,
     outside,
     said,
     sentences,
@@ -45,7 +46,7 @@ SEVERITY = {"red": "high", "amber": "moderate", "info": "low"}
 PRESSING = ("due", "overdue")
 DERIVED_FROM = ("Observation", "QuestionnaireResponse")
 PERSON = "person"
-_CITED = re.compile(r"[A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64}")  # a concern's id holds the reference it came from
+_CITED = re.compile(r"urn:uuid:[0-9a-f\-]{36}|[A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64}")  # what a concern's id came from
 
 
 def follow_up_to_fhir(
@@ -73,8 +74,8 @@ def follow_up_to_fhir(
     made += [_task(frame, d, intent="plan", reason=frame.ref("risk")) for d in work]
     due = [mapping(d) for d in (*sequence(watched.get("due")), *sequence(result.get("checkins")))]
     made += [_task(frame, d, intent="proposal") for d in due if d.get("state") in PRESSING]
-    inputs = {r["reference"]: r for course in courses.values() for r in _derived(course)}
-    return frame.bundle(made, list(inputs.values()))
+    inputs = [r for course in courses.values() for r in _derived(course)]
+    return frame.bundle(made, [r for n, r in enumerate(inputs) if r not in inputs[:n]])
 
 
 # --- courses ----------------------------------------------------------------------------------------------------------
@@ -105,8 +106,9 @@ def _derived(course: Mapping[str, Any]) -> Iterator[Json]:
     """The scores behind a course, each once."""
     parts = [mapping(p) for key in ("figures", "judgements") for p in sequence(course.get(key))]
     references = [said(r) for part in parts for r in sequence(part.get("because"))]
-    references += [said(mapping(point).get("reference")) for point in sequence(course.get("series"))]
-    return (outside(r) for r in dict.fromkeys(references) if kind_of(r) in DERIVED_FROM)
+    scores = [said(mapping(point).get("reference")) for point in sequence(course.get("series"))]
+    references += scores
+    return (outside(r) for r in dict.fromkeys(references) if kind_of(r) in DERIVED_FROM or (r in scores and named(r)))
 
 
 def _figure(figure: Mapping[str, Any]) -> Json:
@@ -214,7 +216,7 @@ def _risk(frame: Frame, risk: Mapping[str, Any], alerts: Container[str]) -> Json
         "subject": frame.patient,
         "occurrenceDateTime": frame.now,
         "performer": frame.ref("device"),
-        "basis": [{"reference": r} for r in _cited(open_)],
+        "basis": [outside(r) for r in _cited(open_)],
         "prediction": [
             {
                 "outcome": {"text": words},
@@ -231,7 +233,7 @@ def _risk(frame: Frame, risk: Mapping[str, Any], alerts: Container[str]) -> Json
 
 def _cited(concerns: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     found = (_CITED.search(said(c.get("id"))) for c in concerns)
-    return (r for r in dict.fromkeys(match[0] for match in found if match) if kind_of(r))
+    return (r for r in dict.fromkeys(match[0] for match in found if match) if kind_of(r) or named(r))
 
 
 def _reason(concern: Mapping[str, Any]) -> str:

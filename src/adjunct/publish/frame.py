@@ -201,6 +201,11 @@ def outside(reference: str) -> Json:
     return {"display": reference} if reference else {}
 
 
+def named(reference: str) -> bool:
+    """Whether it is a UUID: a name that only the Bundle read gave."""
+    return bool(_UUID.fullmatch(reference))
+
+
 def kind_of(reference: str) -> str:
     """The type of resource that a reference names; empty where it does not say."""
     found = _LITERAL.fullmatch(reference)

@@ -15,7 +15,7 @@ from adjunct.fhir import Bundle, Entry
 from adjunct.items import Item, Reader
 from adjunct.knowledge import Knowledge
 from adjunct.knowledge.entries import ATTESTATIONS, fold
-from adjunct.record import dosing, medicines, reading
+from adjunct.record import dosing, medicines, questionnaires, reading
 from adjunct.record.derived import derive
 from adjunct.record.draft import PAST, Draft, Evidence, Intake, Problem, Record
 from adjunct.record.medicines import MEDICATIONS
@@ -49,16 +49,16 @@ def from_bundle(bundle: Bundle, knowledge: Knowledge, *, now: Instant, phase: st
         if problem.blocks:
             where = problem.reference or problem.at
             draft.problem(where, problem.message, "Ask the sender for a corrected record.", blocks=True)
-    questionnaires = reading.item_codes(e.resource for e in bundle.resources if _kind(e) == "Questionnaire")
+    forms = questionnaires.item_codes(e.resource for e in bundle.resources if _kind(e) == "Questionnaire")
     readable = [e for e in bundle.resources if not e.uninterpretable]
     # Medicines last: they ask for stated last uses. By reference, so that the order of entries changes nothing.
     for entry in sorted(readable, key=lambda e: (_kind(e) in MEDICATIONS, e.reference)):
-        _read(draft, entry, bundle, questionnaires)
+        _read(draft, entry, bundle, forms)
     derive(draft)
     return draft.finish(_attested(draft), country=country, patient=bundle.patient_reference)
 
 
-def _read(draft: Draft, entry: Entry, bundle: Bundle, questionnaires: Mapping[str, reading.ItemCodes]) -> None:
+def _read(draft: Draft, entry: Entry, bundle: Bundle, forms: Mapping[str, questionnaires.ItemCodes]) -> None:
     kind, resource, mark = _kind(entry), entry.resource, draft.mark()
     try:
         if kind in MEDICATIONS:
@@ -73,9 +73,8 @@ def _read(draft: Draft, entry: Entry, bundle: Bundle, questionnaires: Mapping[st
             if resource.get("status") not in DROPPED:
                 medicines.last_use(draft, resource, entry.reference, lambda: reader_of(draft.knowledge))
         elif kind == "QuestionnaireResponse":
-            url = str(resource.get("questionnaire") or "")
-            codes = questionnaires.get(url) or questionnaires.get(url.partition("|")[0]) or {}
-            reading.questionnaire_response(draft, resource, entry.reference, codes)
+            codes = questionnaires.codes_for(resource, forms)
+            questionnaires.questionnaire_response(draft, resource, entry.reference, codes)
         elif kind in READERS:
             READERS[kind](draft, resource, entry.reference)
     except (AttributeError, TypeError, ValueError, KeyError, OverflowError):

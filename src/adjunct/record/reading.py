@@ -6,15 +6,13 @@ a value. Medicines are in `medicines`, what follows from several values in `deri
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
 from adjunct.base import MS_PER_SECOND, NO, UNKNOWN, YES, AdjunctError, shown
-from adjunct.instruments import Instrument, instrument, score
-from adjunct.instruments.answers import read_answer
-from adjunct.instruments.responses import answers_from, recognised
-from adjunct.knowledge.entries import LOCAL, Concept, fold
+from adjunct.instruments.responses import in_words, item_of
+from adjunct.knowledge.entries import Concept, fold
 from adjunct.record.draft import PAST, Draft, Evidence
 from adjunct.record.values import (
     DROPPED,
@@ -35,7 +33,6 @@ from adjunct.record.values import (
     span_of,
 )
 
-LOINC = "http://loinc.org"
 OPEN_VERIFICATION = frozenset({"unconfirmed", "provisional", "differential", "?"})
 VERIFICATION = frozenset({"confirmed", "refuted", "entered-in-error"}) | OPEN_VERIFICATION
 ONGOING = frozenset({"active", "recurrence", "relapse"})
@@ -43,6 +40,7 @@ OVER = frozenset({"inactive", "remission", "resolved"})
 NUMERIC = frozenset({"measure", "score"})
 STATED = frozenset({"condition", "finding", "answer"})  # kinds of concept that a code alone can state
 REQUESTED = frozenset({"order", "original-order", "reflex-order", "filler-order", "instance-order", "directive"})
+TIMES = ("effectiveDateTime", "effectiveInstant", "effectivePeriod", "issued")
 BIRTH_SEX = "http://hl7.org/fhir/us/core/StructureDefinition/us-core-birthsex"
 
 
@@ -56,12 +54,16 @@ def concepts_of(draft: Draft, codes: Codes) -> list[str]:
 
 
 def observation(draft: Draft, resource: Resource, reference: str) -> None:
-    """Code and value, then each component; the time belongs to all of them."""
+    """Code and value, then each component and each member inside it; the time belongs to all of them."""
+    for each in (resource, *_members_inside(resource)):
+        _observation(draft, each, reference)
+
+
+def _observation(draft: Draft, resource: Resource, reference: str) -> None:
     status = resource.get("status")
     if status in DROPPED:
         return
-    times = (resource.get(k) for k in ("effectiveDateTime", "effectiveInstant", "effectivePeriod", "issued"))
-    span = span_of(draft, reference, *times)
+    span = span_of(draft, reference, *(resource.get(key) for key in TIMES))
     certain = YES if status in ("final", "amended", "corrected") else UNKNOWN
     for part in (resource, *mappings(resource.get("component"))):
         concepts = concepts_of(draft, Codes.read(part.get("code")))
@@ -84,6 +86,15 @@ def _named_by_value(draft: Draft, codes: Codes, span: Span, reference: str, cert
             observe(draft, concept, Value(truth=YES), span, reference, status=UNKNOWN)
             said = f"{shown(codes.text or concept)} stands as the value of an observation whose code is not known here"
             draft.problem(reference, said, "Is it a diagnosis of this person? Record it as a condition.")
+
+
+def _members_inside(panel: Resource) -> Iterator[Resource]:
+    """The members of a panel that are contained in it; a time that one does not have is that of the panel."""
+    times = {key: panel[key] for key in TIMES if key in panel}
+    inside = {f"#{c.get('id')}": c for c in mappings(panel.get("contained")) if c.get("resourceType") == "Observation"}
+    for member in mappings(panel.get("hasMember")):
+        if found := inside.get(str(member.get("reference"))):
+            yield found if any(key in found for key in TIMES) else {**found, **times}
 
 
 def observe(
@@ -144,6 +155,7 @@ def _measure(
 def _number(draft: Draft, concept: Concept, value: Value, reference: str) -> tuple[float, float]:
     """Both bounds in the concept's own unit; NaN, with a problem that says why, where that cannot be had."""
     ordinal = value.ordinal if value.ordinal is not None else _listed_ordinal(draft, value)
+    ordinal = ordinal if ordinal is not None else _worded_ordinal(draft, value, concept.id)
     said, low, high = "", value.low, value.high
     if ordinal is not None:
         low = high = ordinal
@@ -167,6 +179,14 @@ def _listed_ordinal(draft: Draft, value: Value) -> float | None:
     table = draft.knowledge.content["knowledge"]["ordinals"]
     pairs = value.codes.pairs if value.codes else ()
     return next((float(table[f"{s}|{c}"]) for s, c in pairs if f"{s}|{c}" in table), None)
+
+
+def _worded_ordinal(draft: Draft, value: Value, concept: str) -> float | None:
+    """The number of an answer that is given in the words of its instrument."""
+    item = item_of(draft.knowledge, concept)
+    words = (value.text, *value.codes.names) if value.codes else (value.text,)
+    said = {in_words(text, item) for text in words if text} - {None} if item else set()
+    return said.pop() if len(said) == 1 else None
 
 
 def _upper_limit(concept: Concept, ranges: Sequence[Resource]) -> tuple[float, float]:
@@ -395,98 +415,6 @@ def _coded_fact(draft: Draft, codes: Codes, span: Span, reference: str, status: 
         said = codes.text or concept.title
         evidence = Evidence(reference=reference, concept=concept_id, value=said, at=draft.at(span))
         draft.add(concept_id, when, evidence, code=answer, status=YES if answer == "not-done" else status)
-
-
-# --- questionnaires ---------------------------------------------------------------------------------------------------
-
-ItemCodes = Mapping[str, Codes]
-
-
-def questionnaire_response(draft: Draft, resource: Resource, reference: str, codes_by_link: ItemCodes) -> None:
-    """Each answered item, by the codes its Questionnaire gives the linkId, or by a code inside the linkId."""
-    if resource.get("status") in DROPPED:
-        return
-    span = span_of(draft, reference, resource.get("authored"))
-    loinc = {link: frozenset(code for system, code in c.pairs if system == LOINC) for link, c in codes_by_link.items()}
-    if name := recognised(resource, draft.knowledge, loinc):
-        _instrument(draft, instrument(draft.knowledge, name), resource, reference, span, loinc)
-        return
-    for item in _items(resource):
-        link = str(item.get("linkId", ""))
-        pairs = codes_by_link[link].pairs if link in codes_by_link else ()
-        tail = link.rstrip("/").rpartition("/")[2]
-        concepts = concepts_of(draft, Codes((*pairs, (LOINC, tail), (LOCAL, tail)), ""))
-        for answer in mappings(item.get("answer")) if concepts else ():
-            value = read_value(draft, reference, answer)
-            for concept in concepts:
-                observe(draft, concept, value, span, reference)
-
-
-def _instrument(
-    draft: Draft, form: Instrument, resource: Resource, reference: str, span: Span, loinc: Mapping[str, frozenset[str]]
-) -> None:
-    """A filled-in instrument: each answer that is a fact of its own, and the total by the published rule, scored here.
-
-    An unfinished response counts as far as it goes. A total that the sender wrote is read only where none can be worked
-    out; where both are there and differ, neither counts.
-    """
-    answers = answers_from(form, resource, loinc)
-    if answers.version not in ("", str(form.version)):
-        said = f"this {form.title} answers edition {shown(answers.version)}, which is not known here: its items may differ"
-        draft.problem(reference, said, "Send the edition that is known, or the total with its date.")
-        return
-    for link in answers.strange:
-        said = f"{form.title}, item {shown(link)}: the answer is none of this item's, or there are two"
-        draft.problem(reference, said, "Ask the item again.")
-    for item, entry in zip(form.items, form.raw.get("item", ()), strict=True):
-        concepts = draft.knowledge.concepts_for(LOCAL, entry.get("concept", ""))
-        value = read_answer(item, answers.given.get(item.id))
-        for concept in concepts:
-            if isinstance(value, float):
-                truth = (YES if value else NO) if item.kind == "yes-no" else None
-                observe(draft, concept, Value(low=value, high=value, truth=truth), span, reference)
-            elif item.id in answers.given:
-                observe(draft, concept, Value(absent=value.value), span, reference)
-    result = score(form, answers.given)
-    stated = answers.stated.get("total")
-    worked_out = result.total
-    for concept in draft.knowledge.concepts_for(LOCAL, form.raw.get("concept", form.id)):
-        if worked_out is not None:
-            observe(draft, concept, Value(low=worked_out, high=worked_out), span, reference)
-        if stated is not None and (worked_out is None or abs(stated - worked_out) >= 1):
-            observe(draft, concept, Value(low=stated, high=stated), span, reference)
-    if stated is not None and worked_out is not None and abs(stated - worked_out) >= 1:
-        said = f"the total written on this {form.title} is not what its answers add up to, so it is unknown"
-        draft.problem(reference, said, "Check the answers and the total.")
-    elif worked_out is None and form.has_total and stated is None:
-        draft.problem(reference, f"this {form.title} has no total: {result.reason}", "Ask the open items.")
-
-
-def _items(holder: Resource) -> Iterator[Resource]:
-    for item in mappings(holder.get("item")):
-        yield item
-        yield from _items(item)
-        for answer in mappings(item.get("answer")):
-            yield from _items(answer)
-
-
-def item_codes(questionnaires: Iterable[Resource]) -> dict[str, ItemCodes]:
-    """For each Questionnaire, as `url|version` and as plain `url`: linkId -> the codes of that item.
-
-    Two versions under one url: the plain url then means neither.
-    """
-    found: dict[str, ItemCodes] = {}
-    for questionnaire in questionnaires:
-        url, version = (str(questionnaire.get(key) or "") for key in ("url", "version"))
-        codes = {
-            str(item.get("linkId")): Codes.read({"coding": listed(item.get("code"))})
-            for item in _items(questionnaire)
-            if "code" in item
-        }
-        if url:
-            found[url] = codes if found.get(url, codes) == codes else {}
-            found[f"{url}|{version}"] = codes
-    return found
 
 
 # --- the person -------------------------------------------------------------------------------------------------------

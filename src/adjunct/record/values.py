@@ -50,7 +50,8 @@ class Codes:
     @classmethod
     def read(cls, concept: Any) -> Codes:
         """A CodeableConcept, or a lone Coding."""
-        if isinstance(concept, Mapping) and ("coding" in concept or "text" in concept or "code" not in concept):
+        lone = isinstance(concept, Mapping) and ("code" in concept or "display" in concept)
+        if isinstance(concept, Mapping) and ("coding" in concept or "text" in concept or not lone):
             codings, text = mappings(concept.get("coding")), concept.get("text")
         else:
             codings, text = mappings(concept), None

@@ -127,6 +127,7 @@ ASKED = (
     ("reliable_change", "reliable change"),
 )
 URGED = {"red": "ACT", "UNKNOWN": "ASK NOW", "UNFINISHED": "UNFINISHED, AS HIGH"}
+PROVEN = ("HIGH", "MODERATE", "LOW")
 STANDING = {"overdue": "OVERDUE", "due": "due", "open": "open"}
 LATE = {"overdue": "bold red", "due": "bold yellow"}
 Json = Mapping[str, Any]
@@ -218,7 +219,11 @@ def _risk(page: _Page, found: Json) -> None:
     risk = found["risk"]
     page.head("suicide risk")
     level = RISK.get(risk["level"], risk["level"])
-    least = "" if risk["at_least"] == risk["level"] else f"; at least {RISK.get(risk['at_least'], risk['at_least'])}"
+    least = (
+        f"; at least {RISK[risk['at_least']]}"
+        if risk["at_least"] in PROVEN and risk["at_least"] != risk["level"]
+        else ""
+    )
     page.say(f"Level: {level}{least}.", LEVELS["suicide"] if risk["level"] == "HIGH" else "bold")
     if risk["history"]:
         page.say("Suicidal behaviour in the past is known: a standing risk at every visit.")
