@@ -139,7 +139,10 @@ def test_the_page_is_one_file_with_language_headings_and_no_script() -> None:
     assert names.count("h2") == 1 + len(SECTIONS)
     assert names.count("main") == 1
     assert not {"script", "link", "img", "iframe"} & set(names)
-    assert not [a for _, attributes in tags for a in attributes if a.startswith("on") or a in ("src", "href")]
+    assert not [a for _, attributes in tags for a in attributes if a.startswith("on") or a == "src"]
+    links = [str(attributes["href"]) for tag, attributes in tags if tag == "a"]
+    assert links
+    assert all(link.startswith(("tel:", "sms:")) for link in links)
     assert "@page { size: A4" in page(Plan(), HELP, KNOWLEDGE)
 
 

@@ -212,16 +212,24 @@ def follow(
 
     `country` (ISO 3166-1) is where the person is now and decides whom to call; `route` ("iv", "nasal" ...) how doses
     are given where the record does not say; `level` the chance of having lost half of the gain that the interval
-    review looks for; `settings` the clinic's hours, people and own expected course.
+    review looks for; `settings` the clinic's hours, people and own expected course. Raises `BadInput` for what cannot be
+    read; for an option, its `advice` says what the record calls for all the same.
     """
+    from adjunct.base import BadInput
     from adjunct.fhir import read_bundle
     from adjunct.followup import follow as run
+    from adjunct.followup.settings import checked
     from adjunct.record import from_bundle
 
     known, now = knowledge or _knowledge(), _instant(at)
     read = read_bundle(bundle)
     record = from_bundle(read, known, now=now, phase="follow-up", country=(country or "").upper())
-    return run(read, record, known, route=route, level=level, settings=settings or {})
+    try:
+        return run(read, record, known, route=route, level=level, settings=checked(settings or {}, known))
+    except BadInput as error:  # an option that cannot be read must not keep back an alarm that the record holds
+        alerts = run(read, record, known).alerts
+        error.advice = (*error.advice, *dict.fromkeys(str(a["tell"] or a["says"]) for a in alerts))
+        raise
 
 
 def triage(

@@ -18,11 +18,14 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 from adjunct.base import MS_PER_DAY, BadInput, instant, shown
-from adjunct.documents.course_table import BEYOND, POINTS, REVIEW, Row, brief, leading, rows, table
+from adjunct.documents.course_table import BEYOND, COLUMNS, POINTS, REVIEW, Row, brief, leading, rows, table
 from adjunct.documents.plots import DASHES, FORMATS, GREY, PALETTE, SCALE, UNUSED
+from adjunct.documents.writing import write
 from adjunct.followup import FollowUp
 from adjunct.followup.context import UNDATED
 from adjunct.instruments.outcomes import number_text
+
+HEADER = ",".join(COLUMNS).encode()
 
 
 def draw(result: FollowUp, path: Path) -> tuple[Path, Path]:
@@ -39,16 +42,24 @@ def draw(result: FollowUp, path: Path) -> tuple[Path, Path]:
         raise BadInput(f"plots need {missing.name}: install adjunct[plots]", "--plot") from None
     spec = _Picture(altair, result, found).chart().to_json()
     twin = path.with_suffix(".csv")
-    try:
-        if path.suffix == ".svg":
-            svg = vl_convert.vegalite_to_svg(spec).replace(UNUSED, "")
-            path.write_text(_with_title(svg, *described(result)), encoding="utf-8")
-        else:
-            path.write_bytes(vl_convert.vegalite_to_png(spec, scale=SCALE))
-        twin.write_text(table(result, found), encoding="utf-8")
-    except OSError as error:
-        raise BadInput(f"cannot be written: {error.strerror or error}", str(path)) from None
+    if twin.exists() and not _is_table(twin):
+        raise BadInput("the table of the plot would replace a file of this name: name the plot otherwise", str(twin))
+    if path.suffix == ".svg":
+        svg = vl_convert.vegalite_to_svg(spec).replace(UNUSED, "")
+        write(path, _with_title(svg, *described(result)), str(path))
+    else:
+        write(path, vl_convert.vegalite_to_png(spec, scale=SCALE), str(path))
+    write(twin, table(result, found), str(twin))
     return path, twin
+
+
+def _is_table(path: Path) -> bool:
+    """Whether this is such a table, which a new one may replace."""
+    try:
+        with path.open("rb") as file:
+            return file.readline(len(HEADER) + 2).strip() in (b"", HEADER)
+    except OSError:
+        return False
 
 
 # --- the words around it ----------------------------------------------------------------------------------------------

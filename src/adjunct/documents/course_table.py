@@ -80,7 +80,7 @@ def table(result: FollowUp, found: Iterable[Row] | None = None) -> str:
 
 
 def _inert(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(FORMULA) else cell
+    return f"'{cell}" if cell.lstrip().startswith(FORMULA) else cell
 
 
 # --- what there is to draw --------------------------------------------------------------------------------------------

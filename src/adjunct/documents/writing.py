@@ -39,7 +39,7 @@ def _beside(path: Path) -> Iterator[IO[str]]:
     ) as file:  # made for its owner only
         try:
             yield file
-            file.flush()
+            file.close()
             os.replace(file.name, path)
         finally:
             Path(file.name).unlink(missing_ok=True)

@@ -82,6 +82,7 @@ _CONTROL_SAID = "a control character in a string: FHIR allows only tab and line 
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
 _XML, _GZIP, _ZIP = b"<", b"\x1f\x8b", b"PK"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff", b"\x00")
+_FILE_NAME = re.compile(r"[^\s{}\[\]\"][^\n{}\[\]\"]{0,1000}\.(?:json|ndjson|csv|txt)\s*", re.IGNORECASE)
 _SEND_R4 = "send a FHIR R4 Bundle as JSON"
 
 
@@ -122,6 +123,8 @@ def _not_json(raw: bytes, error: json.JSONDecodeError) -> BadInput:
         return BadInput("not a finite number: leave the value out or write the number", at)
     if "depth" in error.msg or "ecursion" in error.msg:
         return _too_deep(at)
+    if _FILE_NAME.fullmatch(text):
+        return BadInput("this is a file name, not JSON: send the file as pathlib.Path(...)", "line 1")
     if "after" in error.msg and start.startswith(b"{"):
         return BadInput("more than one JSON document (NDJSON?): wrap the resources in one Bundle", at)
     return BadInput(f"not JSON: {_SEND_R4}", at)

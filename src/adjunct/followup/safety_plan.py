@@ -7,6 +7,7 @@ kept, and said to be two, until somebody writes one from both. Section titles, h
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -20,6 +21,9 @@ from adjunct.knowledge import Knowledge
 
 LONGEST_LINE = 500  # layout: one entry is a line or two on paper
 DATE = len("2026-11-22")
+NUMBER = re.compile(r"(?<![\w.+-])\+?\d[\d \-/]*\d(?![\w-]|[.:]\w)")
+ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+LEAST_DIGITS = 6  # layout: a shorter number among a person's own words is a time or a house, not a telephone
 JOINERS = "\u200c\u200d"  # layout: they belong to words of some languages, and to signs
 
 
@@ -181,7 +185,7 @@ def page(plan: Plan, help_now: Told, knowledge: Knowledge, *, language: str = DE
 
 def _help(contacts: Sequence[Contact], words: Mapping[str, str]) -> str:
     rows = "\n".join(
-        f"<li><strong>{escape(line.contact)}</strong><br><small>{escape(line.text)}</small></li>" for line in contacts
+        f"<li><strong>{_callable(line.contact, 2)}</strong><small>{escape(line.text)}</small></li>" for line in contacts
     )
     return (
         f'<section class="help" aria-labelledby="help"><h2 id="help">{escape(words["help"])}</h2>\n'
@@ -189,11 +193,25 @@ def _help(contacts: Sequence[Contact], words: Mapping[str, str]) -> str:
     )
 
 
+def _callable(words: str, least: int) -> str:
+    """Words as HTML, with what can be dialled or written to as a link; a number after "text" takes a message."""
+    shown, end = [], 0
+    for found in NUMBER.finditer(words):
+        digits = re.sub(r"[^\d+]", "", found.group())
+        if len(digits) < least or ISO_DATE.fullmatch(found.group()):
+            continue
+        before = words[end : found.start()]
+        call = "sms" if re.search(r"(?<!call or )\btext\b[^;,]*$", before) else "tel"
+        shown += [escape(before), f'<a href="{call}:{digits}">{escape(found.group())}</a>']
+        end = found.end()
+    return "".join([*shown, escape(words[end:])])
+
+
 def _section(
     section: Mapping[str, Any], found: Current, words: Mapping[str, str], knowledge: Knowledge, language: str
 ) -> str:
     entries = _entries(found, section["id"], words, knowledge)
-    rows = "\n".join(f"<li>{escape(entry)}</li>" for entry in entries)
+    rows = "\n".join(f"<li>{_callable(entry, LEAST_DIGITS)}</li>" for entry in entries)
     written = f"<ul>\n{rows}\n</ul>" if entries else f'<p class="empty">{escape(words["empty"])}</p>'
     title, hint = (escape(_in(section[key], language)) for key in ("title", "hint"))
     return f'<li><h2>{title}</h2>\n<p class="hint">{hint}</p>\n{written}</li>'
@@ -260,8 +278,12 @@ p {{ margin: .25rem 0; }}
 .help {{ border: 4px solid #9b1c1c; border-radius: .5rem; padding: .75rem 1rem; margin-bottom: 1rem; }}
 .steps {{ padding-left: 1.6rem; }}
 .steps > li {{ margin: .9rem 0; break-inside: avoid; }}
-.help strong {{ font-size: 1.4em; }}
-.hint, .empty, footer, small {{ color: #4a4a4a; font-size: 1.05rem; }}
+.help ul {{ list-style: none; padding: 0; }}
+.help li {{ margin-top: .5rem; }}
+.help strong {{ display: block; font-size: 1.3em; line-height: 1.2; }}
+a {{ color: #0b3d91; }}
+a:focus-visible {{ outline: 4px solid #0b3d91; outline-offset: 3px; }}
+.hint, .empty, footer, small {{ color: #4a4a4a; font-size: 1.05rem; line-height: 1.3; }}
 .conflict {{ border-left: 6px solid #7a4d00; padding-left: .75rem; }}
 @page {{ size: A4; margin: 14mm; }}
 @media print {{
@@ -270,6 +292,7 @@ p {{ margin: .25rem 0; }}
   h2 {{ font-size: 14pt; }}
   .hint, .empty, footer, small {{ font-size: 11pt; }}
   .help {{ break-inside: avoid; }}
+  a {{ color: inherit; text-decoration: none; }}
 }}
 </style>
 </head>

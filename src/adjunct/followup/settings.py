@@ -1,0 +1,65 @@
+"""The clinic's settings as they are written, checked before anything is built from them: one clear error, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, time
+from typing import Any
+
+from adjunct.base import BadInput, shown
+from adjunct.instruments import instrument
+from adjunct.knowledge import Knowledge
+
+ANY = "*"  # any name of the clinic's
+TEXT, TRUTH, NUMBER = "a text", "true or false", "a number"
+KINDS: Mapping[str, tuple[type, ...]] = {TEXT: (str,), TRUTH: (bool,), NUMBER: (int, float)}
+WHOLE = ("settings.course", "settings.cover.hours")  # of which every part is needed
+SHAPE: Mapping[str, Any] = {
+    "primary": TEXT,
+    "checkins": TRUTH,
+    "variants": {ANY: {ANY: TEXT}},
+    "cover": {
+        "zone": TEXT,
+        "hours": [{"day": TEXT, "opens": TEXT, "closes": TEXT}],
+        "closed": [TEXT],
+        "chain": [TEXT],
+        "owners": {ANY: TEXT},
+        "on_call": TEXT,
+    },
+    "course": {"gain": NUMBER, "pace": NUMBER, "residual": NUMBER, "courses": NUMBER, "reference": TEXT},
+}
+
+
+def checked(given: object, knowledge: Knowledge) -> dict[str, Any]:
+    """The settings in plain values: dates and times that TOML knows as such are text, instruments have their ids.
+
+    Raises `BadInput` with the place for a name that is not known, a part that is missing and a value of another kind.
+    """
+    found: dict[str, Any] = _checked(given, SHAPE, "settings")
+    if "primary" in found:
+        found["primary"] = instrument(knowledge, found["primary"]).id
+    if "variants" in found:
+        found["variants"] = {instrument(knowledge, name).id: chosen for name, chosen in found["variants"].items()}
+    return found
+
+
+def _checked(given: object, shape: Any, at: str) -> Any:
+    if isinstance(shape, str):
+        value = given.isoformat() if isinstance(given, date) else given
+        value = value.isoformat("minutes") if isinstance(value, time) else value
+        if not isinstance(value, KINDS[shape]) or (isinstance(value, bool) and shape != TRUTH):
+            raise BadInput(f"not {shape}", at)
+        return value
+    if isinstance(shape, list):
+        if not isinstance(given, list | tuple | frozenset):
+            raise BadInput("not a list: write [...]", at)
+        return [_checked(value, shape[0], at) for value in given]
+    if not isinstance(given, Mapping):
+        raise BadInput("not a table of names and values", at)
+    strange = [name for name in given if not isinstance(name, str) or (name not in shape and ANY not in shape)]
+    if strange:
+        raise BadInput(f"a setting is not known here: {shown(str(strange[0]))}; known are {', '.join(shape)}", at)
+    missing = [name for name in shape if name not in given] if at in WHOLE else []
+    if missing:
+        raise BadInput(f"{missing[0]} is missing", at)
+    return {name: _checked(value, shape.get(name, shape.get(ANY)), f"{at}.{name}") for name, value in given.items()}
