@@ -37,6 +37,13 @@ def test_a_message_is_read_as_its_row_says(row):
         assert message.flags == ()
 
 
+@pytest.mark.parametrize("row", rows("messages_en_es.csv"), ids=lambda row: row["text"][:60])
+def test_a_message_written_to_a_clinic_at_night_is_read_as_a_charge_nurse_would(row):
+    message = read(row["text"])
+    assert message.level == row["level"], [(h.flag, h.words, h.context) for h in message.hits]
+    assert set(filter(None, row["flags"].split(";"))) <= set(message.flags)
+
+
 def test_the_tables_are_large_enough_to_mean_something():
     assert len(FIRST) >= 500
     assert len(LATER) >= 200

@@ -9,13 +9,13 @@ import pytest
 
 import adjunct
 from adjunct.base import BadInput, instant
-from adjunct.followup.checkins import DECLINED, Answer, begin, events, next_question, receive, shown_now
+from adjunct.followup.checkins import DECLINED, Answer, begin, events, next_question, receive, results, shown_now
 from adjunct.followup.cover import DAYS, Cover, Hours, who_reads
 from adjunct.followup.risk import Clock, Level
 from adjunct.followup.safety_plan import Plan, Version, add, page, text
 from adjunct.followup.schedule import schedule
 from adjunct.followup.stored import check_in_to_fhir, event_to_fhir, plan_to_fhir
-from adjunct.followup.workflow import Event, State, replay
+from adjunct.followup.workflow import Concern, Event, State, replay
 from adjunct.followup.worklist import steps, worklist
 from adjunct.knowledge import Knowledge
 
@@ -23,8 +23,8 @@ Json = dict[str, Any]
 KNOWLEDGE = Knowledge.load()
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
 MONDAY = instant("2026-11-23T10:00:00+01:00").ms
-ALL_NO = dict.fromkeys(("q1", "q2", "q6"), "no")
-HIGH = {"q1": "yes", "q2": "yes", "q3": "yes", "q4": "yes", "q5": "no", "q6": "no"}
+ALL_NO: Json = dict.fromkeys(("q1", "q2", "q6"), "no")
+HIGH: Json = {"q1": "yes", "q2": "yes", "q3": "yes", "q4": "yes", "q5": "no", "q6": "no"}
 METHOD = HIGH | {"q4": "no"}
 LIFETIME = ALL_NO | {"q6": "yes", "q6_recent": "no"}
 CLINIC = Cover(
@@ -67,7 +67,7 @@ def ids(state: State, now: int, cover: Cover = CLINIC) -> list[str]:
     return [d.step.id for d in worklist(state, cover, now=now)]
 
 
-def concern(state: State, name: str):
+def concern(state: State, name: str) -> Concern:
     return next(c for c in state.concerns if c.id == name)
 
 
@@ -270,9 +270,42 @@ def test_the_numbers_are_those_of_where_the_person_said_they_are() -> None:
     told = checked_in(WHERE | {"suicide": "yes"})
     lines = " ".join(follow(*told).to_dict()["risk"]["told"]["lines"])
     assert "1669" in lines
-    assert "1669" not in " ".join(follow(*told, country="DE").to_dict()["risk"]["told"]["lines"])
+    both = follow(*told, country="DE").to_dict()
+    assert "1669" not in " ".join(both["risk"]["told"]["lines"])
+    assert [n for n in ("112", "1669") if any(n in c["text"] for c in both["risk"]["told"]["contacts"])] == [
+        "112",
+        "1669",
+    ]
+    assert any("another country" in p["what"] for p in both["problems"])
     much_later = follow(*told, at="2026-12-24T12:00:00+01:00").to_dict()
     assert "1669" not in " ".join(much_later["risk"]["told"]["lines"])  # where they are now is not known
+
+
+def test_nobody_is_called_for_an_evening_that_was_followed_by_an_answer() -> None:
+    given = {"medicationCodeableConcept": {"text": "ketamine"}, "status": "completed"}
+    evening = schedule([MONDAY], KNOWLEDGE, CLINIC, until=MONDAY)[0]
+    dose = {
+        "resourceType": "MedicationAdministration",
+        "id": "d",
+        "subject": {"reference": "Patient/p"},
+        "effectiveDateTime": "2026-11-23T10:00:00+01:00",
+        "dosage": {"dose": {"value": 35, "unit": "mg"}},
+        **given,
+    }
+    settings = {"checkins": True, "cover": {"zone": "Europe/Berlin"}}
+
+    def calls(*resources: Json) -> list[str]:
+        found = follow(dose, *resources, at="2026-11-24T10:30:00+01:00", settings=settings).to_dict()["checkins"]
+        return [c["id"] for c in found if c["what"] == "missed-checkin"]
+
+    assert calls() == [f"{evening.id}:missed"]
+    next_morning = check_in_to_fhir(
+        sent(WHERE | {"suicide": "no"}, start=NIGHT + 6 * HOUR),
+        check_in="checkin:2026-11-24:daily",
+        patient_reference="Patient/p",
+        knowledge=KNOWLEDGE,
+    )
+    assert calls(*next_morning) == []
 
 
 @pytest.mark.parametrize("written", ["UK", "uk", "GB"])
@@ -283,6 +316,37 @@ def test_uk_is_the_united_kingdom(written: str) -> None:
     question = next_question(state)
     assert question is not None
     assert "999" in question.notice
+
+
+def asked(given: Mapping[str, object]) -> list[str]:
+    """The questions in their order, each answered as given, until one has no answer."""
+    state, found = begin(KNOWLEDGE, STEP, last_phq9=None, cover=CLINIC), list[str]()
+    while (question := next_question(state)) is not None and question.id in given:
+        found.append(question.id)
+        when = NIGHT + len(found)
+        answer = Answer(id=str(len(found)), question=question.id, value=given[question.id], at=when, received=when)
+        state = receive(state, answer)
+    return [*found, "end" if question is None else question.id]
+
+
+def test_who_writes_from_a_bridge_is_not_asked_for_their_mood_first() -> None:
+    given = WHERE | {"place": "I am on the bridge and want to jump"}
+    assert asked(given) == ["country", "place", "call-back", "cssrs.q1"]
+    no = ALL_NO.keys()
+    rest = {"suicide": "yes", "side-effects": ["none"], "anything-else": None} | {f"cssrs.{q}": "no" for q in no}
+    assert asked(given | rest)[-5:] == ["mood", "suicide", "side-effects", "anything-else", "end"]
+
+
+def test_no_field_that_cannot_be_read_stands_before_the_question_about_suicide() -> None:
+    given = {"country": "Germany", "place": "home", "call-back": "the reception", "mood": "so so"}
+    assert asked(given) == ["country"] * 2 + ["place"] + ["call-back"] * 2 + ["mood"] * 2 + ["suicide"]
+
+
+@pytest.mark.parametrize(("value", "read"), [(6.0, 6), ("7.0", 7), (10, 10), (6.5, None), ("10.00001", None)])
+def test_a_whole_number_is_one_however_it_was_sent(value: object, read: int | None) -> None:
+    state = begin(KNOWLEDGE, STEP, last_phq9=None, cover=CLINIC)
+    (answer,) = sent({"mood": value})
+    assert results(receive(state, answer))["mood"] == read
 
 
 @pytest.mark.parametrize("value", ["yes", "unsure", DECLINED])

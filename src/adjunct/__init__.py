@@ -212,8 +212,8 @@ def follow(
 
     `country` (ISO 3166-1) is where the person is now and decides whom to call; `route` ("iv", "nasal" ...) how doses
     are given where the record does not say; `level` the chance of having lost half of the gain that the interval
-    review looks for; `settings` the clinic's hours, people and own expected course. Raises `BadInput` for what cannot be
-    read; for an option, its `advice` says what the record calls for all the same.
+    review looks for; `settings` the clinic's hours, people and own expected course. Raises `BadInput` for what cannot
+    be read; for an option, its `advice` says what the record calls for all the same.
     """
     from adjunct.base import BadInput
     from adjunct.fhir import read_bundle
@@ -227,9 +227,13 @@ def follow(
     try:
         return run(read, record, known, route=route, level=level, settings=checked(settings or {}, known))
     except BadInput as error:  # an option that cannot be read must not keep back an alarm that the record holds
-        alerts = run(read, record, known).alerts
-        error.advice = (*error.advice, *dict.fromkeys(str(a["tell"] or a["says"]) for a in alerts))
+        error.advice = (*error.advice, *_urgent(run(read, record, known)))
         raise
+
+
+def _urgent(result: FollowUp) -> tuple[str, ...]:
+    """What somebody must do now, each once."""
+    return tuple(dict.fromkeys(str(alert["tell"] or alert["says"]) for alert in result.alerts))
 
 
 def triage(

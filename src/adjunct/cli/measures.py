@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -46,12 +47,14 @@ def score(
     if (answers is None) == (table is None):
         raise BadInput("give --answers of one person, or --table with many")
     if table is not None:
+        _only({"--version": version, "--json": as_json, "--fhir": as_fhir, "--at": at, "--patient": patient}, "a table")
         if out is None:
             raise BadInput("say where the scores go: --out FILE.csv")
         from adjunct.cli.tables import score_table
 
         score_table(instrument, table, out, form=form)
         return
+    _note_out(out)
     given = re.split("[,;]", answers or "")
     result = adjunct.score(instrument, given, form=form, version=version)
     if as_fhir:
@@ -87,11 +90,14 @@ def questionnaire(
     if instrument in OWN:
         from adjunct.publish.own_forms import own_questionnaire
 
+        _only({"--text": text, "--labels": labels, "--form": form}, "our own forms")
         print_json(as_text(own_questionnaire(instrument, knowledge)))
         return
     from adjunct.instruments import instrument as find
     from adjunct.publish import questionnaire as publish
 
+    if text is not None and labels:
+        raise BadInput("--text and --labels are two wordings: ask for one of them")
     words = None if text is None else _toml(text)
     print_json(as_text(publish(find(knowledge, instrument), text=words, labels=labels, form=form)))
 
@@ -113,20 +119,21 @@ def follow(
 
     one_form(as_json=as_json, as_other=as_fhir)
     if record.lower().endswith(".csv"):
+        of_one = {"--country": country, "--route": route, "--plot": plot, "--settings": settings}
+        _only({**of_one, "--json": as_json, "--fhir": as_fhir}, "a table")
         if out is None:
             raise BadInput("say where the courses go: --out FILE.csv")
         from adjunct.cli.tables import follow_table
 
         follow_table(Path(record), out, at=at, level=level)
         return
+    _note_out(out)
     source = sys.stdin.buffer if record == "-" else Path(record)
-    result = adjunct.follow(
-        source, at=at, country=country, route=route, level=level, settings=None if settings is None else _toml(settings)
-    )
-    if plot:
-        from adjunct.documents.course import draw
-
-        typer.echo("written: " + ", ".join(str(p) for p in draw(result, plot)), err=True)
+    given, fault = _settings(settings)
+    result = adjunct.follow(source, at=at, country=country, route=route, level=level, settings=given)
+    if fault is not None:
+        fault.advice = adjunct._urgent(result)
+        raise fault
     if as_json:
         print_json(result.to_json())
     elif as_fhir:
@@ -137,6 +144,10 @@ def follow(
         from adjunct.terminal import show_follow_up
 
         show_follow_up(result.to_dict())
+    if plot:  # after the answer: a picture that cannot be drawn must not cost it
+        from adjunct.documents.course import draw
+
+        typer.echo("written: " + ", ".join(str(p) for p in draw(result, plot)), err=True)
 
 
 def safety_plan(
@@ -152,11 +163,13 @@ def safety_plan(
     source = sys.stdin.buffer if record == "-" else Path(record)
     result = adjunct.follow(source, at=at, country=country)
     if page:
-        page.write_text(result.safety_plan_page(), encoding="utf-8")
+        from adjunct.documents.writing import write
+
+        write(page, result.safety_plan_page(), str(page))
         typer.echo(f"written: {page}", err=True)
-    elif as_json:
+    if as_json:
         print_json(as_text(result.to_dict()["safety_plan"]))
-    else:
+    elif not page:
         from adjunct.terminal import show_safety_plan
 
         show_safety_plan(result)
@@ -171,7 +184,7 @@ def triage(
     """Look for red flags in a message. It only ever raises: nothing found is no all-clear."""
     import adjunct
 
-    said = sys.stdin.read() if text == "-" else text
+    said = _read_words() if text == "-" else text
     result = adjunct.triage(said, language=language, country=country)
     if as_json:
         print_json(result.to_json())
@@ -179,6 +192,36 @@ def triage(
         from adjunct.terminal import show_message
 
         show_message(result)
+
+
+def _read_words() -> str:
+    """What stands on standard input, in UTF-8 or else as older systems write it: no letter of it may be lost."""
+    raw = sys.stdin.buffer.read()
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return raw.decode("cp1252", errors="replace")
+
+
+def _only(options: Mapping[str, object], what: str) -> None:
+    """Refuse an option that would change nothing: who gave it expects that it does."""
+    given = [name for name, value in options.items() if value]
+    if given:
+        raise BadInput(f"{given[0]} says nothing here, for {what}: leave it out")
+
+
+def _note_out(out: Path | None) -> None:
+    """Said beside the answer, never in its place: an alarm must not wait for a right command line."""
+    if out is not None:
+        typer.echo("adjunct: --out is for tables: nothing is written to it", err=True)
+
+
+def _settings(path: Path | None) -> tuple[dict[str, Any] | None, BadInput | None]:
+    """The settings of a file, or why it cannot be read: that is told after the record was looked at for alarms."""
+    try:
+        return (None if path is None else _toml(path)), None
+    except BadInput as error:
+        return None, error
 
 
 def _toml(path: Path) -> dict[str, Any]:

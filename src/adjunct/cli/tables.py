@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from adjunct.base import YES, BadInput, instant, shown
+from adjunct.base import YES, BadInput, instant
 
 if TYPE_CHECKING:
     from adjunct.instruments.model import Instrument, Item
 
 ROWS = 50_000  # rows of a table in memory at once
+LONGEST_LINE = 1_000_000  # characters: a longer line is no person, and is not held in memory
 DOSE = "dose"
 
 
@@ -32,7 +33,8 @@ def score_table(name: str, source: Path, target: Path, *, form: str | None) -> N
     from adjunct.instruments import instrument, score_many
 
     known = instrument(adjunct._knowledge(), name)
-    with _rows(source) as (header, rows), _written(target, ("id", "total", "band", "alerts", "not_read")) as write:
+    columns_out = ("id", "total", "band", "alerts", "not_read")
+    with _rows(source, target) as (header, rows, _), _written(target, columns_out) as write:
         order = _order(known, header, source.name)
         width = len(order)
         while block := list(islice(rows, ROWS)):
@@ -89,8 +91,9 @@ def _column(item: Any, texts: Sequence[str]) -> tuple[npt.NDArray[Any], npt.NDAr
     """One item's answers: what was written, where it does not apply, where it cannot be read. Each spelling once."""
     from adjunct.instruments.answers import Gap, read_answer
 
-    spelled, where = np.unique(np.array(texts, dtype=np.str_), return_inverse=True)
-    read = [read_answer(item, str(text)) for text in spelled]
+    spelled = {text: n for n, text in enumerate(dict.fromkeys(texts))}
+    where = np.fromiter((spelled[text] for text in texts), dtype=np.intp, count=len(texts))
+    read = [read_answer(item, text) for text in spelled]
     values = np.array([math.nan if isinstance(answer, Gap) else answer for answer in read])
     na, bad = (np.array([answer is gap for answer in read]) for gap in (Gap.NOT_APPLICABLE, Gap.REFUSED))
     return values[where], na[where], bad[where]
@@ -117,15 +120,15 @@ def follow_table(source: Path, target: Path, *, at: str | None, level: float | N
             series: dict[str, list[Measured]] = {}
             doses: dict[int, str] = {}
             for _, when, what, value in group:
-                moment = instant(when, source.name).ms
+                moment = instant(when, line()).ms
                 if what == DOSE:
                     doses[moment] = value
                 else:
-                    series.setdefault(what, []).append(Measured(at=moment, value=_value(value, source.name)))
+                    series.setdefault(what, []).append(Measured(at=moment, value=_value(value, line())))
             route = next(iter(doses.values())) if len(set(doses.values())) == 1 else None
             yield Person(series=series, doses=sorted(doses), route=route or None, primary=primary, now=now, id=who)
 
-    with _rows(source, ("id", "at", "what", "value")) as (_, rows):
+    with _rows(source, target, ("id", "at", "what", "value")) as (_, rows, line):
         blocks = trajectories(adjunct._knowledge(), people(rows), level=level)
         first = next(blocks, None)
         if first is None:
@@ -142,9 +145,9 @@ def _value(text: str, at: str) -> float:
     try:
         value = float(text)
     except ValueError:
-        raise BadInput(f"not a score: {shown(text)}", at) from None
+        value = math.inf
     if not math.isfinite(value):
-        raise BadInput(f"not a score: {shown(text)}", at)
+        raise BadInput("a value is not a score: write a number, or nothing where there is none", at)
     return value
 
 
@@ -153,12 +156,16 @@ def _cell(value: float) -> str:
 
 
 @contextmanager
-def _rows(source: Path, expected: Sequence[str] = ()) -> Iterator[tuple[list[str], Iterator[list[str]]]]:
-    """A CSV table's header and its rows, each as wide as the header; a bar on stderr shows how far it is read."""
+def _rows(
+    source: Path, target: Path, expected: Sequence[str] = ()
+) -> Iterator[tuple[list[str], Iterator[list[str]], Callable[[], str]]]:
+    """A CSV table's header, its rows, each as wide as the header, and where it is read; a bar shows that on stderr."""
     from rich.console import Console
     from rich.progress import Progress
 
     try:
+        if target.exists() and source.samefile(target):
+            raise BadInput("the answer would replace the table that it is made from: name another file", "--out")
         size = source.stat().st_size
         file = source.open(encoding="utf-8-sig", newline="")
     except OSError as error:
@@ -167,7 +174,9 @@ def _rows(source: Path, expected: Sequence[str] = ()) -> Iterator[tuple[list[str
         task = bar.add_task(source.name, total=size)
 
         def lines() -> Iterator[str]:
-            for line in file:
+            while line := file.readline(LONGEST_LINE):
+                if len(line) == LONGEST_LINE:
+                    raise BadInput(f"a line has {LONGEST_LINE} characters or more: this is no table", source.name)
                 bar.advance(task, len(line))
                 yield line
 
@@ -186,21 +195,16 @@ def _rows(source: Path, expected: Sequence[str] = ()) -> Iterator[tuple[list[str
             header = [name.strip() for name in next(reader, [])]
             if expected and header != list(expected):
                 raise BadInput(f"the columns must be {', '.join(expected)}", source.name)
-            yield header, rows()
+            yield header, rows(), lambda: f"{source.name}, line {reader.line_num}"
         except (csv.Error, UnicodeDecodeError) as error:
             raise BadInput(f"not a CSV table in UTF-8 ({error})", source.name) from None
 
 
 @contextmanager
 def _written(target: Path, header: Sequence[str]) -> Iterator[Callable[[Sequence[object]], Any]]:
-    partial = target.with_name(target.name + ".part")
-    try:
-        with partial.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(header)
-            yield writer.writerow
-        partial.replace(target)
-    except OSError as error:
-        raise BadInput(f"the answer cannot be written ({error.strerror})", target.name) from None
-    finally:
-        partial.unlink(missing_ok=True)
+    from adjunct.documents.writing import written
+
+    with written(target, target.name) as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        yield writer.writerow

@@ -330,4 +330,4 @@ def _percent(share: float) -> str:
 
 
 def _days(days: float) -> str:
-    return f"{days:.0f}" if math.isfinite(days) else "none"
+    return str(round(days)) if math.isfinite(days) else "none"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,7 +39,7 @@ def _beside(path: Path) -> Iterator[IO[str]]:
         try:
             yield file
             file.close()
-            os.replace(file.name, path)
+            Path(file.name).replace(path)
         finally:
             Path(file.name).unlink(missing_ok=True)
 

@@ -30,6 +30,8 @@ DECLINED = "declined"  # "I would rather not say"
 PAST_MONTH = ("q1", "q2", "q3", "q4", "q5")
 SPOKEN = {1: "yes", 0: "no"}
 SUICIDE, COUNTRY = "suicide", "country"
+CONTACT = (COUNTRY, "place", "call-back")  # before anything else: where help would go
+TRIES = 2
 PERSON = "person"
 DOMAIN = "check-in"
 _COUNTRY = re.compile(r"[A-Za-z]{2}\Z")
@@ -179,7 +181,7 @@ def _read(question: Question, value: object) -> object:
     if question.kind == "phone":
         return text if _PHONE.match(text) else None
     if question.kind == "scale":
-        number = int(text) if re.fullmatch(r"\d+", text, re.ASCII) else None
+        number = int(float(text)) if re.fullmatch(r"\d+(\.0+)?", text, re.ASCII) else None
         inside = number is not None and (question.least or 0) <= number <= (question.most or 0)
         return number if inside else None
     return text or DECLINED
@@ -203,13 +205,14 @@ def _item_value(state: CheckIn, name: str, item: str) -> object:
 def next_question(state: CheckIn) -> Question | None:
     """The first question that is not answered yet; None when the check-in is over.
 
-    A suicide trigger brings the screener's questions next, whatever else is open; once they come to HIGH or cannot be
-    finished, nothing more is asked: what follows is a person.
+    A suicide trigger brings the screener's questions next, as soon as it is known where the person is; once they come
+    to HIGH or cannot be finished, nothing more is asked: what follows is a person. What could not be read twice is left
+    open: no field stands between a person and the next question.
     """
     table = state.questions
     for name in _wanted(state):
-        if value_of(state, name) is None:
-            sent = any(a.question == name for a in state.answers)
+        sent = sum(a.question == name for a in state.answers)
+        if value_of(state, name) is None and sent < TRIES:
             number = emergency_text(state.country, state.knowledge)
             return replace(
                 table[name],
@@ -220,18 +223,18 @@ def next_question(state: CheckIn) -> Question | None:
 
 
 def _wanted(state: CheckIn) -> Iterator[str]:
-    first, rest = _set(state)["questions"], list[str]()
-    if SUICIDE in first:
-        cut = first.index(SUICIDE) + 1
-        first, rest = first[:cut], first[cut:]
-    yield from first
+    names: Sequence[str] = _set(state)["questions"]
+    cut = names.index(SUICIDE) + 1
     if _triggers(state):
+        begun = {a.question for a in state.answers} & {SUICIDE}  # an answer that cannot be read is asked again first
+        yield from (name for name in names if name in CONTACT or name in begun)
         yield from _screener(state)
         if _screen_level(state) in (Level.HIGH, Level.UNFINISHED):
             return
+    yield from names[:cut]
     if state.phq:
         yield from _phq(state)
-    yield from rest
+    yield from names[cut:]
 
 
 def _screener(state: CheckIn) -> Iterator[str]:

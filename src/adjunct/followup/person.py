@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -24,7 +24,7 @@ from adjunct.fhir import Bundle
 from adjunct.followup import checkins as answers
 from adjunct.followup import recorded, safety_plan
 from adjunct.followup.context import Annotation, beside, context
-from adjunct.followup.cover import Cover, Hours, Told, told
+from adjunct.followup.cover import Cover, Hours, Told, contacts_in, told
 from adjunct.followup.expected import OwnCourse, scales
 from adjunct.followup.risk import Clock
 from adjunct.followup.schedule import missed, schedule
@@ -39,11 +39,15 @@ from adjunct.instruments.course import Course, course
 from adjunct.instruments.outcomes import Scale
 from adjunct.instruments.ratings import Happened, Measured, admitted
 from adjunct.knowledge import Knowledge
-from adjunct.record import Record
+from adjunct.record import Problem, Record
 
 COURSE_EVENTS = {"hospital_admission": "hospital-admission", "suicide_attempt": "suicidal-act"}
 HARD = ("emergency",)
 MINUTE = len("2026-11-22T09:00")
+ELSEWHERE = (
+    "in the last check-in the person named another country than the one asked for: the numbers of both are shown"
+)
+ASK_WHERE = "Ask where the person is now."
 PRESSING = (URGENT, "same-day")  # messages that alarm; another is a task
 # Judgements that alarm, the gravest first, and what the person then reads.
 WORSE = {
@@ -296,9 +300,14 @@ def follow(
     risk = replay(knowledge, recorded.risk_events(bundle, record, knowledge))
     open_tasks = worklist(risk, chosen.cover, now=now.ms)
     sent = check_ins(bundle, knowledge, now=now)
-    country = record.country or _said_country(sent, knowledge, now)
+    said = _said_country(sent, knowledge, now)
+    country = record.country or said
     waiting = any(c.acknowledged is None and Clock.HIGH in c.clocks for c in risk.open)
     help_now = told(risk.reads, knowledge, chosen.cover, country=country, now=now.ms, paged=waiting)
+    elsewhere = said not in ("", country)
+    if elsewhere:  # who asks names one country and the person another: a number too many is better than the wrong one
+        there = contacts_in(said, knowledge, today=chosen.cover.local(now.ms).date().isoformat())
+        help_now = replace(help_now, contacts=tuple(dict.fromkeys((*help_now.contacts, *there))))
     urgent = {a.id: a for state in sent for a in answers.alerts(state) if not answers.of_suicide(a, knowledge)}
     read = due(
         (s for state in sent for s in answers.alert_steps(state, chosen.cover) if s.id.partition(":")[-1] in urgent),
@@ -349,7 +358,11 @@ def follow(
         plan=recorded.safety_plan(bundle, knowledge, now=now),
         problems=tuple(
             {"reference": p.reference, "what": p.what, "ask": p.ask}
-            for p in (*record.problems, *recorded.safety_plan_problems(bundle, knowledge))
+            for p in (
+                *record.problems,
+                *recorded.safety_plan_problems(bundle, knowledge),
+                *((Problem(reference="country", what=ELSEWHERE, ask=ASK_WHERE),) if elsewhere else ()),
+            )
         ),
     )
 
@@ -370,6 +383,7 @@ def _checkins(
         return ()
     asked = due(schedule(visits, knowledge, settings.cover, until=now), answered, now=now)
     last = [d for d in asked if d.step.window.overdue <= now][-1:]
+    last = [d for d in last if not any(a.at >= d.step.window.opens for a in answered)]  # heard from since
     calls = due(missed(last, knowledge, settings.cover), recorded.missed_checkin_acts(bundle, knowledge), now=now)
     return (*asked, *calls)
 

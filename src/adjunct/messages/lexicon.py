@@ -2,9 +2,9 @@
 
 A phrase is written as words; `a|b` either, `word*` any ending, `word?` may be missing, `@set` one of a named list,
 `#` a number, `%` a substance by any one-word name of the knowledge, `~` up to two words of any kind, `~~` up to four,
-`~~~` up to eight. Alternatives of several words stand in parentheses,
-which `?` makes optional and `*` lets stand up to three times or not at all. A phrase runs over commas and ends with
-its sentence.
+`~~~` up to eight. Alternatives of several words stand in parentheses, which `?` makes optional and `*` lets stand up to
+three times or not at all; a gap within an alternative is not understood. A phrase runs over commas and ends with its
+sentence.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import product
+from itertools import chain, product
 from typing import Any, NamedTuple
 
 from rapidfuzz.distance import OSA
@@ -24,7 +24,7 @@ from adjunct.messages.words import STOP, Spelling, Word, pieces
 NUMBER, SUBSTANCE = "#", "%"
 GAPS = {"~": 2, "~~": 2 * 2, "~~~": 2 * 2 * 2}  # layout: words that a gap may hold
 REPEATS = 2 + 1  # layout: how often a place marked `*` may be filled
-LEAST_NAME = 5  # layout: shorter names of substances are too often ordinary words
+LEAST_NAME = 2 * 2 + 1  # layout: shorter names of substances are too often ordinary words
 _GLUED = re.compile(r"(\)[?*]?)(?=[^\s)?*|])")  # `(is )?red`: a place ends with its parenthesis
 _DRAWN = re.compile(r"(.)\1{2,}")
 
@@ -140,7 +140,7 @@ class Lexicon:
             text = text[:-1]
         inner = text[1:-1] if text.startswith("(") else text
         options = [o for part in _split(inner, "|") for o in _expanded(part, sets)]
-        for word in (word for o in options for word in o):
+        for word in chain.from_iterable(options):
             if word.endswith("*"):
                 self._stems[word[:-1]] = None
             else:
@@ -204,7 +204,7 @@ class Lexicon:
                 found = frozenset(n for part in pieces(text) for n in self._exact(part))
         if text[0].isdigit():
             found |= {NUMBER}
-        if text in self._names or text.isalpha() and text[:-1] in self._names:
+        if text in self._names or (text.isalpha() and text[:-1] in self._names):
             found |= {SUBSTANCE}
         if not found and _DRAWN.search(text):
             found = self._exact(_DRAWN.sub(r"\1\1", text)) or self._exact(_DRAWN.sub(r"\1", text))
@@ -286,11 +286,14 @@ def _split(text: str, at: str) -> list[str]:
 
 def _places(text: str) -> list[str]:
     """The places of a phrase: `(is |was )?(red|dark) urine` has three."""
-    return [part for part in _split(_GLUED.sub(r"\1 ", text), " ") if part]
+    spaced = _GLUED.sub(r"\1 ", text) if ")" in text else text
+    return [part for part in _split(spaced, " ") if part]
 
 
 def _expanded(text: str, sets: Mapping[str, tuple[str, ...]]) -> list[tuple[str, ...]]:
     """An alternative with the named lists and inner alternatives in it written out."""
+    if "(" not in text and "@" not in text:
+        return [tuple(text.split())] if text.strip() else []
     choices: list[list[tuple[str, ...]]] = []
     for part in _places(text):
         inner = part.rstrip("?*") if part.endswith((")?", ")*")) else part

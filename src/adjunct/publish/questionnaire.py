@@ -81,7 +81,15 @@ def questionnaire(
 
 def _with_text(instrument: Instrument, text: Mapping[str, Any]) -> Mapping[str, Any]:
     """The clinic's wording in place of ours. Every scored item must have one: half a form is not the instrument."""
+    for at, value in (("text", text), ("text.item", text.get("item", {})), ("text.answers", text.get("answers", {}))):
+        if not isinstance(value, Mapping):
+            raise BadInput("not a table of names and words", at)
     given = text.get("item", {})
+    tables = {"text.item": given, **{f"text.answers.{k}": v for k, v in text.get("answers", {}).items()}}
+    tables["text"] = {"notice": text.get("notice", "-")}
+    for at, words in tables.items():
+        if not isinstance(words, Mapping) or not all(isinstance(w, str) and w.strip() for w in words.values()):
+            raise BadInput("not words: write every wording as a text in quotes", at)
     strange = sorted(set(given) - {item.id for item in instrument.items})
     missing = [item.id for item in instrument.items if not item.extra and item.id not in given]
     if strange or missing:
