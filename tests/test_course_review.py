@@ -9,13 +9,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from adjunct.base import MS_PER_DAY, NO, UNKNOWN, YES
+from adjunct.base import MS_PER_DAY, NO, UNKNOWN, YES, BadInput
 from adjunct.documents.follow_up import _verdict
+from adjunct.followup.block import Person
 from adjunct.followup.cohorts import cohort
 from adjunct.followup.expected import scales
 from adjunct.followup.measured import Contest, Outcome
 from adjunct.followup.signals import ewma, signals
-from adjunct.followup.trajectory import Chances, trajectory
+from adjunct.followup.trajectory import Chances, trajectories, trajectory
 from adjunct.instruments import instrument, outcomes
 from adjunct.instruments.course import course
 from adjunct.instruments.ratings import Measured
@@ -179,6 +180,20 @@ def test_a_prorated_score_between_the_whole_points_counts_as_the_remission_it_is
     assert over == pytest.approx(z - limit)
 
 
+def test_a_prorated_remission_arms_the_warning_of_a_relapse(knowledge):
+    points = [(-1, 20), (6, 10), (13, 7), (20, 4.5), (27, 6), (34, 12), (41, 15)]
+    assert followed(knowledge, points).chances[-1].remitted
+    assert "relapse-predicted" in raised(knowledge, points)
+
+
+def test_the_words_of_the_review_name_the_doses_of_the_course(knowledge):
+    content = knowledge.content["courses"]
+    words = next(s["definition"] for s in content["signal"] if s["id"] == "course-review")
+    for entry in content["course"]:
+        for key, text in (("review_from", "from dose {} on, a last"), ("stop_review", "red from dose {} on")):
+            assert key not in entry or text.format(entry[key]) in words, entry["id"]
+
+
 # --- per cent where it would mislead ----------------------------------------------------------------------------------
 
 RESPONSES = [
@@ -258,6 +273,13 @@ def test_interval_review_tells_the_chance_of_today(knowledge):
     assert review.day == 0
     assert f"{review.today:.0%} today" in says
     assert "in the past" in says
+
+
+def test_one_bad_score_among_many_people_is_found(knowledge):
+    good = Person(series={"phq9": [At(day(0), 20)]}, doses=(), route=None, primary="phq9", now=day(9))
+    bad = replace(good, series={"phq9": [At(day(0), 20), At(day(0), 12)]})
+    with pytest.raises(BadInput, match=r"two different scores at one time.*phq9\[1\].*person 4"):
+        list(trajectories(knowledge, [good, good, good, bad], size=2))
 
 
 # --- what the page calls better ---------------------------------------------------------------------------------------

@@ -109,7 +109,15 @@ def foreign(value: int) -> Json:
     return {"system": "http://ehr.example/answers", "code": f"phq-{value}", "display": GERMAN[value]}
 
 
-CONTAINED = {
+def whole_ordinal(value: int) -> Json:
+    return ordinal(value, kind="valueInteger")
+
+
+def in_loinc(value: int) -> Json:
+    return {"system": LOINC, "code": CODES[value]}
+
+
+CONTAINED: Json = {
     "resourceType": "Questionnaire",
     "id": "q",
     "status": "active",
@@ -135,11 +143,11 @@ WHOLE = {
     "words in a coding without a code": response(items(answer=lambda v: {"valueCoding": {"display": WORDS[v]}})),
     "words behind their number": response(items(answer=lambda v: {"valueString": f"{v} - {WORDS[v]}"})),
     "words before their number": response(items(answer=lambda v: {"valueCoding": {"display": f"{WORDS[v]} (+{v})"}})),
-    "German words with LOINC codes": response(items(answer=lambda v: {"valueCoding": foreign(v) | coding(v)["valueCoding"]})),
+    "German words with LOINC codes": response(items(answer=lambda v: {"valueCoding": foreign(v) | in_loinc(v)})),
     "an ordinal on the coding": response(items(answer=lambda v: {"valueCoding": foreign(v) | ordinal(v)})),
     "an ordinal on the answer": response(items(answer=lambda v: {"valueCoding": foreign(v)} | ordinal(v))),
     "a weight": response(items(answer=lambda v: {"valueCoding": foreign(v) | ordinal(v, "itemWeight")})),
-    "an ordinal as integer": response(items(answer=lambda v: {"valueCoding": foreign(v) | ordinal(v, kind="valueInteger")})),
+    "an ordinal as integer": response(items(answer=lambda v: {"valueCoding": foreign(v) | whole_ordinal(v)})),
     "integers": response(items(answer=lambda v: {"valueInteger": v})),
     "decimals": response(items(answer=lambda v: {"valueDecimal": float(v)})),
     "quantities": response(items(answer=lambda v: {"valueQuantity": {"value": v}})),
@@ -252,6 +260,16 @@ def test_a_code_and_words_that_contradict_each_other_are_no_answer() -> None:
     assert alarms(sent) == ["phq9-item9"]
 
 
+def test_a_check_in_that_cannot_be_interpreted_alarms_and_one_in_groups_is_read() -> None:
+    form = "urn:adjunct:questionnaire:check-in|1"
+    code = {"system": "urn:adjunct:answer:check-in.suicide", "code": "no"}
+    no: Json = {"linkId": "suicide", "answer": [{"valueCoding": code}]}
+    yes = {"linkId": "suicide", "answer": [{"valueString": "yes"}]}
+    assert alarms(response([no | {"modifierExtension": [{"url": "x"}]}], questionnaire=form)) == ["check-in"]
+    assert alarms(response([{"linkId": "g", "item": [yes]}], questionnaire=form)) == ["check-in"]
+    assert alarms(response([{"linkId": "g", "item": [no]}], questionnaire=form)) == []
+
+
 # --- several instruments in one form ----------------------------------------------------------------------------------
 
 SCREEN = [{"linkId": f"/{code}", "answer": [{"valueBoolean": True}]} for code in CSSRS.values()]
@@ -278,7 +296,7 @@ def test_a_phq9_that_lacks_an_item_is_neither_phq2_nor_silent() -> None:
     assert "part of PHQ-9" in problems(sent)
     assert alarms(sent) == ["phq9-item9"]
     named = response(sent["item"], questionnaire="http://loinc.org/q/44249-1")
-    assert totals(named) == {"phq9": [6.75 - 1.125]}  # five of eight answered points: prorated by the published rule
+    assert totals(named) == {"phq9": [5.62]}  # 5 points in 8 items, prorated by the published rule
 
 
 def test_the_official_example_asks_eight_items_and_is_said_to_lack_the_ninth() -> None:
@@ -413,7 +431,7 @@ def test_a_wrong_option_does_not_keep_back_an_alarm(wrong: Json) -> None:
         adjunct.follow(bundle(response(items())), at=NOW, country="US", knowledge=KNOWLEDGE, **wrong)
     assert caught.value.advice
     with pytest.raises(BadInput) as caught:
-        adjunct.follow(bundle(), at=NOW, knowledge=KNOWLEDGE, **wrong)
+        adjunct.follow(bundle(response(items(answers=[1] * 8 + [0]))), at=NOW, knowledge=KNOWLEDGE, **wrong)
     assert not caught.value.advice
 
 
@@ -449,8 +467,7 @@ def test_the_safety_plan_page_is_for_its_owner_only_and_replaces_nothing_half(re
     assert stat.S_IMODE(page.stat().st_mode) == stat.S_IRUSR | stat.S_IWUSR
     before = page.read_text()
     with pytest.raises(ZeroDivisionError), writing.written(page, "--page") as file:
-        file.write("half")
-        raise ZeroDivisionError
+        file.write(str(1 / 0))
     assert page.read_text() == before
     assert sorted(p.name for p in tmp_path.iterdir()) == ["plan.html", "record.json"]
 

@@ -107,6 +107,16 @@ def test_an_older_screen_that_arrives_later_does_not_restart_the_clock_of_a_life
         assert state.history
 
 
+@pytest.mark.parametrize(("received", "settled"), [(MONDAY, True), (MONDAY + 3 * DAY, False)])
+def test_a_screen_from_before_a_late_message_arrived_does_not_answer_it(received: int, settled: bool) -> None:
+    state = after(
+        event("message", "trigger", MONDAY, received=received, by="", source="person", kind="free-text"),
+        screen("tuesday", MONDAY + DAY, **ALL_NO),
+        event("a", "acknowledged", MONDAY + 3 * DAY + MINUTE),
+    )
+    assert concern(state, "trigger:message").settled is settled
+
+
 def test_a_lifetime_attempt_told_twice_at_one_moment_counts_once() -> None:
     state = after(screen("telephone", **LIFETIME), screen("form", **LIFETIME))
     assert sorted(c.level for c in state.concerns) == [Level.MODERATE, Level.NONE]

@@ -28,7 +28,6 @@ from adjunct.followup.filtering import (
 from adjunct.knowledge import Knowledge
 
 BANDS = (0.025, 0.25, 0.5, 0.75, 0.975)  # edges of the 95 % and the 50 % band, and the middle
-NEGLIGIBLE = 1e-9  # weight of a column that cannot move a band
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,6 +33,7 @@ Json = dict[str, Any]
 Resource = Mapping[str, Any]
 
 MISSED = "missed-checkin"
+CHECK_IN = "check-in"  # the kind of alarm that its question on suicide raises
 OUTCOME = "urn:adjunct:risk-outcome"
 CONCERN, EVALUATED, SEEN = "suicide_concern", "suicide_evaluation", "suicide_prescriber_seen"
 ACTS: Mapping[str, Json] = {"notified": {}, "contact": {"result": "made"}}  # what it is that the prescriber saw them
@@ -83,6 +84,8 @@ def _answered(bundle: Bundle, checked: frozenset[str], knowledge: Knowledge, now
         response = entry.resource
         if entry.reference in checked:
             continue
+        if entry.uninterpretable and check_in_of(response):
+            yield _alarm(entry, CHECK_IN, now)  # whatever was answered to its question on suicide
         loinc = loinc_by_link(codes_for(response, forms), knowledge)
         found = recognised(response, knowledge, loinc)
         for name in found.whole:

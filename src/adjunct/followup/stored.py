@@ -32,6 +32,7 @@ from adjunct.followup.workflow import Event
 from adjunct.instruments.responses import ANSWER, LOINC, QUESTIONNAIRE
 from adjunct.knowledge import Knowledge
 from adjunct.record import Problem
+from adjunct.record.questionnaires import items_in
 from adjunct.record.values import DROPPED, listed, mappings
 
 Json = dict[str, Any]
@@ -322,7 +323,7 @@ def _answers(entry: Entry, knowledge: Knowledge, now: Instant) -> Iterator[Answe
     form = str(response.get("questionnaire") or "").partition("|")[0].removeprefix(f"{QUESTIONNAIRE}:")
     form = PHQ if form == PHQ2 else form if form in (PHQ, SCREENER) else ""
     many = {q["id"] for q in knowledge.content["checkins"]["question"] if q["kind"] == "many"}
-    for item in mappings(response.get("item")):
+    for item in (i for i in items_in(response) if "item" not in i or "answer" in i):  # a group is no question
         link = str(item.get("linkId") or "")
         question = f"{form}.{link}" if form else link
         values = [_said(answer, question, form, knowledge) for answer in mappings(item.get("answer"))]
@@ -391,7 +392,7 @@ def versions(bundle: Bundle, knowledge: Knowledge, *, now: Instant | None = None
 
 def _version(entry: Entry, now: Instant) -> Version:
     response = entry.resource
-    items = {str(i.get("linkId")): i for i in mappings(response.get("item"))}
+    items = {str(i.get("linkId")): i for i in items_in(response) if "item" not in i}
     said = {
         name: tuple(str(a["valueString"]) for a in mappings(item.get("answer")) if a.get("valueString"))
         for name, item in items.items()

@@ -168,15 +168,27 @@ def trajectories(
     progress: Callable[[int], None] | None = None,
     size: int = PEOPLE,
 ) -> Iterator[Rows]:
-    """The courses of many people, a block at a time, in the memory of one block. `progress` hears how many are done."""
+    """The courses of many people, a block at a time, in the memory of one block. `progress` hears how many are done.
+
+    An error counts the people, the first is 1, so that one bad row among many is found.
+    """
     known, grid, asked = scales(knowledge), settings(knowledge), _Asked.of(knowledge, horizon_d, level)
-    waiting, done = iter(people), 0
-    while some := [read(knowledge, p, known, own=own) for p in islice(waiting, size)]:
+    waiting, done = (_counted(n, knowledge, p, known, own) for n, p in enumerate(people, start=1)), 0
+    while some := list(islice(waiting, size)):
         course = _Course(knowledge, block(knowledge, some, grid), asked)
         yield Rows(ids=tuple(r.person.id for r in some), columns=course.columns(), _course=course)
         done += len(some)
         if progress is not None:
             progress(done)
+
+
+def _counted(
+    number: int, knowledge: Knowledge, person: Person, known: Mapping[str, Scale], own: OwnCourse | None
+) -> Read:
+    try:
+        return read(knowledge, person, known, own=own)
+    except BadInput as error:
+        raise BadInput(str(error), f"person {number}") from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

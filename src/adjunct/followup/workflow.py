@@ -498,12 +498,13 @@ def _covered(concern: Concern, all_: Sequence[Concern], acts: Sequence[Act], kno
 
 
 def _screens_for(concern: Concern, screens: Sequence[Concern]) -> Iterable[Act]:
-    """The finished screens that answer an alarm: the one it belongs to, or one answered after it."""
+    """The finished screens that answer an alarm: the one it belongs to, or one asked after it and when it was known."""
     if concern.kind == "screen":
         return
     for other in screens:
         belongs = bool(concern.screen) and other.screen == concern.screen
-        if other.kind == "screen" and other.complete and (belongs or other.at >= concern.at):
+        later = other.at >= concern.at and other.received >= concern.received
+        if other.kind == "screen" and other.complete and (belongs or later):
             at = max(concern.received, other.received)
             yield Act(kind="screen", at=at, by=other.source, event=other.id, note=other.level.value)
 

@@ -31,7 +31,10 @@ ORDINAL = ("/ordinalValue", "/itemWeight", "/questionnaire-ordinalValue")
 _CODE = re.compile(r"(?<![0-9-])\d{1,7}-\d(?![0-9-])")
 _LAST_CODE = re.compile(r"(?:^|[^0-9-])(\d{1,7}-\d)(?:[._]\d{1,3})?$")  # perhaps with the number of a repetition
 _LOINC_FORM = re.compile(r"https?://loinc\.org/(?:(?:q|vs)/)?(\d{1,7}-\d)")
-_NUMBERED = re.compile(r"(\d{1,3})\s*[-\u2013=:.)]\s*(\D.*)|(\D.*?)\s*\(\s*\+?\s*(\d{1,3})\s*\)", re.DOTALL)
+_NUMBERED = re.compile(
+    r"(?P<n>\d{1,3})\s*[-\u2013=:.)]\s*(?P<words>\D.*)|(?P<before>\D[^(]*)\(\s*(?:\+\s*)?(?P<points>\d{1,3})\s*\)",
+    re.DOTALL,
+)  # linear in the length of what was sent
 
 Json = Mapping[str, Any]
 CodesByLink = Mapping[str, frozenset[str]]  # LOINC codes that the Questionnaire in the record gives its items
@@ -207,8 +210,8 @@ def in_words(text: str, item: Item) -> float | None:
     numbered = _NUMBERED.fullmatch(plain)
     if numbered is None:
         return None
-    value = item.spelled.get(fold(numbered[2] or numbered[3]))
-    return value if value is not None and value == float(numbered[1] or numbered[4]) else None
+    value = item.spelled.get(fold(numbered["words"] or numbered["before"]))
+    return value if value is not None and value == float(numbered["n"] or numbered["points"]) else None
 
 
 def _plain(answer: Json) -> object | None:

@@ -3,8 +3,7 @@
 A phrase is written as words; `a|b` either, `word*` any ending, `word?` may be missing, `@set` one of a named list,
 `#` a number, `%` a substance by any one-word name of the knowledge, `~` up to two words of any kind, `~~` up to four,
 `~~~` up to eight. Alternatives of several words stand in parentheses, which `?` makes optional and `*` lets stand up to
-three times or not at all; a gap within an alternative is not understood. A phrase runs over commas and ends with its
-sentence.
+three times or not at all; a gap within an alternative is refused. A phrase runs over commas and ends with its sentence.
 """
 
 from __future__ import annotations
@@ -22,9 +21,9 @@ from adjunct.knowledge import Knowledge
 from adjunct.messages.words import STOP, Spelling, Word, pieces
 
 NUMBER, SUBSTANCE = "#", "%"
-GAPS = {"~": 2, "~~": 2 * 2, "~~~": 2 * 2 * 2}  # layout: words that a gap may hold
-REPEATS = 2 + 1  # layout: how often a place marked `*` may be filled
-LEAST_NAME = 2 * 2 + 1  # layout: shorter names of substances are too often ordinary words
+GAPS = {"~": 2, "~~": 4, "~~~": 8}  # layout: words that a gap may hold
+REPEATS = 3  # layout: how often a place marked `*` may be filled
+LEAST_NAME = 5  # layout: shorter names of substances are too often ordinary words
 _GLUED = re.compile(r"(\)[?*]?)(?=[^\s)?*|])")  # `(is )?red`: a place ends with its parenthesis
 _DRAWN = re.compile(r"(.)\1{2,}")
 
@@ -132,8 +131,8 @@ class Lexicon:
         return self._places[code, text]
 
     def _slots(self, text: str, sets: Mapping[str, tuple[str, ...]]) -> list[Slot]:
-        if text in GAPS:
-            return [Slot(frozenset(), {}, True, GAPS[text])]
+        if (gap := text.rstrip("?")) in GAPS:  # a gap may always be empty, so `~?` is `~`
+            return [Slot(frozenset(), {}, True, GAPS[gap])]
         repeated = text.endswith(")*")
         optional = repeated or text.endswith("?")
         if optional:
@@ -141,6 +140,8 @@ class Lexicon:
         inner = text[1:-1] if text.startswith("(") else text
         options = [o for part in _split(inner, "|") for o in _expanded(part, sets)]
         for word in chain.from_iterable(options):
+            if word in GAPS:
+                raise Refused(f"a gap stands within an alternative and would never be met: {text!r}", "messages")
             if word.endswith("*"):
                 self._stems[word[:-1]] = None
             else:

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 NOTHING, PAUSE, STOP = 0, 1, 2  # what stands before a word: a blank, a comma or a line, the end of a sentence
-LEAST_RUN = 2 + 1  # layout: "k i l l", single letters one after the other that are one word
+LEAST_RUN = 3  # layout: "k i l l", single letters one after the other that are one word
 
 _TOKEN = re.compile(r"[$@]?[^\W_]+(?:['*@$!|]+[^\W_]+)*|[^\w\s]+|\n+")
 _SPLIT = re.compile(r"[^\W_]+")

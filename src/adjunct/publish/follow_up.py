@@ -75,7 +75,7 @@ def follow_up_to_fhir(
     due = [mapping(d) for d in (*sequence(watched.get("due")), *sequence(result.get("checkins")))]
     made += [_task(frame, d, intent="proposal") for d in due if d.get("state") in PRESSING]
     inputs = [r for course in courses.values() for r in _derived(course)]
-    return frame.bundle(made, [r for n, r in enumerate(inputs) if r not in inputs[:n]])
+    return frame.bundle(made, list({str(r): r for r in inputs}.values()))
 
 
 # --- courses ----------------------------------------------------------------------------------------------------------

@@ -46,8 +46,9 @@ def questionnaire_response(draft: Draft, resource: Resource, reference: str, cod
     parts = [instrument(draft.knowledge, name) for name in found.partly]
     known = {link for form in parts for link in answers_from(form, resource, loinc).links}
     open_ = [item for item in items_in(resource) if item.get("answer") and str(item.get("linkId", "")) not in taken]
-    read = [item for item in open_ if _single(draft, item, reference, span, codes_by_link, loinc)]
-    strange = [link for item in open_ if item not in read and (link := str(item.get("linkId", ""))) not in known]
+    links = [str(item.get("linkId", "")) for item in open_]
+    read = [_single(draft, item, reference, span, codes_by_link, loinc) for item in open_]
+    strange = [link for link, done in zip(links, read, strict=True) if not done and link not in known]
     for form in parts:
         if form.has_total:
             said = f"part of {form.title} is answered here, and nothing says that it was asked as a whole: no total"
