@@ -22,11 +22,14 @@ TARGET = Path(__file__).parent.parent / ".lforms"
 
 
 def main() -> int:
+    """Fetch, check, unpack; without npm it says so and that is no error."""
     if shutil.which("npm") is None:
         print("npm is not there: the comparison with LHC-Forms is skipped", file=sys.stderr)
         return 0
     with tempfile.TemporaryDirectory() as folder:
-        subprocess.run(["npm", "pack", PACKAGE, "--silent", "--pack-destination", folder], check=True, capture_output=True)
+        subprocess.run(
+            ["npm", "pack", PACKAGE, "--silent", "--pack-destination", folder], check=True, capture_output=True
+        )
         packed = next(Path(folder).glob("*.tgz"))
         found = base64.b64encode(hashlib.sha512(packed.read_bytes()).digest()).decode()
         if found != SHA512:

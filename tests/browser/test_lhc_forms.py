@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 
-import adjunct
 from adjunct.instruments import Instrument, instrument, score
 from adjunct.instruments.responses import answers_from
 from adjunct.knowledge import Knowledge
@@ -86,7 +85,8 @@ def held(page: Page, known: Instrument, expected: Mapping[str, float | None]) ->
 
 def agree(stated: Mapping[str, float], expected: Mapping[str, float | None]) -> bool:
     return all(
-        stated.get(key) == (None if value is None else pytest.approx(value, abs=0.01)) for key, value in expected.items()
+        stated.get(key) == (None if value is None else pytest.approx(value, abs=0.01))
+        for key, value in expected.items()
     )
 
 
