@@ -53,7 +53,7 @@ HOW = {
     "pregnancy_possible": "from sex at birth, age and what excludes it; open where these are open",
     "product_known": "no while an entry may be any of several products",
     "since_baseline": "newest value after the newest dose less the last one before it",
-    "since_course_start": "newest value less the last one before the first dose, once the course is long enough to tell",
+    "since_course_start": "newest value less the last one before the first dose, once the course is long enough",
     "taken_daily": "yes from one intake a day; open where the frequency is not stated",
     "administered": "a recorded administration of one of these is the event, at the time it was given",
     "unanswered": "yes while no evaluation follows the newest yes; it never expires",
