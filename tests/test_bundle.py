@@ -89,7 +89,7 @@ NOT_JSON = [
     (b" \n\t ", "empty", ""),
     (b"\xef\xbb\xbf", "empty", ""),
     (b"hello", "not JSON", "line 1, column 1"),
-    ("patient.json", "not JSON", "line 1, column 1"),
+    ("patient.json", "not JSON", "line 1"),
     (b'{"resourceType": "Bundle",\n "type": }', "not JSON", "line 2, column 10"),
     (b'{"resourceType": "Bundle"', "not JSON", "line 1, column"),
     (b"{'resourceType': 'Bundle'}", "not JSON", "line 1, column 2"),
