@@ -132,6 +132,16 @@ def test_a_table_that_does_not_fit_is_refused_and_nothing_is_written(tmp_path: P
     assert not list(tmp_path.glob("out*"))
 
 
+def test_a_table_says_how_many_alarm_even_where_it_is_refused(tmp_path: Path) -> None:
+    table, out = tmp_path / "in.csv", tmp_path / "out.csv"
+    table.write_text(HEAD + "a,1,2,1,0,2,1,0,0,1\nb,0,0,0,0,0,0,0,0,0\n", encoding="utf-8")
+    assert "1 raise an alarm" in run("score", "phq-9", "--table", str(table), "--out", str(out)).stderr
+    rows = "a,1,2,1,0,2,1,0,0,1\n" * 50_000
+    table.write_text(HEAD + rows + "b,0\n", encoding="utf-8")
+    error = refused("score", "phq-9", "--table", str(table), "--out", str(out))
+    assert "50000 rows" in error.advice[0]
+
+
 COURSE = """id,at,what,value
 a,2026-08-01T09:00:00Z,phq9,20
 a,2026-08-03T09:00:00Z,dose,iv

@@ -52,7 +52,7 @@ def score(
             raise BadInput("say where the scores go: --out FILE.csv")
         from adjunct.cli.tables import score_table
 
-        score_table(instrument, table, out, form=form)
+        typer.echo(score_table(instrument, table, out, form=form), err=True)
         return
     _note_out(out)
     given = re.split("[,;]", answers or "")

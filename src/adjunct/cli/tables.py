@@ -27,14 +27,24 @@ LONGEST_LINE = 1_000_000  # characters: a longer line is no person, and is not h
 DOSE = "dose"
 
 
-def score_table(name: str, source: Path, target: Path, *, form: str | None) -> None:
-    """`id, answers ...` in; `id, total, band, alerts, not_read` out. A row of another width stops everything."""
+def score_table(name: str, source: Path, target: Path, *, form: str | None) -> str:
+    """`id, answers ...` in; `id, total, band, alerts, not_read` out; returns how many rows alarm, in words.
+
+    A row of another width stops everything; the refusal still tells how many rows before it alarm.
+    """
     import adjunct
     from adjunct.instruments import instrument, score_many
+    from adjunct.instruments.result import DANGER
 
     known = instrument(adjunct._knowledge(), name)
     columns_out = ("id", "total", "band", "alerts", "not_read")
-    with _rows(source, target) as (header, rows, _), _written(target, columns_out) as write:
+    pressing = {a.id for plan in known.plans.values() for a in plan.alerts if a.level in DANGER}
+    count = alarming = 0
+    with (
+        _alarms_first(lambda: alarming),
+        _rows(source, target) as (header, rows, _),
+        _written(target, columns_out) as write,
+    ):
         order = _order(known, header, source.name)
         width = len(order)
         while block := list(islice(rows, ROWS)):
@@ -45,6 +55,9 @@ def score_table(name: str, source: Path, target: Path, *, form: str | None) -> N
                 unread |= found.refused[:width].T
             raised = {alert: column.values == YES for alert, column in found.alerts.items()}
             ids = [item.id for item in known.items[:width]]
+            danger = [truth for alert, truth in raised.items() if alert in pressing]
+            alarming += int(np.any(danger, axis=0).sum()) if danger else 0
+            count += len(block)
             for n, row in enumerate(block):
                 write(
                     (
@@ -55,6 +68,22 @@ def score_table(name: str, source: Path, target: Path, *, form: str | None) -> N
                         " ".join(item for item, bad in zip(ids, unread[n], strict=True) if bad),
                     )
                 )
+
+    return f"{count} rows scored; {alarming} raise an alarm of suicide or urgency: see the column alerts"
+
+
+@contextmanager
+def _alarms_first(alarming: Callable[[], int]) -> Iterator[None]:
+    """A refusal that still tells of the alarms in what had been read."""
+    try:
+        yield
+    except BadInput as error:
+        if not alarming():
+            raise
+        said = (
+            f"{alarming()} rows that were read raise an alarm of suicide or urgency. Mend the table, and score it now."
+        )
+        raise BadInput(str(error), advice=(said,)) from None
 
 
 def _order(known: Instrument, header: Sequence[str], at: str) -> list[int]:
