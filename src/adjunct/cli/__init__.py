@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import sys
@@ -26,6 +27,7 @@ for _commands in (assessment, exposure, measures):
     _commands.register(app)
 app.add_typer(knowledge.app, name="knowledge")
 
+COLLECT_EVERY = 200_000  # objects: a command is short, and most of what it makes stays until its end
 HELP_STILL = (
     "If somebody is in danger now, call your local emergency number (112 works from mobiles in many countries)."
 )
@@ -33,6 +35,7 @@ HELP_STILL = (
 
 def main() -> None:
     """Run, and turn every refusal into one line and its exit code. Help is offered even where no answer can be."""
+    gc.set_threshold(COLLECT_EVERY)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a letter that the terminal cannot show must not cost the answer

@@ -8,21 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from adjunct.base import UNKNOWN, YES, BadInput, Instant, shown
 from adjunct.fhir import Bundle, Entry
 from adjunct.items import Item, Reader
 from adjunct.knowledge import Knowledge
 from adjunct.knowledge.entries import ATTESTATIONS, fold
-from adjunct.record import dosing, medicines, questionnaires, reading
+from adjunct.record import dosing, medicines, reading
 from adjunct.record.derived import derive
 from adjunct.record.draft import PAST, Draft, Evidence, Intake, Problem, Record
 from adjunct.record.medicines import MEDICATIONS
 from adjunct.record.values import DROPPED, Resource, ever, present
 
+if TYPE_CHECKING:
+    from adjunct.record.questionnaires import ItemCodes
+
 __all__ = ["Evidence", "Intake", "Problem", "Record", "from_bundle", "from_items", "reader_of"]
 
+FORMS = frozenset({"Questionnaire", "QuestionnaireResponse"})
 READERS: dict[str, Callable[[Draft, Resource, str], None]] = {
     "Patient": reading.patient,
     "Condition": reading.condition,
@@ -49,7 +53,11 @@ def from_bundle(bundle: Bundle, knowledge: Knowledge, *, now: Instant, phase: st
         if problem.blocks:
             where = problem.reference or problem.at
             draft.problem(where, problem.message, "Ask the sender for a corrected record.", blocks=True)
-    forms = questionnaires.item_codes(e.resource for e in bundle.resources if _kind(e) == "Questionnaire")
+    forms: dict[str, ItemCodes] = {}
+    if any(_kind(e) in FORMS for e in bundle.resources):
+        from adjunct.record import questionnaires  # late: a list of medicines needs no instruments
+
+        forms = questionnaires.item_codes(e.resource for e in bundle.resources if _kind(e) == "Questionnaire")
     readable = [e for e in bundle.resources if not e.uninterpretable]
     # Medicines last: they ask for stated last uses. By reference, so that the order of entries changes nothing.
     for entry in sorted(readable, key=lambda e: (_kind(e) in MEDICATIONS, e.reference)):
@@ -58,7 +66,7 @@ def from_bundle(bundle: Bundle, knowledge: Knowledge, *, now: Instant, phase: st
     return draft.finish(_attested(draft), country=country, patient=bundle.patient_reference)
 
 
-def _read(draft: Draft, entry: Entry, bundle: Bundle, forms: Mapping[str, questionnaires.ItemCodes]) -> None:
+def _read(draft: Draft, entry: Entry, bundle: Bundle, forms: Mapping[str, ItemCodes]) -> None:
     kind, resource, mark = _kind(entry), entry.resource, draft.mark()
     try:
         if kind in MEDICATIONS:
@@ -73,6 +81,8 @@ def _read(draft: Draft, entry: Entry, bundle: Bundle, forms: Mapping[str, questi
             if resource.get("status") not in DROPPED:
                 medicines.last_use(draft, resource, entry.reference, lambda: reader_of(draft.knowledge))
         elif kind == "QuestionnaireResponse":
+            from adjunct.record import questionnaires
+
             codes = questionnaires.codes_for(resource, forms)
             questionnaires.questionnaire_response(draft, resource, entry.reference, codes)
         elif kind in READERS:

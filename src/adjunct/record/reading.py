@@ -11,7 +11,6 @@ from datetime import datetime, timezone
 from typing import Any
 
 from adjunct.base import MS_PER_SECOND, NO, UNKNOWN, YES, AdjunctError, shown
-from adjunct.instruments.responses import in_words, item_of
 from adjunct.knowledge.entries import Concept, fold
 from adjunct.record.draft import PAST, Draft, Evidence
 from adjunct.record.values import (
@@ -183,6 +182,10 @@ def _listed_ordinal(draft: Draft, value: Value) -> float | None:
 
 def _worded_ordinal(draft: Draft, value: Value, concept: str) -> float | None:
     """The number of an answer that is given in the words of its instrument."""
+    if not (value.text or value.codes):
+        return None
+    from adjunct.instruments.responses import in_words, item_of  # late: most records hold numbers
+
     item = item_of(draft.knowledge, concept)
     words = (value.text, *value.codes.names) if value.codes else (value.text,)
     said = {in_words(text, item) for text in words if text} - {None} if item else set()
