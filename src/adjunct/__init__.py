@@ -218,14 +218,13 @@ def follow(
     from adjunct.base import BadInput
     from adjunct.fhir import read_bundle
     from adjunct.followup import follow as run
-    from adjunct.followup.settings import checked
     from adjunct.record import from_bundle
 
     known, now = knowledge or _knowledge(), _instant(at)
     read = read_bundle(bundle)
     record = from_bundle(read, known, now=now, phase="follow-up", country=(country or "").upper())
     try:
-        return run(read, record, known, route=route, level=level, settings=checked(settings or {}, known))
+        return run(read, record, known, route=route, level=level, settings=settings)
     except BadInput as error:  # an option that cannot be read must not keep back an alarm that the record holds
         error.advice = (*error.advice, *_urgent(run(read, record, known)))
         raise

@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 
 from adjunct.assessment import Assessment, assess
-from adjunct.base import FAR, MS_PER_DAY, YES, BadInput, Instant, Verdict, iso
+from adjunct.base import FAR, MS_PER_DAY, YES, Instant, Verdict, iso
 from adjunct.due import Due, due
 from adjunct.due import State as Standing
 from adjunct.fhir import Bundle
@@ -28,6 +28,7 @@ from adjunct.followup.cover import Cover, Hours, Told, contacts_in, told
 from adjunct.followup.expected import OwnCourse, scales
 from adjunct.followup.risk import Clock
 from adjunct.followup.schedule import missed, schedule
+from adjunct.followup.settings import checked
 from adjunct.followup.signals import Signal, signals
 from adjunct.followup.stored import check_ins
 from adjunct.followup.surveillance import Surveillance, sessions, surveillance
@@ -70,19 +71,15 @@ class Settings:
     checkins: bool | None = None  # None: asked for once somebody has answered one
 
     @classmethod
-    def of(cls, given: Mapping[str, Any], now: Instant) -> Settings:
-        """Read plain values, as a settings file has them. Raises `BadInput` for a name that is not one of them."""
-        try:
-            cover = dict(given.get("cover", {}))
-            cover.setdefault("zone", _zone(now))
-            cover["hours"] = tuple(Hours(**h) for h in cover.get("hours", ()))
-            for name, kind in (("closed", frozenset), ("chain", tuple)):
-                cover[name] = kind(cover.get(name, ()))
-            own = OwnCourse(**given["course"]) if "course" in given else None
-            rest = {k: v for k, v in given.items() if k not in ("cover", "course")}
-            return cls(cover=Cover(**cover), own=own, **rest)
-        except TypeError as error:
-            raise BadInput(f"a setting is not known here or is missing ({error})", "settings") from None
+    def of(cls, given: Mapping[str, Any], knowledge: Knowledge, now: Instant) -> Settings:
+        """Read plain values, as a settings file has them. Raises `BadInput` for what is none, with its place."""
+        read = checked(given, knowledge)
+        cover = {"zone": _zone(now)} | read.pop("cover", {})
+        cover["hours"] = tuple(Hours(**h) for h in cover.get("hours", ()))
+        for name, kind in (("closed", frozenset), ("chain", tuple)):
+            cover[name] = kind(cover.get(name, ()))
+        own = OwnCourse(**read.pop("course")) if "course" in read else None
+        return cls(cover=Cover(**cover), own=own, **read)
 
 
 def _zone(now: Instant) -> str:
@@ -294,7 +291,7 @@ def follow(
     settings and routes that do not exist; what cannot be read in the record is a problem with its reference.
     """
     now = record.now
-    chosen = Settings.of(settings or {}, now)
+    chosen = Settings.of(settings or {}, knowledge, now)
     watched = surveillance(record, knowledge)
     assessment = assess(record, knowledge, treatment=watched.treatment)
     risk = replay(knowledge, recorded.risk_events(bundle, record, knowledge))
