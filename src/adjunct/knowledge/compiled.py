@@ -24,11 +24,22 @@ TABLES = {
     "perpetrators": "perpetrator",
 }
 FOLLOWUP = ("outcomes", "courses", "workflow", "checkins", "surveillance", "context")
-SINGLE = ("knowledge", "derive", "sets", "phrases", "wording", "method", "fit", *FOLLOWUP)
-WHOLE = {"models": "models", "instruments": "instruments", "lexicons": "messages"}  # one file is one entry: its folder
+PLANNING = ("timeline", "consent", "preparation", "aftercare", "team", "outgoing", "request", "documents", "routine")
+SINGLE = ("knowledge", "derive", "sets", "phrases", "wording", "method", "fit", *FOLLOWUP, *PLANNING)
+WHOLE = {
+    "models": "models",
+    "instruments": "instruments",
+    "lexicons": "messages",
+    "protocols": "protocols",
+    "selfcare": "selfcare",
+}  # one file is one entry: its folder
 COLUMNS = ("names", "claims", "jurisdictions", "crisis_lines", "observed_ratios", "observed_exposure")
 # What belongs together stands in a folder of its own.
-FOLDER = dict.fromkeys(("victims", "perpetrators", "method", "fit"), "exposure") | dict.fromkeys(FOLLOWUP, "followup")
+FOLDER = (
+    dict.fromkeys(("victims", "perpetrators", "method", "fit"), "exposure")
+    | dict.fromkeys(FOLLOWUP, "followup")
+    | dict.fromkeys(PLANNING, "planning")
+)
 
 
 class FileError(ValueError):

@@ -176,6 +176,18 @@ class Knowledge:
         """Questionnaires and rating scales by id: items, scoring, bands, alerts, change, licence."""
         return unique(self.content["instruments"], dict)
 
+    # --- plans: protocols and activities; one meaning each in planning and routine
+
+    @cached_property
+    def protocols(self) -> Mapping[str, Mapping[str, Any]]:
+        """Courses of treatment and of care by id: phases, settings with their bounds, reviews, stops."""
+        return unique(self.content["protocols"], dict)
+
+    @cached_property
+    def selfcare(self) -> Mapping[str, Mapping[str, Any]]:
+        """Activities of a daily routine by id: what, for whom not, how sure."""
+        return unique(self.content["selfcare"], dict)
+
     @cached_property
     def rule_list(self) -> tuple[Rule, ...]:
         return tuple(self.rules.values())

@@ -23,6 +23,8 @@ ROWS = {
     "models": "model",
     "instruments": "instrument",
     "lexicons": "lexicon",
+    "protocols": "protocol",
+    "selfcare": "selfcare",
     **{name: name for name in COLUMNS},
     "valuesets": "valueset",
 }
