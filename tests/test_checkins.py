@@ -71,7 +71,13 @@ def answered(
 
 
 WHERE = {"country": "de", "place": "Berlin", "call-back": "+49 30 1234567"}
-QUIET = WHERE | {"mood": 6, "suicide": "no", "side-effects": ["none"], "anything-else": None}
+QUIET = WHERE | {
+    "mood": 6,
+    "suicide": "no",
+    "side-effects": ["none"],
+    "ketamine-elsewhere": "no",
+    "anything-else": None,
+}
 ALL_NO = {"cssrs.q1": "no", "cssrs.q2": "no", "cssrs.q6": "no"}
 
 
@@ -101,6 +107,7 @@ def test_where_the_person_is_comes_first_and_the_suicide_question_every_time() -
         "mood",
         "suicide",
         "side-effects",
+        "ketamine-elsewhere",
         "anything-else",
         "end",
     ]

@@ -343,8 +343,9 @@ def test_who_writes_from_a_bridge_is_not_asked_for_their_mood_first() -> None:
     given = WHERE | {"place": "I am on the bridge and want to jump"}
     assert asked(given) == ["country", "place", "call-back", "cssrs.q1"]
     no = ALL_NO.keys()
-    rest = {"suicide": "yes", "side-effects": ["none"], "anything-else": None} | {f"cssrs.{q}": "no" for q in no}
-    assert asked(given | rest)[-5:] == ["mood", "suicide", "side-effects", "anything-else", "end"]
+    quiet = {"side-effects": ["none"], "ketamine-elsewhere": "no", "anything-else": None}
+    rest = {"suicide": "yes"} | quiet | {f"cssrs.{q}": "no" for q in no}
+    assert asked(given | rest)[-5:] == ["suicide", "side-effects", "ketamine-elsewhere", "anything-else", "end"]
 
 
 def test_no_field_that_cannot_be_read_stands_before_the_question_about_suicide() -> None:

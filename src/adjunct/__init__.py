@@ -22,11 +22,12 @@ if TYPE_CHECKING:
     from adjunct.instruments import Score
     from adjunct.knowledge import Knowledge
     from adjunct.messages import Message
+    from adjunct.planning import Planned
     from adjunct.pharmacology.interaction import ExposureRatio
     from adjunct.pharmacology.simulation import Exposure
 
 __version__ = "0.1.0"
-__all__ = ["Knowledge", "assess", "check", "follow", "interact", "score", "simulate", "triage"]
+__all__ = ["Knowledge", "assess", "check", "follow", "interact", "plan", "score", "simulate", "triage"]
 
 
 def check(
@@ -233,6 +234,48 @@ def follow(
 def _urgent(result: FollowUp) -> tuple[str, ...]:
     """What somebody must do now, each once."""
     return tuple(dict.fromkeys(str(alert["tell"] or alert["says"]) for alert in result.alerts))
+
+
+def plan(
+    bundle: Mapping[str, Any] | bytes | str | Path | IO[bytes],
+    *,
+    protocol: str,
+    start: str,
+    clinic: Mapping[str, Any] | None = None,
+    order: Mapping[str, Any] | None = None,
+    override: str | None = None,
+    at: str | None = None,
+    country: str | None = None,
+    language: str = "en",
+    knowledge: Knowledge | None = None,
+) -> Planned:
+    """Plan one course for one person from a FHIR R4 Bundle: visits with windows, what comes before, reviews, due steps.
+
+    `protocol` such as "esketamine-trd"; `start` the day of the first visit ("2027-01-11"); `clinic` its file as plain
+    values: hours, zone, settings within their bounds; `order` what people decided for this person: changes, tapers,
+    companions, contact; `override` "NAME: reason" of a prescriber for somebody who is not eligible; `language` of the
+    words for the person (en, es). An emergency gives no plan (status "none"), something open one that begins with it.
+    Raises `BadInput` for what cannot be planned; its `advice` says what the record calls for all the same.
+    """
+    from adjunct.clinic import Clinic
+    from adjunct.fhir import read_bundle
+    from adjunct.planning import plan as run
+    from adjunct.planning.log import day
+    from adjunct.sheet import language as known_language
+
+    known, now = knowledge or _knowledge(), _instant(at)
+    return run(
+        read_bundle(bundle),
+        known,
+        protocol_name=protocol,
+        start=day(start, "--start"),
+        clinic=Clinic.of(clinic, known),
+        now=now,
+        order=order,
+        override=override,
+        country=(country or "").upper(),
+        language=known_language(language),
+    )
 
 
 def triage(

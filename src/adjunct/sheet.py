@@ -91,7 +91,7 @@ def line(
 ) -> Line:
     """A text of the knowledge in a language, else in English and marked so. `{fact.id}` and `{word}` are filled."""
     used = code if code in texts else ENGLISH
-    return Line(text=knowledge.say(texts[used], **words), language=used, source=source, sure=sure, strong=strong)
+    return Line(text=knowledge.say(texts[used], used, **words), language=used, source=source, sure=sure, strong=strong)
 
 
 def plain(lines: Iterable[Line]) -> tuple[str, ...]:

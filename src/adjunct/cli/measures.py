@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from adjunct.base import BadInput
-from adjunct.cli.options import AsFhir, AsJson, At, Country, as_text, one_form, print_json
+from adjunct.cli.options import AsFhir, AsJson, At, Country, as_text, one_form, print_json, toml
 
 OWN = ("check-in", "safety-plan")  # forms of our own, which no instrument file describes
 Patient = Annotated[str | None, typer.Option(help="Whose answers these are, for --fhir, such as Patient/123.")]
@@ -98,7 +97,7 @@ def questionnaire(
 
     if text is not None and labels:
         raise BadInput("--text and --labels are two wordings: ask for one of them")
-    words = None if text is None else _toml(text)
+    words = None if text is None else toml(text)
     print_json(as_text(publish(find(knowledge, instrument), text=words, labels=labels, form=form)))
 
 
@@ -219,15 +218,6 @@ def _note_out(out: Path | None) -> None:
 def _settings(path: Path | None) -> tuple[dict[str, Any] | None, BadInput | None]:
     """The settings of a file, or why it cannot be read: that is told after the record was looked at for alarms."""
     try:
-        return (None if path is None else _toml(path)), None
+        return (None if path is None else toml(path)), None
     except BadInput as error:
         return None, error
-
-
-def _toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BadInput(f"the file cannot be read ({error.strerror})", path.name) from None
-    except ValueError as error:
-        raise BadInput(f"this is not TOML: {error}", path.name) from None

@@ -6,7 +6,9 @@ import io
 import math
 import re
 import sys
+import tomllib
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -80,3 +82,13 @@ def one_form(*, as_json: bool, as_other: bool, other: str = "--fhir") -> None:
     """Refuse two forms of one answer at once."""
     if as_json and as_other:
         raise BadInput(f"--json and {other} are two answers: ask for one of them")
+
+
+def toml(path: Path) -> dict[str, Any]:
+    """A file of settings or decisions, as plain values."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadInput(f"the file cannot be read ({error.strerror})", path.name) from None
+    except ValueError as error:
+        raise BadInput(f"this is not TOML: {error}", path.name) from None

@@ -16,6 +16,7 @@ from functools import cache
 from typing import Any
 
 from adjunct.assessment.lines import emergency_text
+from adjunct.base import BadInput, partial_date
 from adjunct.due import Step, Window
 from adjunct.followup.cover import DEFAULT_LANGUAGE, Cover, Told, told, who_reads
 from adjunct.followup.risk import SCREENER, Level
@@ -34,6 +35,7 @@ CONTACT = (COUNTRY, "place", "call-back")  # before anything else: where help wo
 TRIES = 2
 PERSON = "person"
 DOMAIN = "check-in"
+BOOK = "checkins"  # the knowledge that holds the questions; another book adds its own to these
 _COUNTRY = re.compile(r"[A-Za-z]{2}\Z")
 _PHONE = re.compile(r"[+(]?\d(?:[\s()./-]*\d){2,}\Z")
 Reader = Callable[[Knowledge, str, str], Message]
@@ -84,6 +86,7 @@ class CheckIn:
     language: str = DEFAULT_LANGUAGE
     history_known: bool = False  # lifetime suicidal behaviour was learned before
     answers: tuple[Answer, ...] = ()
+    book: str = BOOK
     reader: Reader = field(default=_reader, repr=False, compare=False)
 
     @property
@@ -93,7 +96,7 @@ class CheckIn:
 
     @property
     def questions(self) -> Mapping[str, Question]:
-        return _questions(self.knowledge, self.language)
+        return _questions(self.knowledge, self.book, self.language)
 
     @property
     def country(self) -> str:
@@ -171,11 +174,13 @@ def _read(question: Question, value: object) -> object:
         return DECLINED
     if question.kind in ("choice", "many"):
         allowed = {option for option, _ in question.options}
-        chosen = [str(v) for v in value] if isinstance(value, list | tuple) else [str(value)]
-        if not chosen or not set(chosen) <= allowed or (question.kind == "choice" and len(chosen) > 1):
+        said = [str(v) for v in value] if isinstance(value, list | tuple) else [str(value)]
+        if not said or not set(said) <= allowed or (question.kind == "choice" and len(said) > 1):
             return None
-        return tuple(chosen) if question.kind == "many" else chosen[0]
+        return tuple(said) if question.kind == "many" else said[0]
     text = str(value).strip()
+    if question.kind == "date":
+        return text if _is_date(text) else None
     if question.kind == COUNTRY:
         return text.upper() if _COUNTRY.match(text) else None
     if question.kind == "phone":
@@ -185,6 +190,14 @@ def _read(question: Question, value: object) -> object:
         inside = number is not None and (question.least or 0) <= number <= (question.most or 0)
         return number if inside else None
     return text or DECLINED
+
+
+def _is_date(text: str) -> bool:
+    try:
+        partial_date(text, timedelta(0))
+    except BadInput:
+        return False
+    return True
 
 
 def results(state: CheckIn) -> dict[str, Any]:
@@ -223,7 +236,7 @@ def next_question(state: CheckIn) -> Question | None:
 
 
 def _wanted(state: CheckIn) -> Iterator[str]:
-    names: Sequence[str] = _set(state)["questions"]
+    names = [name for name in _set(state)["questions"] if _applies(state, name)]
     cut = names.index(SUICIDE) + 1
     if _triggers(state):
         begun = {a.question for a in state.answers} & {SUICIDE}  # an answer that cannot be read is asked again first
@@ -235,6 +248,20 @@ def _wanted(state: CheckIn) -> Iterator[str]:
     if state.phq:
         yield from _phq(state)
     yield from names[cut:]
+
+
+def _applies(state: CheckIn, name: str) -> bool:
+    """Whether a question is asked: always, or only after certain answers to others, or unless these were given."""
+    entry = entries(state.knowledge, state.book)[name]
+    return all(chosen(state, q) & set(values) for q, values in entry.get("when", {}).items()) and not any(
+        chosen(state, q) & set(values) for q, values in entry.get("unless", {}).items()
+    )
+
+
+def chosen(state: CheckIn, question: str) -> frozenset[str]:
+    """The options of a question that stand now; empty while it is open or declined."""
+    value = value_of(state, question)
+    return frozenset(value if isinstance(value, tuple) else () if value in (None, DECLINED) else (str(value),))
 
 
 def _screener(state: CheckIn) -> Iterator[str]:
@@ -262,7 +289,7 @@ def _phq(state: CheckIn) -> Iterator[str]:
 
 
 def _set(state: CheckIn) -> Mapping[str, Any]:
-    sets: Sequence[Mapping[str, Any]] = state.knowledge.content["checkins"]["set"]
+    sets: Sequence[Mapping[str, Any]] = state.knowledge.content[state.book]["set"]
     return next(s for s in sets if s["id"] == state.set)
 
 
@@ -276,17 +303,28 @@ def _shipped(knowledge: Knowledge, name: str) -> tuple[str, ...]:
 
 
 @cache
-def _questions(knowledge: Knowledge, language: str) -> Mapping[str, Question]:
+def entries(knowledge: Knowledge, book: str) -> Mapping[str, Mapping[str, Any]]:
+    """Every question of a book as it is written there, by name; those of the check-ins belong to each."""
+    return {q["id"]: q for each in dict.fromkeys((BOOK, book)) for q in knowledge.content[each]["question"]}
+
+
+@cache
+def _questions(knowledge: Knowledge, book: str, language: str) -> Mapping[str, Question]:
     """Every question by name, in a language or else in English."""
-    words = knowledge.content["checkins"]["words"]
+    words = knowledge.content[BOOK]["words"]
     words = words.get(language, words[DEFAULT_LANGUAGE])
+
+
+    def say(texts: Mapping[str, str]) -> str:
+        return knowledge.say(_in(texts, language), language)
+
     found = {}
-    for entry in knowledge.content["checkins"]["question"]:
+    for entry in entries(knowledge, book).values():
         found[entry["id"]] = Question(
             id=entry["id"],
             kind=entry["kind"],
-            text=_in(entry["text"], language),
-            options=tuple((o["value"], _in(o["text"], language)) for o in entry.get("options", ())),
+            text=say(entry["text"]),
+            options=tuple((o["value"], say(o["text"])) for o in entry.get("options", ())),
             least=entry.get("least"),
             most=entry.get("most"),
             decline=words["rather_not"],
@@ -432,9 +470,9 @@ def _suicide_flags(knowledge: Knowledge) -> frozenset[str]:
 
 def _options(state: CheckIn, a: Answer) -> Iterable[Mapping[str, Any]]:
     """The options chosen that carry an urgency of their own."""
-    entry = next((q for q in state.knowledge.content["checkins"]["question"] if q["id"] == a.question), None)
-    chosen = [str(v) for v in a.value] if isinstance(a.value, list | tuple) else [str(a.value)]
-    return (o for o in (entry or {}).get("options", ()) if "level" in o and o["value"] in chosen)
+    entry = entries(state.knowledge, state.book).get(a.question, {})
+    said = [str(v) for v in a.value] if isinstance(a.value, list | tuple) else [str(a.value)]
+    return (o for o in entry.get("options", ()) if "level" in o and o["value"] in said)
 
 
 def _alert(state: CheckIn, a: Answer, level: str, flags: tuple[str, ...], tell: str) -> Alert:
@@ -445,7 +483,7 @@ def _alert(state: CheckIn, a: Answer, level: str, flags: tuple[str, ...], tell: 
 
 def alert_steps(state: CheckIn, cover: Cover) -> tuple[Step, ...]:
     """One task of a named person for each alert; its clock starts at receipt."""
-    settings = state.knowledge.content["checkins"]["message"]
+    settings = state.knowledge.content[BOOK]["message"]
     return tuple(
         Step(
             id=f"message:{alert.id}",

@@ -12,6 +12,7 @@ from adjunct.knowledge import Knowledge
 
 ANY = "*"  # any name of the clinic's
 TEXT, TRUTH, NUMBER = "a text", "true or false", "a number"
+ELSEWHERE = "read by somebody else"  # one file holds the whole clinic; these parts are not for the follow-up
 KINDS: Mapping[str, tuple[type, ...]] = {TEXT: (str,), TRUTH: (bool,), NUMBER: (int, float)}
 WHOLE = ("settings.course", "settings.cover.hours")  # of which every part is needed
 SHAPE: Mapping[str, Any] = {
@@ -27,6 +28,7 @@ SHAPE: Mapping[str, Any] = {
         "on_call": TEXT,
     },
     "course": {"gain": NUMBER, "pace": NUMBER, "residual": NUMBER, "courses": NUMBER, "reference": TEXT},
+    **dict.fromkeys(("clinic", "protocol", "chair", "room", "staff"), ELSEWHERE),
 }
 
 
@@ -35,7 +37,8 @@ def checked(given: object, knowledge: Knowledge) -> dict[str, Any]:
 
     Raises `BadInput` with the place for a name that is not known, a part that is missing and a value of another kind.
     """
-    found: dict[str, Any] = _checked(given, SHAPE, "settings")
+    found: dict[str, Any] = shaped(given, SHAPE, "settings")
+    found = {name: value for name, value in found.items() if SHAPE[name] != ELSEWHERE}
     if "primary" in found:
         found["primary"] = instrument(knowledge, found["primary"]).id
     if "variants" in found:
@@ -43,7 +46,10 @@ def checked(given: object, knowledge: Knowledge) -> dict[str, Any]:
     return found
 
 
-def _checked(given: object, shape: Any, at: str) -> Any:
+def shaped(given: object, shape: Any, at: str) -> Any:
+    """What is written, checked against a shape like `SHAPE`. Raises `BadInput` with the place."""
+    if shape == ELSEWHERE:
+        return given
     if isinstance(shape, str):
         value = given.isoformat() if isinstance(given, date) else given
         value = value.isoformat("minutes") if isinstance(value, time) else value
@@ -53,7 +59,7 @@ def _checked(given: object, shape: Any, at: str) -> Any:
     if isinstance(shape, list):
         if not isinstance(given, list | tuple | frozenset):
             raise BadInput("not a list: write [...]", at)
-        return [_checked(value, shape[0], at) for value in given]
+        return [shaped(value, shape[0], at) for value in given]
     if not isinstance(given, Mapping):
         raise BadInput("not a table of names and values", at)
     strange = [name for name in given if not isinstance(name, str) or (name not in shape and ANY not in shape)]
@@ -62,4 +68,4 @@ def _checked(given: object, shape: Any, at: str) -> Any:
     missing = [name for name in shape if name not in given] if at in WHOLE else []
     if missing:
         raise BadInput(f"{missing[0]} is missing", at)
-    return {name: _checked(value, shape.get(name, shape.get(ANY)), f"{at}.{name}") for name, value in given.items()}
+    return {name: shaped(value, shape.get(name, shape.get(ANY)), f"{at}.{name}") for name, value in given.items()}

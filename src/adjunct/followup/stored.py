@@ -4,6 +4,7 @@
 |---|---|
 | an event of the risk workflow | Communication: `topic` its type, `sent` its true time, `received` its receipt |
 | what one submission of a check-in said | QuestionnaireResponse; PHQ-9 and C-SSRS items as responses of these forms |
+| ketamine from elsewhere, told in a check-in | Observation beside it, at the time it was used |
 | one version of a safety plan | QuestionnaireResponse of its own, never overwritten |
 
 Nothing stored is ever changed. A date without an hour is the end of the day for an alarm and its beginning for an act,
@@ -21,7 +22,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
-from adjunct.base import BadInput, Instant, partial_date
+from adjunct.base import FAR, BadInput, Instant, duration_ms, partial_date
 from adjunct.fhir import Bundle, Entry
 from adjunct.followup import checkins
 from adjunct.followup.checkins import DECLINED, PHQ, PHQ_FIRST, SPOKEN, Answer, CheckIn
@@ -31,6 +32,7 @@ from adjunct.followup.safety_plan import Plan, Version, add, readable
 from adjunct.followup.workflow import Event
 from adjunct.instruments.responses import ANSWER, LOINC, QUESTIONNAIRE
 from adjunct.knowledge import Knowledge
+from adjunct.knowledge.entries import LOCAL
 from adjunct.record import Problem
 from adjunct.record.questionnaires import items_in
 from adjunct.record.values import DROPPED, listed, mappings
@@ -47,6 +49,9 @@ SAFETY_PLAN = "urn:adjunct:safety-plan"
 AFTER = "urn:adjunct:safety-plan-after"
 ABSENT = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
 ASKED_DECLINED = "asked-declined"
+OBSERVATION_CATEGORY = "http://terminology.hl7.org/CodeSystem/observation-category"
+ELSEWHERE = "ketamine-elsewhere"
+FORMS = {checkins.BOOK: "check-in", "request": "request"}  # how the questions of a book are named as a form
 CHECK_IN_FORM = f"{QUESTIONNAIRE}:check-in|1"
 SAFETY_PLAN_FORM = f"{QUESTIONNAIRE}:safety-plan|1"
 REASON = "reason"
@@ -198,6 +203,7 @@ def check_in_to_fhir(
     patient_reference: str,
     knowledge: Knowledge,
     language: str = DEFAULT_LANGUAGE,
+    book: str = checkins.BOOK,
 ) -> tuple[Json, ...]:
     """What arrived for one check-in (the id of its step): a response for each submission, form and true time."""
     groups: dict[tuple[object, ...], list[Answer]] = {}
@@ -207,10 +213,45 @@ def check_in_to_fhir(
         while any(a.question == b.question for b in groups.get((a.id, a.at, a.received, form, turn), ())):
             turn += 1
         groups.setdefault((a.id, a.at, a.received, form, turn), []).append(a)
-    return tuple(
-        _submission(group, str(key[-2]), check_in, patient_reference, knowledge, language)
-        for key, group in groups.items()
+    return (
+        *(
+            _submission(group, str(key[-2]) or book, check_in, patient_reference, knowledge, language)
+            for key, group in groups.items()
+        ),
+        *(made for a in answers if (made := _elsewhere(a, book, patient_reference, knowledge)) is not None),
     )
+
+
+def _elsewhere(a: Answer, book: str, patient: str, knowledge: Knowledge) -> Json | None:
+    """Ketamine from elsewhere as an event of the record, at the time that the answer names.
+
+    A no stands in the response alone: it does not answer for the visit, which asks again.
+    """
+    period = ago(a, book, knowledge) if a.question == ELSEWHERE else None
+    if period is None:
+        return None
+    made: Json = {
+        "resourceType": "Observation",
+        "status": "final",
+        "category": [{"coding": [{"system": OBSERVATION_CATEGORY, "code": "social-history"}]}],
+        "code": {"coding": [{"system": LOCAL, "code": "outside_ketamine"}], "text": "Ketamine outside the clinic"},
+        "subject": {"reference": patient},
+        "performer": [{"reference": patient}],
+        "issued": written(a.received),
+        "effectivePeriod": period,
+        "valueBoolean": True,
+    }
+    return made | {"id": str(uuid5(NAMESPACE_URL, json.dumps([ELSEWHERE, a.id, made], sort_keys=True)))}
+
+
+def ago(a: Answer, book: str, knowledge: Knowledge) -> Json | None:
+    """The Period that an answer such as "in the past week" names; None where it names none."""
+    options: Sequence[Resource] = checkins.entries(knowledge, book)[a.question].get("options", ())
+    found = next((o["ago"] for o in options if o["value"] == a.value and "ago" in o), None)
+    if found is None:
+        return None
+    recent, earliest = (duration_ms(text) for text in found)
+    return {"end": written(a.at - recent)} | ({"start": written(a.at - earliest)} if earliest < FAR else {})
 
 
 def _items(name: str, knowledge: Knowledge) -> dict[str, Resource]:
@@ -222,8 +263,9 @@ def _submission(
 ) -> Json:
     first = group[0]
     questions = {a.question.removeprefix(f"{form}.") for a in group}
-    name = PHQ2 if form == PHQ and questions <= set(PHQ_FIRST) else form
-    url = f"{QUESTIONNAIRE}:{name}|{knowledge.instruments[name]['version']}" if form else CHECK_IN_FORM
+    name = PHQ2 if form == PHQ and questions <= set(PHQ_FIRST) else FORMS.get(form, form)
+    version = 1 if form in FORMS else knowledge.instruments[name]["version"]
+    url = f"{QUESTIONNAIRE}:{name}|{version}"
     items = [{"linkId": a.question.removeprefix(f"{form}."), **_answer(a, form, knowledge)} for a in group]
     made: Json = {
         "resourceType": "QuestionnaireResponse",
@@ -266,10 +308,9 @@ def _valued(value: object, question: str, form: str, knowledge: Knowledge) -> Js
 
 def _options(question: str, form: str, knowledge: Knowledge) -> Iterator[tuple[str, Json]]:
     """The answers that may be chosen, as the check-in writes them, each with its code in the Questionnaire."""
-    if not form:
-        asked: Sequence[Resource] = knowledge.content["checkins"]["question"]
-        options = next((q.get("options", ()) for q in asked if q["id"] == question), ())
-        system = f"{ANSWER}:check-in.{question}"
+    if form in FORMS:
+        options = checkins.entries(knowledge, form).get(question, {}).get("options", ())
+        system = f"{ANSWER}:{FORMS[form]}.{question}"
         yield from ((o["value"], {"system": system, "code": o["value"]}) for o in options)
         return
     item = _items(form, knowledge).get(question, {})
@@ -315,17 +356,22 @@ def check_ins(bundle: Bundle, knowledge: Knowledge, *, now: Instant) -> tuple[Ch
     return tuple(found[name] for name in sorted(found))
 
 
+def _book(response: Resource) -> str:
+    """Where the questions of a response stand."""
+    return next((book for book, form in FORMS.items() if _is(response, f"{QUESTIONNAIRE}:{form}")), checkins.BOOK)
+
+
 def _answers(entry: Entry, knowledge: Knowledge, now: Instant) -> Iterator[Answer]:
     response = entry.resource
     at, arrived = moment(response, ("authored",), now), receipt(response, now)
     extensions = mappings(response.get("extension"))
     name = next((str(e.get("valueString")) for e in extensions if e.get("url") == SUBMISSION), entry.reference)
     form = str(response.get("questionnaire") or "").partition("|")[0].removeprefix(f"{QUESTIONNAIRE}:")
-    form = PHQ if form == PHQ2 else form if form in (PHQ, SCREENER) else ""
-    many = {q["id"] for q in knowledge.content["checkins"]["question"] if q["kind"] == "many"}
+    form = PHQ if form == PHQ2 else form if form in (PHQ, SCREENER) else _book(response)
+    many = {name for name, q in checkins.entries(knowledge, _book(response)).items() if q["kind"] == "many"}
     for item in (i for i in items_in(response) if "item" not in i or "answer" in i):  # a group is no question
         link = str(item.get("linkId") or "")
-        question = f"{form}.{link}" if form else link
+        question = link if form in FORMS else f"{form}.{link}"
         values = [_said(answer, question, form, knowledge) for answer in mappings(item.get("answer"))]
         declined = any(e.get("valueCode") == ASKED_DECLINED for e in mappings(item.get("extension")))
         value: object = tuple(values) if question in many or values[1:] else next(iter(values), None)

@@ -30,6 +30,7 @@ Table = Mapping[str, Any]
 PHASE = "follow-up"
 SERIES, MAINTENANCE, BASELINE = "series", "maintenance", "baseline"
 NOT_STATED = "not stated"
+ELSEWHERE, OUTSIDE, EITHER = "outside_ketamine", "outside the clinic", "ketamine or esketamine"
 NOT_DONE = "not-done"
 
 
@@ -198,10 +199,13 @@ def _series(knowledge: Knowledge) -> int:
 
 
 def _rows(record: Record, knowledge: Knowledge, concept: str) -> Iterator[int]:
-    """Rows of a concept with a date; readings of ambiguous substances do not differ in what was measured."""
+    """Rows of a concept with a date; readings of ambiguous substances do not differ in what was measured.
+
+    Ketamine from elsewhere counts without a date too: it was taken, whenever that was.
+    """
     events, number = record.events, knowledge.vocabulary.concepts[concept]
     for row in range(int(events.starts[number]), int(events.starts[number + 1])):
-        if events.person[row] == 0 and events.t0[row] > -FAR // 2:
+        if events.person[row] == 0 and (events.t0[row] > -FAR // 2 or concept == ELSEWHERE):
             yield row
 
 
@@ -365,7 +369,9 @@ def _given(record: Record, knowledge: Knowledge) -> list[Intake]:
     ]
 
 
-def sessions(record: Record, knowledge: Knowledge, *, possible: bool = False) -> tuple[Span, ...]:
+def sessions(
+    record: Record, knowledge: Knowledge, *, possible: bool = False, concept: str = "dose"
+) -> tuple[Span, ...]:
     """When doses were given, oldest first; two administrations of one session are one.
 
     A dose known to no more than the month, while others were given in it, may be one of those: it is only possible.
@@ -373,7 +379,7 @@ def sessions(record: Record, knowledge: Knowledge, *, possible: bool = False) ->
     events, apart = record.events, duration_ms(knowledge.content["surveillance"]["same_session"])
     rows = sorted(
         (int(events.t0[row]), int(events.t1[row]))
-        for row in _rows(record, knowledge, "dose")
+        for row in _rows(record, knowledge, concept)
         if events.status[row] == YES or (possible and events.status[row] == UNKNOWN)
     )
     merged: list[Span] = []
@@ -401,7 +407,7 @@ def exposure_of(record: Record, knowledge: Knowledge) -> Exposure:
         days_since_last=((now - visits[-1][1]) / MS_PER_DAY, (now - visits[-1][0]) / MS_PER_DAY) if visits else None,
         last_gap_days=gaps[-1] if gaps else None,
         longest_gap_days=(max(g[0] for g in gaps), max(g[1] for g in gaps)) if gaps else None,
-        amounts=_amounts(_given(record, knowledge), knowledge),
+        amounts=(*_amounts(_given(record, knowledge), knowledge), *_elsewhere(record, knowledge)),
     )
 
 
@@ -438,6 +444,22 @@ def _amount(substance: str, route: str, rows: Sequence[Intake]) -> Amount:
         most_mg=sum(high for _, high in known) if len(known) == len(rows) else None,
         unknown_amounts=len(rows) - len(known),
     )
+
+
+def _elsewhere(record: Record, knowledge: Knowledge) -> Iterator[Amount]:
+    """Ketamine from elsewhere, as somebody told it: how often at least, and how much nobody knows."""
+    sure = len(sessions(record, knowledge, concept=ELSEWHERE))
+    possibly = len(sessions(record, knowledge, concept=ELSEWHERE, possible=True)) - sure
+    if sure or possibly:
+        yield Amount(
+            substance=EITHER,
+            route=OUTSIDE,
+            given=sure,
+            possibly=possibly,
+            least_mg=0,
+            most_mg=None,
+            unknown_amounts=sure + possibly,
+        )
 
 
 def _route(words: str, knowledge: Knowledge) -> str:

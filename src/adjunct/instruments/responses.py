@@ -22,7 +22,7 @@ from adjunct.knowledge.entries import fold
 QUESTIONNAIRE = "urn:adjunct:questionnaire"
 ITEM = "urn:adjunct:item"
 ANSWER = "urn:adjunct:answer"
-OWN_FORMS = (f"{QUESTIONNAIRE}:check-in", f"{QUESTIONNAIRE}:safety-plan")  # what follow-up reads, and no instrument is
+OWN_FORMS = tuple(f"{QUESTIONNAIRE}:{name}" for name in ("check-in", "safety-plan", "request"))  # no instruments
 SUICIDE = "suicide"  # the level of such an alert
 NOT_APPLICABLE = "na"
 WHOLE = ""  # in place of a linkId: the Questionnaire itself

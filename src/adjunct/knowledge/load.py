@@ -41,6 +41,7 @@ from adjunct.knowledge.entries import (
 from adjunct.knowledge.language import EFFECT, PHASES, Vocabulary, parse
 
 HERE = Path(__file__).parent
+ENGLISH = "en"  # the language in which every text exists
 _FACT = re.compile(r"fact\('([^']+)'\)")
 _WORDS = re.compile(r"\w+")
 _PLACE = re.compile(r"\{([a-z0-9_.-]+)\}")
@@ -331,17 +332,21 @@ class Knowledge:
         assert isinstance(value, float), f"{fact} is an interval"
         return value
 
-    def say(self, text: str, **words: str) -> str:
+    def say(self, text: str, language: str = ENGLISH, /, **words: str) -> str:
         """Fill the places of a text: `{fact.id}` becomes value and unit, other names come from `words`."""
-        return _PLACE.sub(lambda m: words[m[1]] if m[1] in words else self.fact_text(m[1]), text)
+        return _PLACE.sub(lambda m: words[m[1]] if m[1] in words else self.fact_text(m[1], language), text)
 
-    def fact_text(self, fact: str) -> str:
+    def fact_text(self, fact: str, language: str = ENGLISH) -> str:
+        """Value and unit as people of a language write them, such as "24 hours" or "1,5 horas"."""
         found = self.facts.get(fact)
         if found is None:
             return "{" + fact + "}"
-        unit = self.content["knowledge"]["unit_display"].get(found.unit, found.unit)
+        tables, tail = self.content["knowledge"], "" if language == ENGLISH else f"_{language}"
         value = found.value if isinstance(found.value, tuple) else (found.value,)
-        return "\u2013".join(f"{v:g}" for v in value) + (f" {unit}" if unit else "")
+        display = tables[f"unit_display{tail}"] | (tables[f"unit_display_one{tail}"] if value == (1,) else {})
+        unit = display.get(found.unit, found.unit)
+        numbers = (f"{v:g}".replace(".", tables["decimal_sign"][language]) for v in value)
+        return "\u2013".join(numbers) + (f" {unit}" if unit else "")
 
     def places(self, text: str) -> list[str]:
         return _PLACE.findall(text)

@@ -254,6 +254,31 @@ def _administered(draft: Draft, spec: Spec) -> None:
             draft.add(spec["concept"], intake.last_use, evidence, code="yes", status=intake.status)
 
 
+def _elsewhere(draft: Draft, spec: Spec) -> None:
+    """Use that somebody stated and no clinic gave: when it was, or, where nobody said, at some time of the statement.
+
+    A statement of what the clinic gave, at the same time, is that dose. One without a last use stays open until the
+    question itself is answered.
+    """
+    wanted = frozenset().union(*(draft.knowledge.sets[name] for name in spec["of"]))
+    doses = [(r.t0, r.t1) for r in draft.seen.get("dose", ())]
+    fact = draft.knowledge.facts["day.window"]
+    since = draft.now.ms - convert(draft.knowledge.number(fact.id), fact.unit, "d") * MS_PER_DAY
+    asked = any(r.status != UNKNOWN and r.t0 >= since for r in draft.seen.get(spec["concept"], ()))
+    for intake in draft.intakes:
+        stated = intake.view == "MedicationStatement" and not intake.denied
+        if not stated or not all(wanted & set(ids) for ids in intake.options.values()):
+            continue
+        span = intake.last_use or (intake.t0, intake.t1)
+        given = any(span[0] <= end and start <= span[1] for start, end in doses) if intake.last_use else asked
+        if not given:
+            evidence = Evidence(
+                reference=intake.reference, concept=spec["concept"], value=intake.text, at=draft.at(span)
+            )
+            status = intake.status if intake.last_use else UNKNOWN
+            draft.add(spec["concept"], span, evidence, code="yes" if status == YES else "", status=status)
+
+
 def _duplicate(draft: Draft, spec: Spec) -> None:
     """One substance in two products, both in use. A refill, or the order behind a statement, is no second product."""
     by_substance: dict[str, dict[tuple[Any, ...], Intake]] = {}
@@ -340,6 +365,7 @@ HOW: Mapping[str, Callable[[Draft, Spec], None]] = {
     "daily_dose": _daily_dose,
     "difference": _difference,
     "duplicate": _duplicate,
+    "elsewhere": _elsewhere,
     "equivalent": _equivalent,
     "last_use_known": _last_use_known,
     "mean": _mean,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from adjunct.terminal.answers import show, show_checks, show_exposure, show_model, show_models, show_ratio
 from adjunct.terminal.measures import show_follow_up, show_instruments, show_message, show_safety_plan, show_score
+from adjunct.terminal.planning import show_plan, show_protocol, show_protocols
 
 __all__ = [
     "show",
@@ -14,6 +15,9 @@ __all__ = [
     "show_message",
     "show_model",
     "show_models",
+    "show_plan",
+    "show_protocol",
+    "show_protocols",
     "show_ratio",
     "show_safety_plan",
     "show_score",

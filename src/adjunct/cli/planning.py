@@ -1,0 +1,124 @@
+"""`adjunct plan`, `protocols`, `routine`, `schedule`, `request`, `report`: what happens when, and what goes along."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from adjunct.base import BadInput
+from adjunct.cli.options import AsFhir, AsJson, At, Country, as_text, one_form, print_json, toml
+
+Bundle = Annotated[str, typer.Argument(help="A FHIR R4 Bundle (JSON); - reads standard input.")]
+Protocol = Annotated[str, typer.Option(help="Such as esketamine-trd; `adjunct protocols` lists them.")]
+Start = Annotated[str, typer.Option(help="The day of the first visit, such as 2027-01-11.")]
+ClinicFile = Annotated[Path | None, typer.Option(help="The clinic's hours, zone, settings, chairs and staff (TOML).")]
+OrderFile = Annotated[Path | None, typer.Option(help="What people decided for this person (TOML).")]
+OverrideText = Annotated[str | None, typer.Option(help='A prescriber\'s word: "NAME: reason".')]
+Language = Annotated[str, typer.Option(help="Of the words for the person: en or es.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Put the commands of this file on the command line."""
+    for command in (plan, protocols):
+        app.command()(command)
+
+
+def plan(
+    record: Bundle,
+    protocol: Protocol,
+    start: Start,
+    clinic: ClinicFile = None,
+    order: OrderFile = None,
+    override: OverrideText = None,
+    at: At = None,
+    country: Country = None,
+    language: Language = "en",
+    ics: Annotated[Path | None, typer.Option(help="Write the visits as a calendar (.ics).")] = None,
+    pdf: Annotated[Path | None, typer.Option(help="Write the care plan as a PDF.")] = None,
+    as_json: AsJson = False,
+    as_fhir: AsFhir = False,
+) -> None:
+    """Plan a course for one person: visits and windows, what comes first, reviews, what is due."""
+    import adjunct
+
+    one_form(as_json=as_json, as_other=as_fhir)
+    result = adjunct.plan(
+        _source(record),
+        protocol=protocol,
+        start=start,
+        clinic=_read(clinic),
+        order=_read(order),
+        override=override,
+        at=at,
+        country=country,
+        language=language,
+    )
+    if as_json:
+        print_json(result.to_json())
+    elif as_fhir:
+        from adjunct.publish import plan_to_fhir
+
+        print_json(as_text(plan_to_fhir(result, adjunct._knowledge())))
+    else:
+        from adjunct.terminal import show_plan
+
+        show_plan(result, adjunct._knowledge())
+    _written(result, ics, pdf)
+
+
+def _written(result: Any, ics: Path | None, pdf: Path | None) -> None:
+    """The files asked for; where there is no plan nothing is written, and that is said."""
+    if ics is None and pdf is None:
+        return
+    if not result.plan.visits:
+        typer.echo("adjunct: there is no visit to write, so no file was made", err=True)
+        return
+    from adjunct.documents.report import write_plan
+
+    done = write_plan(result, ics=ics, pdf=pdf)
+    typer.echo("written: " + ", ".join(map(str, done)), err=True)
+
+
+def protocols(
+    name: Annotated[str | None, typer.Argument(help="Such as esketamine-trd; left out, all are listed.")] = None,
+    as_json: AsJson = False,
+    as_fhir: AsFhir = False,
+) -> None:
+    """The courses that can be planned, with every setting, its bounds and where it is from."""
+    import adjunct
+    from adjunct.planning.protocols import protocol as find
+
+    one_form(as_json=as_json, as_other=as_fhir)
+    knowledge = adjunct._knowledge()
+    if name is None:
+        if as_fhir:
+            raise BadInput("name one protocol for --fhir")
+        from adjunct.terminal import show_protocols
+
+        if as_json:
+            print_json(as_text([{"id": p["id"], "title": p["title"]["en"]} for p in knowledge.protocols.values()]))
+        else:
+            show_protocols(knowledge)
+        return
+    found = find(knowledge, name)
+    if as_fhir:
+        from adjunct.publish import protocol_to_fhir
+
+        print_json(as_text(protocol_to_fhir(found, knowledge)))
+    elif as_json:
+        print_json(as_text(dict(knowledge.protocols[found.id])))
+    else:
+        from adjunct.terminal import show_protocol
+
+        show_protocol(found, knowledge)
+
+
+def _source(record: str) -> Any:
+    return sys.stdin.buffer if record == "-" else Path(record)
+
+
+def _read(path: Path | None) -> dict[str, Any] | None:
+    return None if path is None else toml(path)

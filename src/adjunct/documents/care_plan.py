@@ -1,0 +1,267 @@
+"""The care plan as one sheet for clinicians: what is open, visits, what comes before them, reviews, stops, settings.
+
+Every number stands with its source and how sure it is; a default of this project is called one. No dose is worked out:
+what a label or a trial says stands as theirs.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+from xml.etree import ElementTree
+from zoneinfo import ZoneInfo
+
+from adjunct.base import FAR, MS_PER_SECOND
+from adjunct.documents.report import cited, how_sure, made_of
+from adjunct.knowledge import Knowledge
+from adjunct.planning.model import CarePlan, Fact, Setting, Status, Told, Visit
+from adjunct.sheet import ENGLISH, Line, Part, Sheet
+
+MS_PER_MINUTE = 60 * MS_PER_SECOND  # unit: milliseconds a minute
+MINUTES_PER_HOUR = 60  # unit: minutes an hour
+LABEL = 60  # layout: characters of a label above its bar; the table has all of it
+WIDE, ROW, EDGE, BAR, TALL = 480, 38, 8, 12, 13  # layout: of the picture, in its own units
+INK, FILL, NOW = "#1a1a1a", "#0072b2", "#9b1c1c"
+
+
+def care_plan_sheet(plan: CarePlan, knowledge: Knowledge) -> Sheet:
+    """The whole plan as it stands, in English: it is written for those who carry it out."""
+    say = _Words(plan, knowledge)
+    parts = (
+        say.status(),
+        *say.told("open", plan.open),
+        *say.told("missed", plan.missed),
+        *say.visits(),
+        *say.facts(),
+        *say.steps(),
+        *say.told("reviews", plan.reviews),
+        *say.told("stops", plan.stops),
+        *say.timeline(),
+        *say.settings(),
+        *say.changes(),
+        *say.told("notes", plan.notes),
+    )
+    return Sheet(
+        id="care-plan",
+        title=say.text("title", protocol=plan.protocol_title),
+        reader="clinician",
+        parts=parts,
+        meta=made_of(knowledge, ENGLISH, plan.zone, plan.at, plan),
+    )
+
+
+class _Words:
+    """The parts of one plan."""
+
+    def __init__(self, plan: CarePlan, knowledge: Knowledge) -> None:
+        self.plan, self.knowledge = plan, knowledge
+        self.words: Mapping[str, Any] = knowledge.content["documents"]["care_plan"]
+        self.zone = ZoneInfo(plan.zone)
+
+    def text(self, name: str, /, **words: str) -> str:
+        return self.knowledge.say(self.words[name], **words)
+
+    def line(self, text: str, source: str = "", locator: str = "", status: str = "", *, strong: bool = False) -> Line:
+        """A line with where it is from and how sure it is; what has no source has nothing to be sure of."""
+        sure = how_sure(self.knowledge, status, source) if source else ""
+        return Line(text=text, source=cited(self.knowledge, source, locator), sure=sure, strong=strong)
+
+    def table(self, name: str, rows: Iterable[tuple[Line, ...]], lines: tuple[Line, ...] = ()) -> Iterator[Part]:
+        """A table under its title, or nothing where it has no row."""
+        if found := tuple(rows):
+            head = tuple(self.words[f"{name}_head"])
+            yield Part(title=self.text(name), kind="table", lines=lines, head=head, rows=found, id=name)
+
+    def clock(self, ms: int | None) -> str:
+        """Date and time in the clinic's zone; what has no end says so."""
+        if ms is None:
+            return self.text("unknown")
+        if abs(ms) >= FAR:
+            return self.text("always")
+        return f"{datetime.fromtimestamp(ms // MS_PER_SECOND, tz=UTC).astimezone(self.zone):%a %Y-%m-%d %H:%M}"
+
+    # --- parts ------------------------------------------------------------------------------------------------------
+
+    def status(self) -> Part:
+        plan = self.plan
+        says = self.knowledge.content["plan"]["status"][plan.status.value]
+        lines = [Line(text=self.text("verdict", verdict=plan.verdict, status=plan.status.value)), Line(text=says)]
+        if plan.override:
+            by, reason = plan.override.by, plan.override.reason
+            lines.append(Line(text=self.text("override", by=by, reason=reason), strong=True))
+        if not plan.open and plan.status is not Status.NONE:
+            lines.append(Line(text=self.text("no_open")))
+        lines += [Line(text=text, language=plan.language) for text in plan.told]
+        return Part(title=self.text("status"), lines=tuple(lines), id="status")
+
+    def told(self, name: str, entries: Sequence[Told]) -> Iterator[Part]:
+        """What must be closed, looked at or obeyed: what it is, why, and who."""
+        lines = tuple(
+            self.line(" ".join(filter(None, (self._titled(t), self._owner(t)))), t.source, t.locator, t.status)
+            for t in entries
+        )
+        if lines:
+            yield Part(title=self.text(name), kind="steps" if name == "open" else "list", lines=lines, id=name)
+
+    def _titled(self, told: Told) -> str:
+        says = told.says if told.says.startswith(told.title) else f"{told.title.rstrip('.')}: {told.says}"
+        return says if told.says else told.title
+
+    def _owner(self, told: Told) -> str:
+        return self.text("owner", owner=told.owner) if told.owner else ""
+
+    def visits(self) -> Iterator[Part]:
+        steps = {step.id: step.title for step in self.plan.steps}
+        rows = (
+            (
+                Line(text=visit.title, language=self.plan.language, sure=visit.state.value),
+                Line(text=f"{self.clock(visit.window.opens)} \u2013 {self.clock(visit.window.closes)}"),
+                Line(text=self.clock(visit.starts if visit.given_at is None else visit.given_at)),
+                Line(text=_length(visit.observe_ms)),
+                Line(text="; ".join(steps.get(name, name) for name in visit.prerequisites) or "\u2013"),
+                Line(text="; ".join(self._measure(name) for name in visit.measures) or "\u2013"),
+            )
+            for visit in self.plan.visits
+        )
+        return self.table("visits", rows, (Line(text=self.text("visits_say", zone=self.plan.zone)),))
+
+    def _measure(self, name: str) -> str:
+        return str(self.knowledge.instruments[name]["title"]) if name in self.knowledge.instruments else name
+
+    def facts(self) -> Iterator[Part]:
+        """What is said of the visits; the same words for several visits stand once."""
+        visits: dict[Told, list[Visit]] = {}
+        for visit in self.plan.visits:
+            for fact in visit.facts:
+                visits.setdefault(fact, []).append(visit)
+        rows = (
+            (
+                Line(text=_numbers(having), language=ENGLISH),
+                Line(text=fact.title),
+                self.line(fact.says, fact.source, fact.locator, fact.status),
+            )
+            for fact, having in visits.items()
+        )
+        return self.table("facts", rows)
+
+    def steps(self) -> Iterator[Part]:
+        rows = (
+            (
+                Line(text=step.title, language=self.plan.language),
+                Line(text=step.owner),
+                *(Line(text=self.clock(ms)) for ms in (step.window.opens, step.window.due, step.window.overdue)),
+            )
+            for step in sorted(self.plan.steps, key=lambda s: (s.window.due, s.id))
+        )
+        return self.table("steps", rows)
+
+    def settings(self) -> Iterator[Part]:
+        rows = (
+            (
+                Line(text=setting.title),
+                self.line(_with_unit(setting, setting.value), setting.source, setting.locator, setting.status),
+                Line(text=_bounds(setting)),
+                Line(text=self._set_by(setting)),
+            )
+            for setting in self.plan.settings
+        )
+        return self.table("settings", rows)
+
+    def _set_by(self, setting: Setting) -> str:
+        return self.text("clinic", default=str(setting.default)) if setting.clinic else self.text("default")
+
+    def changes(self) -> Iterator[Part]:
+        rows = (
+            (Line(text=self.clock(c.at)), Line(text=c.kind), Line(text=c.by), Line(text=c.reason))
+            for c in self.plan.changes
+        )
+        return self.table("changes", rows)
+
+    # --- the timeline -----------------------------------------------------------------------------------------------
+
+    def timeline(self) -> Iterator[Part]:
+        """The spans as a table, and those that are dated as bars beside it."""
+        facts = self.plan.timeline
+        rows = tuple(
+            (
+                Line(text=fact.title),
+                Line(text=self.clock(fact.opens)),
+                Line(text=self.clock(fact.closes)),
+                self.line(fact.says, fact.source, fact.locator, fact.status),
+            )
+            for fact in facts
+        )
+        yield from self.table("timeline", rows)
+        dated = [f for f in facts if f.opens is not None and f.closes is not None and f.closes < FAR]
+        if dated:
+            first, last = _extent(dated, self.plan.at.ms)
+            words = {"count": str(len(dated)), "first": self.clock(first), "last": self.clock(last)}
+            yield Part(
+                title=self.text("timeline_picture"),
+                kind="picture",
+                lines=(Line(text=self.text("timeline_alt", **words)),),
+                svg=_bars(dated, self.plan.at.ms),
+                alt=self.text("timeline_alt", **words),
+                id="timeline-picture",
+            )
+
+
+def _extent(facts: Sequence[Fact], now: int) -> tuple[int, int]:
+    return min(now, *(f.opens or now for f in facts)), max(now, *(f.closes or now for f in facts))
+
+
+def _bars(facts: Sequence[Fact], now: int) -> str:
+    """One bar a span on one line of time, its name above it; the dashed line is now."""
+    first, last = _extent(facts, now)
+    scale = (WIDE - 2 * EDGE) / max(last - first, 1)
+
+    def across(ms: int) -> str:
+        return f"{EDGE + (ms - first) * scale:.1f}"
+
+    high = str(ROW * len(facts) + EDGE)
+    root = ElementTree.Element("svg", {"xmlns": "http://www.w3.org/2000/svg", "viewBox": f"0 0 {WIDE} {high}"})
+    ElementTree.SubElement(root, "rect", {"width": str(WIDE), "height": high, "fill": "#ffffff"})
+    for number, fact in enumerate(facts):
+        assert fact.opens is not None
+        assert fact.closes is not None
+        top = ROW * number + EDGE
+        label = {"x": str(EDGE), "y": str(top + TALL), "font-size": str(TALL), "font-family": "sans-serif", "fill": INK}
+        ElementTree.SubElement(root, "text", label).text = textwrap.shorten(fact.title, LABEL, placeholder="\u2026")
+        long = max((fact.closes - fact.opens) * scale, 1)
+        bar = {"x": across(fact.opens), "y": str(top + TALL + BAR // 2), "width": f"{long:.1f}", "height": str(BAR)}
+        ElementTree.SubElement(root, "rect", bar | {"fill": FILL})
+    line = {"x1": across(now), "x2": across(now), "y1": "0", "y2": high, "stroke": NOW, "stroke-width": "2"}
+    ElementTree.SubElement(root, "line", line | {"stroke-dasharray": "5 4"})
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+# --- words ------------------------------------------------------------------------------------------------------------
+
+
+def _length(ms: int) -> str:
+    """A stay in hours and minutes; none where nobody has to stay."""
+    hours, minutes = divmod(ms // MS_PER_MINUTE, MINUTES_PER_HOUR)
+    return " ".join(filter(None, (f"{hours} h" if hours else "", f"{minutes} min" if minutes else ""))) or "\u2013"
+
+
+def _numbers(visits: Sequence[Visit]) -> str:
+    """Visits by phase and number, such as "induction 1, 2, 3"."""
+    phases: dict[str, list[str]] = {}
+    for visit in visits:
+        phases.setdefault(visit.phase, []).append(str(visit.number))
+    return "; ".join(f"{phase} {', '.join(numbers)}" for phase, numbers in phases.items())
+
+
+def _with_unit(setting: Setting, value: object) -> str:
+    return f"{value} {setting.unit}".removesuffix(" 1").strip()
+
+
+def _bounds(setting: Setting) -> str:
+    if setting.choices:
+        return ", ".join(setting.choices)
+    if setting.least is None and setting.most is None:
+        return "\u2013"
+    least, most = ("" if bound is None else f"{bound:g}" for bound in (setting.least, setting.most))
+    return f"{least} \u2013 {most}"

@@ -1,0 +1,124 @@
+"""What a plan is made from, together: the protocol with the clinic's settings, the log, the record, the assessment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from adjunct.assessment import Assessment
+from adjunct.base import BadInput, Instant, shown
+from adjunct.clinic import Clinic
+from adjunct.followup.workflow import moment
+from adjunct.knowledge import Knowledge
+from adjunct.knowledge.columns import Program
+from adjunct.knowledge.language import parse
+from adjunct.planning.log import Log
+from adjunct.planning.model import Override, Setting, Told
+from adjunct.planning.protocols import Protocol, words
+from adjunct.record import Record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One person, one protocol, one clinic, one instant. `record` is read for follow-up."""
+
+    protocol: Protocol
+    values: Mapping[str, Setting]
+    clinic: Clinic
+    log: Log
+    record: Record = field(repr=False)
+    assessment: Assessment = field(repr=False)
+    override: Override | None
+    knowledge: Knowledge = field(repr=False)
+    now: Instant
+    language: str
+    order: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def current(self) -> Mapping[str, Setting]:
+        """The settings in force now."""
+        return self.log.values(self.values, self.now.ms)
+
+    @property
+    def filled(self) -> Mapping[str, str]:
+        """The settings in force, for the places of texts that are named after them."""
+        return words(self.current, self.knowledge)
+
+    def owner(self, role: str) -> str:
+        return self.clinic.cover.owner(role)
+
+    def ms(self, fact: str) -> int:
+        """A length of time that the knowledge names."""
+        return moment(fact, 0, 0, self.knowledge)
+
+    def words(self, texts: Mapping[str, str]) -> str:
+        """A text for the person, in their language or else in English."""
+        return self.knowledge.say(texts.get(self.language, texts.get("en", "")), **self.filled)
+
+    def told(self, entry: Any) -> Told:
+        """An entry of the protocol as the plan says it."""
+        return Told(
+            id=entry.id,
+            title=entry.title,
+            says=self.knowledge.say(entry.says, **self.filled),
+            tell=self.words(getattr(entry, "tell", None) or {}),
+            source=entry.source["id"],
+            locator=entry.source.get("locator", ""),
+            status=entry.status,
+            owner=self.owner(getattr(entry, "owner", "") or "prescriber"),
+        )
+
+    def note(self, name: str, id_: str, **places: str) -> Told:
+        text = self.knowledge.content["plan"]["notes"][name]
+        return Told(
+            id=id_,
+            title=text["title"],
+            says=self.knowledge.say(text["says"], **places),
+            owner=self.owner("prescriber"),
+        )
+
+    def truths(self, texts: tuple[tuple[str, str], ...]) -> Mapping[str, int]:
+        """What is true of named conditions of the protocol, the strongest under any reading of ambiguous entries."""
+        if not texts:
+            return {}
+        program = _program(texts, f"protocols/{self.protocol.id}.toml, ", self.knowledge, self.record.phase)
+        truths = program.run(self.record.events).truths.max(axis=1)
+        return dict(zip((name for name, _ in texts), map(int, truths), strict=True))
+
+
+def settings_for(given: Mapping[str, Any], known: Protocol, knowledge: Knowledge) -> Mapping[str, Any]:
+    """What a clinic set for one protocol: its own table, and before it what stands there for all of them.
+
+    Raises `BadInput` for a setting that no protocol has; one that only others have is theirs.
+    """
+    of_all = {name: value for name, value in given.items() if name not in knowledge.protocols}
+    ids = {s["id"] for p in knowledge.protocols.values() for s in p["setting"]}
+    own = dict(_flat(given.get(known.id, {})))
+    for name, value in _flat(of_all):
+        if name not in ids:
+            raise BadInput(
+                f"no protocol has the setting {shown(name)}: `adjunct protocols NAME` lists them", "clinic.protocol"
+            )
+        if name in known.settings:
+            own.setdefault(name, value)
+    return own
+
+
+def _flat(given: object, at: str = "") -> Iterator[tuple[str, Any]]:
+    """Tables within tables as dotted names: TOML reads a.b = 1 as such."""
+    if not isinstance(given, Mapping):
+        yield at, given
+        return
+    for name, value in given.items():
+        yield from _flat(value, f"{at}.{name}" if at else str(name))
+
+
+@cache
+def _program(texts: tuple[tuple[str, str], ...], where: str, knowledge: Knowledge, phase: str) -> Program:
+    return Program(
+        [parse(when, knowledge.vocabulary, where + name) for name, when in texts],
+        knowledge.vocabulary,
+        phase,
+    )

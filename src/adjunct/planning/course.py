@@ -1,0 +1,258 @@
+"""The visits of one course: phase by phase from the protocol, moved by what was given, missed and decided.
+
+Days are of the clinic's calendar, so that a change to summer time moves no appointment; the least time between two
+doses is counted in real hours. The walk depends on its arguments and nothing else: the same record and log give the
+same visits after any restart, and a later `now` only ever adds what has become known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from itertools import takewhile
+from typing import Any
+
+from adjunct.base import MS_PER_DAY, BadInput
+from adjunct.clinic import Clinic
+from adjunct.due import State, Window
+from adjunct.planning.log import Log
+from adjunct.planning.model import Setting, Visit
+from adjunct.planning.protocols import Phase, Protocol, value_ms
+
+Span = tuple[int, int]
+DOSE, HOLDS = "dose", "hold"
+DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Course:
+    """The visits in order, the days on which none could be placed, and doses that belong to no visit."""
+
+    visits: tuple[Visit, ...]
+    closed: tuple[Window, ...] = ()
+    outside: tuple[Span, ...] = ()
+    before: Span | None = None  # the last dose before the course
+    held_since: int | None = None
+
+    @property
+    def given(self) -> tuple[Visit, ...]:
+        return tuple(v for v in self.visits if v.state is State.DONE)
+
+    @property
+    def missed_last(self) -> tuple[Visit, ...]:
+        """The visits missed in a row, up to the last one whose time has passed."""
+        past = [v for v in self.visits if v.state in (State.DONE, State.MISSED)]
+        return tuple(reversed(list(takewhile(lambda v: v.state is State.MISSED, reversed(past)))))
+
+
+@dataclass(slots=True)
+class _Walk:
+    """Where the walk stands: the day of the last visit, and the last dose (its latest possible time)."""
+
+    day: date
+    dose: int | None
+    number: int = 0
+    free: list[Span] = field(default_factory=list)
+
+
+def course(
+    protocol: Protocol,
+    values: Mapping[str, Setting],
+    *,
+    start: date,
+    clinic: Clinic,
+    given: Sequence[Span],
+    log: Log,
+    now: int,
+    language: str,
+    avoid: frozenset[date] = frozenset(),
+) -> Course:
+    """The visits of a protocol that begins on `start`; `values` are the clinic's, `log` what was decided since.
+
+    `given`: doses on record, each from its earliest to its latest possible time. `avoid`: days of other visits, for a
+    therapy that needs a clear head. Raises `BadInput` for a visit of a counted series that has no opening in its
+    window, with the visit and the window.
+    """
+    return _Builder(protocol, values, start, clinic, log, now, language, avoid).course(sorted(given))
+
+
+@dataclass(slots=True)
+class _Builder:
+    protocol: Protocol
+    values: Mapping[str, Setting]
+    start: date
+    clinic: Clinic
+    log: Log
+    now: int
+    language: str
+    avoid: frozenset[date]
+    closed: list[Window] = field(default_factory=list)
+
+    def course(self, given: Sequence[Span]) -> Course:
+        first = self.midnight(self.start) - self.ms(self.protocol.phases[0].early, self.values)
+        before = [d for d in given if d[1] < first]
+        walk = _Walk(day=self.start, dose=before[-1][1] if before else None, free=[d for d in given if d[1] >= first])
+        visits: list[Visit] = []
+        for phase in self.protocol.phases:
+            if phase.only_if and self.final(phase.only_if[0]) != phase.only_if[1]:
+                continue
+            visits += self._phase(phase, walk)
+            if visits and self.log.halted(visits[-1].window.closes):
+                break
+        visits = [v for v in visits if not self.log.dropped(v.window, given=v.state is State.DONE)]
+        return Course(
+            visits=tuple(visits),
+            closed=tuple(self.closed),
+            outside=tuple(d for d in walk.free if d[0] <= self.now),
+            before=before[-1] if before else None,
+            held_since=self.log.held_since(self.now),
+        )
+
+    # --- one phase -------------------------------------------------------------------------------------------------
+
+    def _phase(self, phase: Phase, walk: _Walk) -> Iterator[Visit]:
+        count = None if phase.visits is None else round(float(self.final(phase.visits)))
+        last = None if phase.until is None else self._horizon(phase.until)
+        inside = 0
+        while count is None or inside < count:
+            target = self._target(phase, walk, inside)
+            if last is not None and target > last:
+                return
+            halted = self.log.halted(self.midnight(target))
+            if halted:
+                return
+            walk.day, inside = target, inside + 1
+            visit = self._visit(phase, walk, inside)
+            if visit is None:
+                continue
+            yield visit
+            if visit.state is State.MISSED and count is not None and self.protocol.appends(phase.id):
+                count += 1
+
+    def _horizon(self, setting: str) -> date:
+        """The end of an open course: the next time that it must be justified anew, however often it was."""
+        length = timedelta(milliseconds=self.ms(setting, self.values))
+        today = self.clinic.cover.local(self.now).date()
+        return self.start + length * (max(today - self.start, timedelta(0)) // length + 1)
+
+    def _target(self, phase: Phase, walk: _Walk, inside: int) -> date:
+        if walk.number == 0:
+            return self.log.resumed(self.start)
+        names = phase.gaps
+        name = phase.lead if inside == 0 and phase.lead else names[(inside - 1) % len(names)] if names else phase.lead
+        at = self.midnight(walk.day)
+        target = walk.day + self.days(name, self.log.values(self.values, at))
+        changed = self.log.values(self.values, self.midnight(target))
+        if self.days(name, changed) != target - walk.day:  # decided in between: from that day on, not before it
+            since = self.clinic.cover.local(self.log.since(name or "", self.midnight(target))).date()
+            target = max(walk.day + self.days(name, changed), since)
+        return self.log.resumed(target)
+
+    # --- one visit -------------------------------------------------------------------------------------------------
+
+    def _visit(self, phase: Phase, walk: _Walk, inside: int) -> Visit | None:
+        values = self.log.values(self.values, self.midnight(walk.day))
+        kind = phase.kind
+        gap = self.ms(phase.least_gap, values) if kind == DOSE else 0
+        length, observe = self.ms(phase.duration, values), self.ms(phase.observe, values)
+        early, late = self.days(phase.early, values), self.days(phase.late, values)
+        first = walk.number == 0  # the course begins on the day that was chosen, not before
+        opens = self.midnight(walk.day if first else walk.day - early)
+        closes = self.midnight(walk.day + late + DAY)
+        if walk.dose is not None and gap:
+            opens = max(opens, walk.dose + gap)
+        name = f"{self.protocol.id}.{phase.id}.{inside}"
+        half = self.days(phase.gaps[inside % len(phase.gaps)] if phase.gaps else phase.late, values) / 2
+        nearest = max(closes, self.midnight(walk.day) + half // timedelta(milliseconds=1))
+        dose = self._dose(walk, nearest) if kind == DOSE else None
+        done = dose[0] if dose is not None else self.log.done(name)
+        starts = done if done is not None else self._starts(walk.day, opens, closes, length + observe, name)
+        if starts is None:
+            window = Window(opens=opens, due=opens, overdue=opens, closes=max(closes, opens))
+            if phase.visits is not None:
+                raise BadInput(self._no_room(walk.number + 1, window), "start" if walk.number == 0 else "clinic.hours")
+            self.closed.append(window)
+            return None
+        walk.number += 1
+        ends = starts + length + observe
+        window = Window(opens=min(opens, starts), due=starts, overdue=max(ends, starts), closes=max(closes, ends))
+        state = window.state(self.now) if done is None else State.DONE
+        if done is None and self.log.missed(name):
+            state = State.MISSED
+        if kind == DOSE and state is not State.MISSED:
+            walk.dose = dose[1] if dose is not None else starts
+        if done is not None and done >= closes:  # late: what follows counts from the day it was given
+            walk.day = self.clinic.cover.local(done).date()
+        return Visit(
+            id=name,
+            number=walk.number,
+            phase=phase.id,
+            kind=kind,
+            title=phase.title.get(self.language, phase.title["en"]),
+            window=window,
+            starts=starts,
+            ends=ends,
+            state=state,
+            given_at=done,
+            least_gap_ms=gap,
+            observe_ms=observe,
+        )
+
+    def _dose(self, walk: _Walk, nearest: int) -> Span | None:
+        """The dose that this visit was: the first one that no earlier visit was, nearer to this visit than the next.
+
+        Early and late ones too: what was given counts, whatever was planned.
+        """
+        return walk.free.pop(0) if walk.free and walk.free[0][0] < nearest else None
+
+    def _starts(self, target: date, opens: int, closes: int, length: int, name: str) -> int | None:
+        """The proposed time: on the target day if the clinic is open, else the nearest day of the window, later first."""
+        moved = self.log.moved(name)
+        cover = self.clinic.cover
+        if moved is not None:
+            at = self._opening(moved, opens, closes, length)
+            if at is None:
+                raise BadInput(f"visit {name} cannot be moved to {moved}: closed then, or outside its window", "change")
+            return at
+        first, last = cover.local(opens).date(), cover.local(closes - 1).date()
+        days = [first + DAY * n for n in range((last - first).days + 1)]
+        for day in sorted(days, key=lambda d: (abs(d - target), d < target)):
+            at = None if day in self.avoid else self._opening(day, opens, closes, length)
+            if at is not None:
+                return at
+        return None
+
+    def _opening(self, day: date, opens: int, closes: int, length: int) -> int | None:
+        """The first time of a day at which the whole visit fits into the hours of the clinic."""
+        for begins, ends in self.clinic.cover.openings(day):
+            at = max(begins, opens)
+            if at + length <= ends and at < closes:
+                return at
+        return None
+
+    def _no_room(self, number: int, window: Window) -> str:
+        cover = self.clinic.cover
+        first, last = cover.local(window.opens).date(), cover.local(max(window.closes - 1, window.opens)).date()
+        after = cover.next_opening(self.midnight(last + DAY) - 1)
+        when = f"on {first}" if first == last else f"from {first} to {last}"
+        return (
+            f"visit {number} must be {when} and the clinic has no opening long enough then"
+            + (f"; it is next open on {cover.local(after).date()}" if after is not None else "")
+            + ": choose another start or open a day"
+        )
+
+    # --- lengths ---------------------------------------------------------------------------------------------------
+
+    def midnight(self, day: date) -> int:
+        return self.clinic.cover.instant(day, timedelta(0))
+
+    def final(self, setting: str) -> Any:
+        return self.log.values(self.values, self.now)[setting].value
+
+    def ms(self, name: str | None, values: Mapping[str, Setting]) -> int:
+        return 0 if not name else value_ms(values[name])
+
+    def days(self, name: str | None, values: Mapping[str, Setting]) -> timedelta:
+        """A length in whole days of the calendar."""
+        return timedelta(days=self.ms(name, values) // MS_PER_DAY)

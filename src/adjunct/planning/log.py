@@ -1,0 +1,203 @@
+"""What was decided about a plan since it was made: amended, held, resumed, stopped, a visit moved or missed.
+
+The log is append-only and every entry says on which version it was written: of two people who amend at once, the second
+is told so, and nothing of theirs is half applied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from typing import Any
+
+from adjunct.base import FAR, BadInput, instant, shown
+from adjunct.due import Done, Window
+from adjunct.followup.cover import Cover
+from adjunct.planning.model import Change, Setting
+from adjunct.planning.protocols import Protocol, changed
+
+AMEND, HOLD, RESUME, STOP, MISSED, MOVE = "amend", "hold", "resume", "stop", "missed", "move"
+KINDS = (AMEND, HOLD, RESUME, STOP, MISSED, MOVE)
+FIELDS = ("id", "at", "by", "kind", "reason", "after", "visit", "to", "settings")
+NEEDS = {MISSED: ("visit",), MOVE: ("visit", "to"), AMEND: ("settings",)}
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """The changes in the order in which they were written, and what was done besides doses."""
+
+    protocol: Protocol
+    cover: Cover
+    changes: tuple[Change, ...] = ()
+    acts: tuple[Done, ...] = ()
+
+    @property
+    def version(self) -> int:
+        return 1 + len(self.changes)
+
+    def of(self, kind: str) -> tuple[Change, ...]:
+        return tuple(c for c in self.changes if c.kind == kind)
+
+    # --- settings in the course of time ---
+
+    def values(self, values: Mapping[str, Setting], at: int) -> Mapping[str, Setting]:
+        """The settings in force at an instant: the clinic's, with every amendment up to then."""
+        for change in self.of(AMEND):
+            if change.at <= at:
+                values = changed(self.protocol, values, change.data["settings"], "change.settings")
+        return values
+
+    def since(self, setting: str, at: int) -> int:
+        """When a setting was last amended, up to an instant."""
+        return max((c.at for c in self.of(AMEND) if c.at <= at and setting in c.data["settings"]), default=at)
+
+    # --- pauses and the end ---
+
+    def pauses(self) -> tuple[tuple[int, int, date | None], ...]:
+        """From when until when the course rests, and on which day it goes on: a stop rests for ever."""
+        found: list[tuple[int, int, date | None]] = []
+        held: int | None = None
+        for change in self.changes:
+            if change.kind in (HOLD, STOP) and held is None:
+                held = change.at
+            elif change.kind == RESUME and held is not None:
+                day = change.data.get("to") or self.cover.local(change.at).date()
+                found.append((held, change.at, day))
+                held = None
+        return (*found, *(() if held is None else ((held, FAR, None),)))
+
+    def halted(self, at: int) -> bool:
+        """Whether nothing is planned any more at an instant, nor after it."""
+        return any(start <= at and day is None for start, _, day in self.pauses())
+
+    def resumed(self, target: date) -> date:
+        """The day of a visit that falls into a pause: the day on which the course goes on."""
+        for start, _, day in self.pauses():
+            if day is not None and self.cover.local(start).date() <= target < day:
+                return day
+        return target
+
+    def dropped(self, window: Window, *, given: bool) -> bool:
+        """Whether a visit was never to be: it had not ended when the course was held or stopped for good."""
+        return not given and any(start < window.closes and day is None for start, _, day in self.pauses())
+
+    def held_since(self, now: int) -> int | None:
+        return next((start for start, end, _ in self.pauses() if start <= now < end), None)
+
+    def stopped(self) -> Change | None:
+        return next(iter(self.of(STOP)), None)
+
+    # --- single visits ---
+
+    def missed(self, visit: str) -> bool:
+        return any(c.data["visit"] == visit for c in self.of(MISSED))
+
+    def moved(self, visit: str) -> date | None:
+        found = [c.data["to"] for c in self.of(MOVE) if c.data["visit"] == visit]
+        return found[-1] if found else None
+
+    def done(self, visit: str) -> int | None:
+        return min((a.at for a in self.acts if a.step == visit), default=None)
+
+
+def read_log(
+    protocol: Protocol, cover: Cover, values: Mapping[str, Setting], order: Mapping[str, Any], now: int
+) -> Log:
+    """The log of an order: its `[[change]]` and `[[done]]` entries.
+
+    Raises `BadInput` for an entry without author or reason, one that is dated after `now`, one written on another
+    version than the entries before it leave, and for a setting outside its bounds.
+    """
+    log = Log(protocol, cover, acts=tuple(_acts(order.get("done", ()), now)))
+    for number, entry in enumerate(_tables(order.get("change", ()), "change")):
+        log = amend(log, _change(entry, f"change[{number}]"), values, now=now)
+    return log
+
+
+def amend(log: Log, change: Change, values: Mapping[str, Setting], *, now: int) -> Log:
+    """The log with one more change; the same one sent twice is one. Raises `BadInput` where it cannot be written."""
+    at = f"change {shown(change.id)}"
+    earlier = next((c for c in log.changes if c.id == change.id), None)
+    if earlier == change:
+        return log
+    if earlier is not None:
+        raise BadInput("this id already names another change, which is kept: send a new id", at)
+    if change.after != log.version:
+        raise BadInput(
+            f"it was written on version {change.after} and the plan is at version {log.version}: somebody else changed "
+            "it meanwhile; read the plan again and write the change anew",
+            at,
+        )
+    if not change.by.strip() or not change.reason.strip():
+        raise BadInput("a change says who made it and why: give by and reason", at)
+    if change.at > now or (log.changes and change.at < log.changes[-1].at):
+        raise BadInput("it is dated after now, or before the change that it follows: correct its time", at)
+    if log.stopped() is not None:
+        raise BadInput("the course was stopped: a new course is a new plan", at)
+    held = log.held_since(change.at) is not None
+    if (change.kind == RESUME) is not held and change.kind in (HOLD, RESUME):
+        raise BadInput("the course rests already" if held else "the course does not rest, so it cannot go on", at)
+    if change.kind == AMEND:
+        changed(log.protocol, log.values(values, change.at), change.data["settings"], at)
+    return replace(log, changes=(*log.changes, change))
+
+
+def _change(entry: Mapping[str, Any], at: str) -> Change:
+    strange = [name for name in entry if name not in FIELDS]
+    if strange:
+        raise BadInput(f"not known here: {shown(strange[0])}; known are {', '.join(FIELDS)}", at)
+    kind = entry.get("kind")
+    if kind not in KINDS:
+        raise BadInput(f"kind is none of {', '.join(KINDS)}", at)
+    missing = [n for n in ("id", "at", "by", "reason", "after", *NEEDS.get(kind, ())) if n not in entry]
+    if missing:
+        raise BadInput(f"{missing[0]} is missing", at)
+    if not isinstance(entry["after"], int) or isinstance(entry["after"], bool):
+        raise BadInput("after is the version on which it was written: a whole number", at)
+    if "settings" in entry and not isinstance(entry["settings"], Mapping):
+        raise BadInput("settings is a table of names and values", at)
+    data = {name: entry[name] for name in ("visit", "settings") if name in entry}
+    if "to" in entry:
+        data["to"] = day(entry["to"], f"{at}.to")
+    return Change(
+        id=str(entry["id"]),
+        at=_instant(entry["at"], f"{at}.at"),
+        by=str(entry["by"]),
+        kind=kind,
+        reason=str(entry["reason"]),
+        after=entry["after"],
+        data=data,
+    )
+
+
+def _acts(entries: object, now: int) -> Iterable[Done]:
+    for number, entry in enumerate(_tables(entries, "done")):
+        at = f"done[{number}]"
+        if not isinstance(entry.get("what"), str) or "at" not in entry:
+            raise BadInput("say what was done and at which time: what, at, and the step if it is known", at)
+        when = _instant(entry["at"], f"{at}.at")
+        if when > now:
+            raise BadInput("it is dated after now: correct its time", at)
+        yield Done(what=entry["what"], at=when, step=str(entry.get("step", "")), reference=str(entry.get("by", "")))
+
+
+def _tables(given: object, at: str) -> Sequence[Mapping[str, Any]]:
+    if not isinstance(given, Sequence) or not all(isinstance(e, Mapping) for e in given):
+        raise BadInput(f"not a list of tables: write [[{at}]]", at)
+    return given
+
+
+def _instant(given: object, at: str) -> int:
+    """A time with its offset, as text or as TOML knows one."""
+    return instant(given.isoformat() if isinstance(given, datetime) else str(given), at).ms
+
+
+def day(given: object, at: str) -> date:
+    """A day of the calendar. Raises `BadInput` for anything else."""
+    if isinstance(given, date) and not isinstance(given, datetime):
+        return given
+    try:
+        return date.fromisoformat(str(given))
+    except ValueError:
+        raise BadInput(f"not a day: {shown(str(given))}; write for example 2027-01-11", at) from None

@@ -1,0 +1,348 @@
+"""One plan for the whole person: the assessment, the visits, what comes before each, what is measured, what is open.
+
+The plan is derived: the same record, protocol, clinic, order and time give the same plan. An emergency gives none; what
+is open comes first; a person who is not eligible is planned for only on a named prescriber's word, with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from itertools import pairwise
+from typing import Any
+
+from adjunct.assessment import Assessment, assess
+from adjunct.base import NO, YES, BadInput, Instant, Verdict, shown
+from adjunct.clinic import Clinic
+from adjunct.due import Done, State
+from adjunct.fhir import Bundle
+from adjunct.followup.surveillance import sessions
+from adjunct.knowledge import Knowledge
+from adjunct.planning.case import Case, settings_for
+from adjunct.planning.course import DOSE, HOLDS, Course, Span, course
+from adjunct.planning.log import STOP, read_log
+from adjunct.planning.missed import missed
+from adjunct.planning.model import CarePlan, Override, Status, Told, Visit
+from adjunct.planning.protocols import protocol, with_settings
+from adjunct.planning.steps import OVER, Steps, steps_of
+from adjunct.planning.timeline import timeline
+from adjunct.record import Record, from_bundle
+
+INTAKE, FOLLOW_UP = "intake", "follow-up"
+THERAPY = "therapy"
+ORDER = ("override", "change", "done", "taper", "also", "consent", "team", "contact", "routine")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """A plan with what it was made from, for those who write pages of it."""
+
+    plan: CarePlan
+    case: Case
+    course: Course
+    acts: tuple[Done, ...]  # what was done of the plan's steps
+
+    @property
+    def record(self) -> Record:
+        """As read for follow-up."""
+        return self.case.record
+
+    @property
+    def assessment(self) -> Assessment:
+        return self.case.assessment
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values; instants in ISO 8601 with the clinic's offset on that day."""
+        from adjunct.planning.written import to_dict
+
+        return to_dict(self)
+
+    def to_json(self) -> str:
+        from adjunct.planning.written import to_json
+
+        return to_json(self)
+
+
+def plan(
+    bundle: Bundle,
+    knowledge: Knowledge,
+    *,
+    protocol_name: str,
+    start: date,
+    clinic: Clinic,
+    now: Instant,
+    order: Mapping[str, Any] | None = None,
+    override: str | None = None,
+    country: str = "",
+    language: str = "en",
+) -> Planned:
+    """The plan of one protocol for the person of `bundle`, as it stands at `now`.
+
+    `clinic`: hours, zone and settings; `order`: what people decided for this person (changes, tapers, companions).
+    `override`: "NAME: reason" of a prescriber. Raises `BadInput` for a protocol or a setting that does not exist, a
+    start in the past or on a day without an opening, a log that does not fit, and a person who is not eligible where
+    nobody answers for it; its advice then says what the record calls for all the same.
+    """
+    advice: tuple[str, ...] = ()
+    try:
+        known = protocol(knowledge, protocol_name)
+        seen = from_bundle(bundle, knowledge, now=now, phase=FOLLOW_UP, country=country)
+        given = sessions(seen, knowledge) if known.substance else ()
+        record = seen if given else from_bundle(bundle, knowledge, now=now, phase=INTAKE, country=country)
+        assessment = assess(record, knowledge, treatment=known.treatment)
+        advice = _emergency(assessment)
+        if record.refusal:
+            raise BadInput(record.refusal, "Patient.birthDate")
+        order = _order(order)
+        chosen = _override(override if override is not None else order.get("override"))
+        values = with_settings(known, settings_for(clinic.protocol, known, knowledge))
+        case = Case(
+            protocol=known,
+            values=values,
+            clinic=clinic,
+            log=read_log(known, clinic.cover, values, order, now.ms),
+            record=seen,
+            assessment=assessment,
+            override=chosen,
+            knowledge=knowledge,
+            now=now,
+            language=language,
+            order=order,
+        )
+        if assessment.verdict == Verdict.ESCALATE.name:
+            return _planned(case, Status.NONE, Course(visits=()), told=advice)
+        _allowed(assessment, chosen)
+        _begins(start, case, given)
+        return _course(case, start, given)
+    except BadInput as error:  # what is wrong with the question must not keep back what the record calls for
+        error.advice = tuple(dict.fromkeys((*error.advice, *advice)))
+        raise
+
+
+def _emergency(assessment: Assessment) -> tuple[str, ...]:
+    wanted = ("emergency", Verdict.ESCALATE.name)
+    return tuple(
+        dict.fromkeys(f.tell or f.says for f in assessment.findings if f.action in wanted or f.verdict in wanted)
+    )
+
+
+def _order(order: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    found = order or {}
+    if strange := [name for name in found if name not in ORDER]:
+        raise BadInput(f"not known here: {shown(str(strange[0]))}; known are {', '.join(ORDER)}", "order")
+    return found
+
+
+def _override(given: object) -> Override | None:
+    """`NAME: reason`, or a table of both."""
+    if given is None:
+        return None
+    if isinstance(given, Mapping):
+        by, reason = str(given.get("by", "")), str(given.get("reason", ""))
+    else:
+        by, _, reason = str(given).partition(":")
+    if not (by.strip() and reason.strip()):
+        raise BadInput('an override names the prescriber and gives the reason: write "NAME: reason"', "--override")
+    return Override(by=by.strip(), reason=reason.strip())
+
+
+def _allowed(assessment: Assessment, override: Override | None) -> None:
+    """Refuse a plan for somebody who is not eligible, unless a named prescriber answers for it; hard rules stand."""
+    if assessment.verdict != Verdict.NOT_ELIGIBLE.name:
+        return
+    found = [f for f in assessment.findings if f.verdict == assessment.verdict]
+    hard = [f for f in found if f.hard]
+    titles = "; ".join(f.title for f in hard or found)
+    if hard and override is not None:
+        raise BadInput(f"NOT_ELIGIBLE, and this cannot be overridden: {titles}", "--override")
+    if override is None:
+        raise BadInput(
+            f"NOT_ELIGIBLE: {titles}. A plan needs a named prescriber's override with the reason: "
+            '--override "NAME: reason"',
+            "verdict",
+        )
+
+
+def _begins(start: date, case: Case, given: Sequence[Span]) -> None:
+    """A new course begins today or later; one that began is planned on from its own start."""
+    cover = case.clinic.cover
+    today, midnight = cover.local(case.now.ms).date(), cover.instant(start, timedelta(0))
+    begun = any(t1 >= midnight for _, t1 in given) or case.log.changes or case.log.acts
+    if start < today and not begun:
+        raise BadInput(
+            f"the start {start} is in the past (today is {today} in {cover.zone}) and no dose since then is on record: "
+            "choose a day to come",
+            "--start",
+        )
+    if start >= today and not case.clinic.is_open(start):
+        after = case.clinic.next_open_day(start)
+        raise BadInput(
+            f"the clinic is closed on {start}" + (f"; it is next open on {after}" if after else ""), "--start"
+        )
+
+
+# --- putting it together ----------------------------------------------------------------------------------------------
+
+
+def _course(case: Case, start: date, given: Sequence[Span]) -> Planned:
+    main = course(
+        case.protocol,
+        case.values,
+        start=start,
+        clinic=case.clinic,
+        given=given,
+        log=case.log,
+        now=case.now.ms,
+        language=case.language,
+    )
+    rules = missed(case, main)
+    held = case.log.held_since(case.now.ms) is not None
+    if any(rule.effect == HOLDS for rule, _ in rules):  # until it is assessed anew nothing more is proposed
+        held, main = True, replace(main, visits=tuple(v for v in main.visits if v.state in OVER))
+    if case.log.stopped():
+        status = Status.STOPPED
+    elif held:
+        status = Status.ON_HOLD
+    elif case.assessment.verdict == Verdict.DEFER.name:
+        status = Status.WAITING
+    else:
+        status = Status.ACTIVE
+    main = replace(main, visits=tuple(_with_facts(case, main.visits)))
+    visits = sorted((*main.visits, *_companions(case, main, start)), key=lambda v: (v.starts, v.id))
+    return _planned(case, status, main, visits=visits, missed=tuple(told for _, told in rules))
+
+
+def _companions(case: Case, main: Course, start: date) -> Iterator[Visit]:
+    """Therapies beside the course: from the window after the first dose on, and never on the day of a dose."""
+    local = case.clinic.cover.local
+    doses = [v for v in main.visits if v.kind == DOSE]
+    begins = local(doses[0].starts + case.ms("plan.therapy.from")).date() if doses else start
+    stops = case.log.of(STOP)
+    for name in case.order.get("also", ()):
+        known = protocol(case.knowledge, name)
+        if known.kind != THERAPY:
+            raise BadInput(f"{known.id} is no therapy that goes beside a course: plan it by itself", "order.also")
+        found = course(
+            known,
+            with_settings(known, settings_for(case.clinic.protocol, known, case.knowledge)),
+            start=case.clinic.next_open_day(begins) or begins,
+            clinic=case.clinic,
+            given=(),
+            log=replace(case.log, protocol=known, changes=stops),  # it goes on while doses rest
+            now=case.now.ms,
+            language=case.language,
+            avoid=frozenset(local(v.starts).date() for v in doses),
+        )
+        yield from found.visits
+
+
+def _with_facts(case: Case, visits: Sequence[Visit]) -> Iterator[Visit]:
+    """Each visit with what label or trial says of it; what may not apply says so."""
+    phases = {p.id: p for p in case.protocol.phases}
+    asked = tuple((f"{p.id}.{f.id}", f.when) for p in phases.values() for f in p.facts if f.when)
+    truths = case.truths(asked)
+    unsure = case.knowledge.content["plan"]["notes"]["unsure"]["says"]
+    for visit in visits:
+        inside = int(visit.id.rpartition(".")[-1])
+        found = []
+        for fact in phases[visit.phase].facts:
+            truth = truths.get(f"{visit.phase}.{fact.id}", YES)
+            if truth != NO and (not fact.visits or inside in fact.visits):
+                told = case.told(fact)
+                found.append(told if truth == YES else replace(told, says=case.knowledge.say(unsure, says=told.says)))
+        measures = () if case.protocol.substance else phases[visit.phase].measures  # else those of follow-up
+        yield replace(visit, facts=tuple(found), measures=measures)
+
+
+def _planned(
+    case: Case,
+    status: Status,
+    main: Course,
+    *,
+    visits: Sequence[Visit] = (),
+    missed: tuple[Told, ...] = (),
+    told: tuple[str, ...] = (),
+) -> Planned:
+    """The plan with its steps. An emergency has none of it: what the person is told, and nothing else."""
+    none = status is Status.NONE
+    open_ = () if none else tuple(_open(case))
+    made = Steps((), ()) if none else steps_of(case, main, visits, open_, missed)
+    given = (v for v in made.visits if v.kind == DOSE and v.given_at is not None)
+    return Planned(
+        plan=CarePlan(
+            at=case.now,
+            zone=case.clinic.cover.zone,
+            language=case.language,
+            patient=case.record.patient,
+            protocol=case.protocol.id,
+            protocol_version=case.protocol.version,
+            protocol_title=case.words(case.protocol.title),
+            version=case.log.version,
+            status=status,
+            verdict=case.assessment.verdict,
+            override=case.override,
+            open=open_,
+            told=told,
+            visits=made.visits,
+            steps=made.steps,
+            missed=missed,
+            reviews=() if none else tuple(map(case.told, case.protocol.reviews)),
+            stops=() if none else tuple(map(case.told, case.protocol.stops)),
+            timeline=()
+            if none
+            else timeline(case.record, case.knowledge, treatment=case.protocol.treatment, zone=case.clinic.cover.zone),
+            settings=tuple(case.current.values()),
+            changes=case.log.changes,
+            notes=() if none else tuple(_notes(case, main)),
+            knowledge=case.assessment.knowledge,
+        ),
+        case=case,
+        course=main,
+        acts=(*(Done(what=DOSE, at=v.given_at or 0, step=v.id) for v in given), *case.log.acts),
+    )
+
+
+# --- what is open, what is noted --------------------------------------------------------------------------------------
+
+
+def _open(case: Case) -> Iterator[Told]:
+    """What must be closed first: stop rules that may be met, what defers, what is not known."""
+    found = case.assessment.findings
+    for stop in case.protocol.stops:
+        if any(f.id in stop.rules for f in found):
+            yield replace(case.told(stop), id=f"stop:{stop.id}")
+    for f in found:
+        if f.verdict in (Verdict.DEFER.name, Verdict.NOT_ELIGIBLE.name):
+            source = f.sources[0] if f.sources else None
+            yield Told(
+                id=f"finding:{f.id}",
+                title=f.title,
+                says=f.says,
+                tell=f.tell,
+                source=source.id if source else "",
+                locator=source.locator if source else "",
+                status=f.status,
+                owner=case.owner("prescriber"),
+            )
+    for gap in case.assessment.gaps:
+        if gap.blocks:
+            name = f"gap:{gap.fact}" + (f":{gap.reference}" if gap.reference else "")
+            yield Told(id=name, title=gap.ask, says=gap.why, owner=case.owner("clinician"))
+
+
+def _notes(case: Case, main: Course) -> Iterator[Told]:
+    if any(v.state not in OVER for v in main.visits):
+        yield case.note("proposal", "proposal")
+        if not case.clinic.stated:
+            yield case.note("hours", "hours", zone=case.clinic.cover.zone)
+    for window in main.closed:
+        first, last = (str(case.clinic.cover.local(at).date()) for at in (window.opens, window.closes - 1))
+        yield case.note("closed", f"closed:{first}", first=first, last=last)
+    for before, after in pairwise(v for v in main.visits if v.given_at is not None):
+        if (after.given_at or 0) - (before.given_at or 0) < after.least_gap_ms:
+            yield case.note("close", f"close:{after.id}", before=str(before.number), after=str(after.number))
+    if main.outside:
+        yield case.note("outside", "outside", count=str(len(main.outside)))
+    if any(s.state is State.MISSED for s in main.visits):
+        yield case.note("missed", "missed", count=str(sum(v.state is State.MISSED for v in main.visits)))

@@ -1,0 +1,219 @@
+"""A plan as steps for `due.py`: what is open first, what comes before each visit, what is measured, tasks, reviews."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from adjunct.base import NO, YES, BadInput
+from adjunct.due import State, Step, Window
+from adjunct.followup.schedule import schedule
+from adjunct.followup.surveillance import surveillance
+from adjunct.planning.case import Case
+from adjunct.planning.course import DOSE, Course
+from adjunct.planning.log import day
+from adjunct.planning.model import Told, Visit
+from adjunct.planning.protocols import LAST, value_ms
+
+BEFORE_COURSE, AFTER_VISIT = "course", "visit"
+OVER = (State.DONE, State.MISSED)
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """The steps of a plan, and its visits with what comes before each."""
+
+    visits: tuple[Visit, ...]
+    steps: tuple[Step, ...]
+
+
+def steps_of(case: Case, main: Course, visits: Sequence[Visit], open_: Sequence[Told], missed: Sequence[Told]) -> Steps:
+    """Everything to be done. `visits` are those of the course and of the therapies beside it, in order."""
+    before: dict[str, list[str]] = defaultdict(list)
+    steps = [_visit_step(case, v) for v in visits]
+    steps += _prerequisites(case, main.visits, before)
+    steps += _tasks(case, main.visits)
+    steps += _reviews(case, main.visits)
+    steps += _tapers(case)
+    if case.protocol.substance:
+        watched, measures = _watched(case, main.visits, visits)
+        steps += watched
+        visits = [
+            replace(v, measures=(*v.measures, *measures.get(v.starts, ()))) if v.kind == DOSE else v for v in visits
+        ]
+    steps += [_missed_step(case, told, main) for told in missed]
+    first = min([case.now.ms, *(s.window.due for s in steps)])
+    opened = [_open_step(case, told, first) for told in open_]
+    to_come = next((v for v in main.visits if v.state not in OVER), None)
+    if to_come is not None:
+        before[to_come.id] = [*(s.id for s in opened), *before[to_come.id]]
+    return Steps(
+        visits=tuple(replace(v, prerequisites=tuple(before.get(v.id, ()))) for v in visits),
+        steps=(*opened, *sorted(steps, key=lambda s: (s.window.due, s.id))),
+    )
+
+
+def _visit_step(case: Case, visit: Visit) -> Step:
+    return Step(
+        id=visit.id,
+        what=visit.kind if visit.kind == DOSE else visit.id.partition(".")[0],
+        title=visit.title,
+        domain="visit",
+        owner="person",
+        window=visit.window,
+        basis=case.protocol.source["id"],
+    )
+
+
+def _open_step(case: Case, told: Told, at: int) -> Step:
+    """It is due before anything else in the plan, whenever that is."""
+    return Step(
+        id=f"open:{told.id}",
+        what=f"open:{told.id}",
+        title=told.title,
+        domain="open",
+        owner=told.owner,
+        window=Window(opens=at, due=at, overdue=case.now.ms),
+        basis=told.source or told.id,
+    )
+
+
+def _missed_step(case: Case, told: Told, main: Course) -> Step:
+    visit = main.missed_last[-1]
+    at = visit.window.closes
+    return Step(
+        id=f"missed:{visit.id}:{told.id}",
+        what="missed-visit",
+        title=told.title,
+        domain="visit",
+        owner=told.owner,
+        window=Window(opens=at, due=at, overdue=at + case.ms("plan.missed.call")),
+        basis=told.source,
+    )
+
+
+def _prerequisites(case: Case, visits: Sequence[Visit], before: dict[str, list[str]]) -> Iterator[Step]:
+    """What comes before the course, or before each visit that is still to come."""
+    rules = case.protocol.prerequisites
+    truths = case.truths(tuple((p.id, p.when) for p in rules if p.when))
+    values = case.current
+    for rule in rules:
+        if truths.get(rule.id, YES) == NO:  # what is not known to be otherwise is asked for
+            continue
+        of_course = rule.each == BEFORE_COURSE
+        for visit in visits[:1] if of_course else [v for v in visits if v.state not in OVER]:
+            name = f"{case.protocol.id}:{rule.id}" if of_course else f"{visit.id}:{rule.id}"
+            if visit.state not in OVER:
+                before[visit.id].append(name)
+            due = value_ms(values[rule.due])
+            yield Step(
+                id=name,
+                what=rule.what,
+                title=case.words(rule.title),
+                domain="before",
+                owner=case.owner(rule.owner),
+                window=Window(
+                    opens=visit.starts - max(value_ms(values[rule.opens]), due),
+                    due=visit.starts - due,
+                    overdue=visit.starts,
+                    closes=max(visit.window.closes, visit.starts + 1),
+                ),
+                basis=rule.source["id"],
+            )
+
+
+def _tasks(case: Case, visits: Sequence[Visit]) -> Iterator[Step]:
+    """What is done after each visit that was, or is to be; and on its own days from the first visit on."""
+    rules = case.protocol.tasks
+    truths = case.truths(tuple((t.id, t.when) for t in rules if t.when))
+    values = case.current
+    for rule in rules:
+        if truths.get(rule.id, YES) == NO or not visits:
+            continue
+        due, opens = value_ms(values[rule.due]), value_ms(values[rule.opens]) if rule.opens else 0
+        if rule.after == AFTER_VISIT:
+            times = {v.id: v.given_at or v.starts for v in visits if v.state is not State.MISSED}
+        else:
+            every = value_ms(values[rule.every]) if rule.every else 0
+            span = visits[-1].ends - visits[0].starts - due
+            count = span // every + 1 if every and span >= 0 else 1
+            times = {f"{case.protocol.id}.{n}": visits[0].starts + every * (n - 1) for n in range(1, count + 1)}
+        for name, since in times.items():
+            yield Step(
+                id=f"{name}:{rule.id}",
+                what=rule.what,
+                title=case.words(rule.title),
+                domain="task",
+                owner=case.owner(rule.owner),
+                window=Window(opens=since + min(opens, due), due=since + due, overdue=since + due),
+                basis=rule.source["id"],
+            )
+
+
+def _reviews(case: Case, visits: Sequence[Visit]) -> Iterator[Step]:
+    by_id = {v.id: v for v in visits}
+    last = {v.phase: v for v in visits}
+    grace = case.ms("plan.review.grace")
+    for rule in case.protocol.reviews:
+        times: list[int] = []
+        if "visit" in rule.after:
+            phase, number = rule.after["phase"], rule.after["visit"]
+            visit = last.get(phase) if number == LAST else by_id.get(f"{case.protocol.id}.{phase}.{number}")
+            times = [visit.ends] if visit else []
+        elif visits:
+            length = value_ms(case.current[rule.after["time"]])
+            count = (visits[-1].ends - visits[0].starts) // length if rule.repeating else 1
+            times = [visits[0].starts + length * n for n in range(1, max(count, 1) + 1)]
+        for number, at in enumerate(times, start=1):
+            yield Step(
+                id=f"review:{rule.id}.{number}",
+                what=f"review:{rule.id}",
+                title=rule.title,
+                domain="review",
+                owner=case.owner(rule.owner),
+                window=Window(opens=at - grace, due=at, overdue=at + grace),
+                basis=rule.source["id"],
+            )
+
+
+def _tapers(case: Case) -> Iterator[Step]:
+    """The steps that a clinician wrote, as they were written: nothing is computed here."""
+    for number, entry in enumerate(case.order.get("taper", ())):
+        at = f"taper[{number}]"
+        if not isinstance(entry, Mapping) or not all(str(entry.get(k, "")).strip() for k in ("from", "text", "by")):
+            raise BadInput("a step of a taper has its day, its words and who wrote it: from, text, by", at)
+        since = day(entry["from"], f"{at}.from")
+        begins, ends = (case.clinic.cover.instant(since + timedelta(days=n), timedelta(0)) for n in (0, 1))
+        yield Step(
+            id=f"taper:{since.isoformat()}.{number}",
+            what="taper",
+            title=str(entry["text"]),
+            domain="taper",
+            owner="person",
+            window=Window(opens=begins, due=begins, overdue=ends),
+            basis=f"written by {entry['by']}",
+        )
+
+
+def _watched(case: Case, doses: Sequence[Visit], visits: Sequence[Visit]) -> tuple[list[Step], dict[int, list[str]]]:
+    """Check-ins after every dose, and what follow-up measures; both end some time after the last visit or the stop."""
+    stopped = case.log.stopped()
+    last = stopped.at if stopped else max((v.ends for v in visits), default=case.now.ms)
+    starts = [v.given_at or v.starts for v in doses if v.state is not State.MISSED]
+    steps = list(schedule(starts, case.knowledge, case.clinic.cover, until=last + case.ms("plan.after.checkins")))
+    watched = surveillance(
+        case.record,
+        case.knowledge,
+        treatment=case.protocol.treatment,
+        planned=[v.starts for v in doses if v.state not in OVER],
+        assessment=case.assessment,
+    )
+    at_visit: dict[int, list[str]] = defaultdict(list)
+    for step in watched.steps:
+        if step.window.due <= last + case.ms("plan.after.measures"):
+            steps.append(step)
+            if ".visit-" in step.id:
+                at_visit[step.window.due].append(step.title)
+    return steps, at_visit
