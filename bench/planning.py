@@ -16,7 +16,7 @@ from adjunct.knowledge import Knowledge
 MINUTE = 60 * MS_PER_SECOND
 ZONE = "Europe/Berlin"
 FIRST = date(2027, 3, 1)  # the month in which the clocks change
-CHAIRS, PEOPLE_IN_COURSE = 5, 46
+CHAIRS, PEOPLE_IN_COURSE = 5, 70
 
 
 def month(knowledge: Knowledge, seed: int = 1) -> tuple[Clinic, list[Request], int]:
@@ -46,8 +46,9 @@ def month(knowledge: Knowledge, seed: int = 1) -> tuple[Clinic, list[Request], i
     watch = Need(during="observe", how="shared", competences=frozenset({"rems"}))
     made: list[Request] = []
     for number in range(PEOPLE_IN_COURSE):
-        nasal, begins = number % 2 == 0, int(dice.integers(0, 5))
+        nasal, begins = number % 2 == 0, int(dice.integers(-17, 25))
         days = [begins + gap for gap in ((0, 3, 7, 10, 14, 17, 21, 24) if nasal else (0, 3, 7, 10, 14, 17))]
+        days = [day for day in days if 0 <= day < 30]
         for order, day in enumerate(days, start=1):
             opens, wanted = (instant(day + ahead, hour) for ahead, hour in ((-1, 0), (0, 8 + int(dice.integers(1, 6)))))
             made.append(

@@ -79,8 +79,8 @@ class Board:
         self._room = {chair.id: chair.room for chair in clinic.chairs}
         self._people = sorted(clinic.staff, key=lambda p: (len(p.competences), len(p.roles), p.id))
         self.booked: dict[str, Booking] = {}
-        self.of: dict[str, list[Booking]] = defaultdict(list)  # by person
-        self.followers: dict[str, list[Booking]] = defaultdict(list)  # by the id they come after
+        self.of: dict[str, dict[str, Booking]] = defaultdict(dict)  # by person
+        self.followers: dict[str, dict[str, Booking]] = defaultdict(dict)  # by the id they come after
 
     # --- time ---------------------------------------------------------------------------------------------------------
 
@@ -146,8 +146,8 @@ class Board:
         """Everything a booking binds: the load (None: it is gone), the steps, and how many times."""
         whole = self.touched(booking.starts, booking.ends)
         yield self.chairs.get(booking.chair), whole, 1
-        if self._room.get(booking.chair):
-            yield self.rooms[self._room[booking.chair]], whole, 1
+        if self.room_of(booking.chair):
+            yield self.rooms[self.room_of(booking.chair)], whole, 1
         for duty in booking.duties:
             load = self.staff.get(duty.staff)
             times = 0 if duty.how == PRESENT else len(load.levels) if load and duty.how == ALONE else 1
@@ -158,16 +158,16 @@ class Board:
             if load:
                 load.add(mask, times)
         self.booked[booking.request.id] = booking
-        self.of[booking.request.person].append(booking)
-        self.followers[booking.request.after].append(booking)
+        self.of[booking.request.person][booking.request.id] = booking
+        self.followers[booking.request.after][booking.request.id] = booking
 
     def drop(self, booking: Booking) -> None:
         for load, mask, times in self._loads(booking):
             if load:
                 load.remove(mask, times)
         del self.booked[booking.request.id]
-        self.of[booking.request.person].remove(booking)
-        self.followers[booking.request.after].remove(booking)
+        del self.of[booking.request.person][booking.request.id]
+        del self.followers[booking.request.after][booking.request.id]
 
     def faults(self, booking: Booking) -> Iterator[str]:
         """Why a booking that was made elsewhere does not fit this clinic; ask before it is taken."""
@@ -187,8 +187,11 @@ class Board:
 
     # --- where a request fits -----------------------------------------------------------------------------------------
 
-    def choices(self, request: Request, opens: int, closes: int) -> Choices:
-        """Every constraint on the start of a visit that lies between two instants, each by itself."""
+    def choices(self, request: Request, opens: int, closes: int, *, behind: bool = True) -> Choices:
+        """Every constraint on the start of a visit that lies between two instants, each by itself.
+
+        Without `behind`, what is booked to come after it is left out: it would have to move.
+        """
         low = max(self.up(opens), 0)
         count = max(min(self.down(closes), self.size) - low, 0)
         whole = (1 << count) - 1
@@ -200,7 +203,7 @@ class Board:
         limits = {"window": lasting(whole, length), "open": lasting(cut(self.open), length)}
         if request.avoid:
             limits["avoid"] = lasting(cut(~self.weekly(request.avoid)), length)
-        limits |= self._own(request, low, whole, length)
+        limits |= self._own(request, low, whole, length, behind)
         chairs = [
             (chair.id, lasting(cut(self._seat(chair.id)), length)) for chair in self._chairs if chair.fits(request.kind)
         ]
@@ -217,6 +220,9 @@ class Board:
             teams.append((need, team))
         return Choices(low, limits, chairs, teams)
 
+    def room_of(self, chair: str) -> str:
+        return self._room.get(chair, "")
+
     def _seat(self, chair: str) -> int:
         room = self.rooms.get(self._room[chair])
         return self.chairs[chair].free() & (room.free() if room else -1)
@@ -225,27 +231,28 @@ class Board:
         load = self.staff[person]
         return load.works if need.how == PRESENT else load.free(alone=need.how == ALONE)
 
-    def _own(self, request: Request, low: int, whole: int, length: int) -> dict[str, int]:
+    def _own(self, request: Request, low: int, whole: int, length: int, behind: bool) -> dict[str, int]:
         """What the other visits of the same person, and those it is tied to, leave over."""
         busy, first, last = 0, low, low + whole.bit_length()
-        for other in self.of[request.person]:
+        for other in self.of[request.person].values():
             busy |= self.touched(other.starts, other.ends)
             if request.order is not None and other.request.order is not None:
                 if other.request.order < request.order:
                     first = max(first, self.up(other.starts + request.least_gap_ms))
-                else:
+                elif behind:
                     last = min(last, self.down(other.starts - other.request.least_gap_ms))
         limits = {"own": lasting((~busy >> low) & whole, length), "order": between(first - low, last - low) & whole}
-        if request.after or self.followers[request.id]:
+        followers = self.followers[request.id].values() if behind else ()
+        if request.after or followers:
             before = self.booked.get(request.after)
             first = 0 if not request.after else self.up(before.ends) - low if before else whole.bit_length()
-            ends = min((f.starts for f in self.followers[request.id]), default=self.ms(self.size))
+            ends = min((f.starts for f in followers), default=self.ms(self.size))
             limits["after"] = between(first, self.down(ends) - length - low) & whole
         return limits
 
-    def place(self, request: Request, opens: int, closes: int) -> Booking | None:
+    def place(self, request: Request, opens: int, closes: int, *, behind: bool = True) -> Booking | None:
         """The best place between two instants: in preferred times if any is, nearest to the wish, the earlier one."""
-        found = self.choices(request, opens, closes)
+        found = self.choices(request, opens, closes, behind=behind)
         starts = found.starts
         liked = (
             starts & lasting(self.weekly(request.prefer) >> found.low, self.length(request)) if request.prefer else 0
@@ -279,7 +286,7 @@ class Board:
             here = {person for person, _ in chosen}
             for person, mask in sorted(team, key=lambda entry: entry[0].id not in here):
                 if mask >> step & 1 and not any(
-                    person.id == other and (need is same or self._clash(request, need, same)) for other, same in chosen
+                    person.id == other and (need is same or self.clash(request, need, same)) for other, same in chosen
                 ):
                     chosen.append((person.id, need))
                     if fill(place + 1):
@@ -289,7 +296,8 @@ class Board:
 
         return chosen if fill(0) else None
 
-    def _clash(self, request: Request, one: Need, other: Need) -> bool:
+    def clash(self, request: Request, one: Need, other: Need) -> bool:
+        """Whether two needs of one visit bind their people at the same time."""
         (a, b), (c, d) = self.part(request, one.during), self.part(request, other.during)
         return PRESENT not in (one.how, other.how) and a < d and c < b
 

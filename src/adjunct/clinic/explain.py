@@ -24,9 +24,9 @@ def moment(ms: int, clinic: Clinic) -> str:
 
 
 def next_start(board: Board, request: Request, opens: int, closes: int) -> int | None:
-    """The first start that would do if the window did not close; None if there is none as far as the board goes."""
+    """The first start that would do if the window did not close and later visits of the person could move, or None."""
     step = closes - board.length(request) * board.raster
-    place = board.place(request, max(step, opens), board.ms(board.size))
+    place = board.place(request, max(step, opens), board.ms(board.size), behind=False)
     return None if place is None else place.starts
 
 
@@ -62,6 +62,8 @@ def _sentences(board: Board, request: Request, found: Choices, opens: int, close
                 yield f"it comes after {request.after}, which has no place"
             case "chair" if not found.chairs:
                 yield f"no chair is for visits of the kind {request.kind}"
+            case "chair" if not found.limits[name] & found.limits["open"]:
+                yield f"no chair for {request.kind} is free for long enough in the window: all are taken"
             case _ if name.startswith("need"):
                 yield _need(board, request, found, name)
             case _:
@@ -80,11 +82,11 @@ _PLAIN = {
 def _need(board: Board, request: Request, found: Choices, name: str) -> str:
     names = [other for other in found.limits if other.startswith("need")]
     need, team = found.teams[names.index(name)]
-    whom = f"{need.count} of: {need}" if need.count > 1 else f"{need}"
+    whom = f"{need}" if need.count == 1 else f"team of {need.count} ({need})"
     if len(team) < need.count:
-        return f"nobody here is a {need}" if not team else f"only {len(team)} here, and {need.count} are needed: {need}"
-    if found.limits[name]:
-        return f"{whom} is free for a start {_when(board, found, name)}"
+        return f"nobody here is a {need}" if not team else f"a {whom} is needed, and there are {len(team)} here"
+    if found.limits[name] & found.limits["open"]:
+        return f"a {whom} is free for a start {_when(board, found, name)}"
     begins, ends = board.part(request, need.during)
     count = found.limits["window"].bit_length() + board.length(request)
     works = [(board.staff[p.id].works >> found.low) & ((1 << count) - 1) for p, _ in team]
@@ -124,8 +126,8 @@ def _when(board: Board, found: Choices, name: str) -> str:
         begins, ends = (board.ms(found.low + step) for step in (first, last - 1))
         until = f" to {board.clinic.cover.local(ends):%H:%M}" if ends > begins else ""
         shown.append(moment(begins, board.clinic) + until)
-    more = f" and at {len(times) - SHOWN} other times" if len(times) > SHOWN else ""
-    return f"only {', '.join(shown)}{more}"
+    more = [f"{len(times) - SHOWN} more"] if len(times) > SHOWN else []
+    return f"only {', '.join(shown + more)}"
 
 
 def minutes(ms: int) -> str:

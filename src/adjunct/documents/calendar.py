@@ -108,7 +108,7 @@ def _file(events: Sequence[Event]) -> bytes:
     for event in events:
         made.add_component(event)
     if events:  # the whole history of a zone is longer than most plans
-        times: list[datetime] = [event[name].dt for event in events for name in ("dtstart", "dtend")]
+        times: list[datetime] = [event.decoded(name) for event in events for name in ("dtstart", "dtend")]
         made.add_missing_timezones(first_date=(min(times) - MARGIN).date(), last_date=(max(times) + MARGIN).date())
     return bytes(made.to_ical())
 

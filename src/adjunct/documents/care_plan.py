@@ -6,28 +6,32 @@ what a label or a trial says stands as theirs.
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
-from xml.etree import ElementTree
 from zoneinfo import ZoneInfo
 
-from adjunct.base import FAR, MS_PER_SECOND
+from adjunct.base import FAR, MS_PER_SECOND, BadInput
+from adjunct.documents.drawings import bars, extent
 from adjunct.documents.report import cited, how_sure, made_of
+from adjunct.followup import FollowUp
+from adjunct.followup.context import UNDATED
 from adjunct.knowledge import Knowledge
-from adjunct.planning.model import CarePlan, Fact, Setting, Status, Told, Visit
+from adjunct.planning.model import CarePlan, Setting, Status, Told, Visit
 from adjunct.sheet import ENGLISH, Line, Part, Sheet
 
 MS_PER_MINUTE = 60 * MS_PER_SECOND  # unit: milliseconds a minute
 MINUTES_PER_HOUR = 60  # unit: minutes an hour
-LABEL = 60  # layout: characters of a label above its bar; the table has all of it
-WIDE, ROW, EDGE, BAR, TALL = 480, 38, 8, 12, 13  # layout: of the picture, in its own units
-INK, FILL, NOW = "#1a1a1a", "#0072b2", "#9b1c1c"
+DAY, CLOCK = "%a %-d %b %Y", "%a %-d %b %Y %H:%M"
 
 
-def care_plan_sheet(plan: CarePlan, knowledge: Knowledge) -> Sheet:
-    """The whole plan as it stands, in English: it is written for those who carry it out."""
+def care_plan_sheet(plan: CarePlan, knowledge: Knowledge, picture: Part | None = None) -> Sheet:
+    """The whole plan as it stands, in English: it is written for those who carry it out.
+
+    `picture`: of the scores so far (`drawn`).
+    """
     say = _Words(plan, knowledge)
     parts = (
         say.status(),
@@ -39,6 +43,7 @@ def care_plan_sheet(plan: CarePlan, knowledge: Knowledge) -> Sheet:
         *say.told("reviews", plan.reviews),
         *say.told("stops", plan.stops),
         *say.timeline(),
+        *([] if picture is None else [picture]),
         *say.settings(),
         *say.changes(),
         *say.told("notes", plan.notes),
@@ -74,13 +79,16 @@ class _Words:
             head = tuple(self.words[f"{name}_head"])
             yield Part(title=self.text(name), kind="table", lines=lines, head=head, rows=found, id=name)
 
+    def day(self, ms: int) -> str:
+        return f"{datetime.fromtimestamp(ms // MS_PER_SECOND, tz=UTC).astimezone(self.zone):{DAY}}"
+
     def clock(self, ms: int | None) -> str:
         """Date and time in the clinic's zone; what has no end says so."""
         if ms is None:
             return self.text("unknown")
         if abs(ms) >= FAR:
             return self.text("always")
-        return f"{datetime.fromtimestamp(ms // MS_PER_SECOND, tz=UTC).astimezone(self.zone):%a %Y-%m-%d %H:%M}"
+        return f"{datetime.fromtimestamp(ms // MS_PER_SECOND, tz=UTC).astimezone(self.zone):{CLOCK}}"
 
     # --- parts ------------------------------------------------------------------------------------------------------
 
@@ -117,7 +125,7 @@ class _Words:
         rows = (
             (
                 Line(text=visit.title, language=self.plan.language, sure=visit.state.value),
-                Line(text=f"{self.clock(visit.window.opens)} \u2013 {self.clock(visit.window.closes)}"),
+                Line(text=f"{self.day(visit.window.opens)} \u2013 {self.day(visit.window.closes)}"),
                 Line(text=self.clock(visit.starts if visit.given_at is None else visit.given_at)),
                 Line(text=_length(visit.observe_ms)),
                 Line(text="; ".join(steps.get(name, name) for name in visit.prerequisites) or "\u2013"),
@@ -194,47 +202,42 @@ class _Words:
             for fact in facts
         )
         yield from self.table("timeline", rows)
-        dated = [f for f in facts if f.opens is not None and f.closes is not None and f.closes < FAR]
+        now = self.plan.at.ms
+        dated = [(f.title, f.opens, f.closes) for f in facts if f.opens is not None and f.closes and f.closes < FAR]
         if dated:
-            first, last = _extent(dated, self.plan.at.ms)
-            words = {"count": str(len(dated)), "first": self.clock(first), "last": self.clock(last)}
-            yield Part(
-                title=self.text("timeline_picture"),
-                kind="picture",
-                lines=(Line(text=self.text("timeline_alt", **words)),),
-                svg=_bars(dated, self.plan.at.ms),
-                alt=self.text("timeline_alt", **words),
-                id="timeline-picture",
-            )
+            first, last = (self.clock(ms) for ms in extent(dated, now))
+            alt = self.text("timeline_alt", count=str(len(dated)), first=first, last=last)
+            title = self.text("timeline_picture")
+            yield Part(title=title, kind="picture", svg=bars(dated, now), alt=alt, lines=(Line(text=alt),), id="bars")
 
 
-def _extent(facts: Sequence[Fact], now: int) -> tuple[int, int]:
-    return min(now, *(f.opens or now for f in facts)), max(now, *(f.closes or now for f in facts))
+def drawn(follow: FollowUp) -> Part | None:
+    """The picture of the scores so far with its marks as a table; None without a score, or without the means to draw.
 
+    Times are those of the clinic in the settings of the follow-up.
+    """
+    from adjunct.documents.course import described, draw  # late: such pictures are an extra
+    from adjunct.documents.course_table import rows
 
-def _bars(facts: Sequence[Fact], now: int) -> str:
-    """One bar a span on one line of time, its name above it; the dashed line is now."""
-    first, last = _extent(facts, now)
-    scale = (WIDE - 2 * EDGE) / max(last - first, 1)
-
-    def across(ms: int) -> str:
-        return f"{EDGE + (ms - first) * scale:.1f}"
-
-    high = str(ROW * len(facts) + EDGE)
-    root = ElementTree.Element("svg", {"xmlns": "http://www.w3.org/2000/svg", "viewBox": f"0 0 {WIDE} {high}"})
-    ElementTree.SubElement(root, "rect", {"width": str(WIDE), "height": high, "fill": "#ffffff"})
-    for number, fact in enumerate(facts):
-        assert fact.opens is not None
-        assert fact.closes is not None
-        top = ROW * number + EDGE
-        label = {"x": str(EDGE), "y": str(top + TALL), "font-size": str(TALL), "font-family": "sans-serif", "fill": INK}
-        ElementTree.SubElement(root, "text", label).text = textwrap.shorten(fact.title, LABEL, placeholder="\u2026")
-        long = max((fact.closes - fact.opens) * scale, 1)
-        bar = {"x": across(fact.opens), "y": str(top + TALL + BAR // 2), "width": f"{long:.1f}", "height": str(BAR)}
-        ElementTree.SubElement(root, "rect", bar | {"fill": FILL})
-    line = {"x1": across(now), "x2": across(now), "y1": "0", "y2": high, "stroke": NOW, "stroke-width": "2"}
-    ElementTree.SubElement(root, "line", line | {"stroke-dasharray": "5 4"})
-    return ElementTree.tostring(root, encoding="unicode")
+    words, clock = follow.knowledge.content["documents"]["care_plan"], follow.settings.cover
+    with TemporaryDirectory() as folder:
+        try:
+            path, _ = draw(follow, Path(folder) / "course.svg")
+        except BadInput:
+            return None
+        svg = path.read_text(encoding="utf-8")
+    marks = sorted((row for row in rows(follow) if row.band is None), key=lambda row: row.at)
+    twin = tuple(
+        (
+            Line(text=words["unknown"] if row.at <= UNDATED else f"{clock.local(row.at):{CLOCK}}"),
+            Line(text=f"{row.of}: {row.what}"),
+            Line(text="\u2013" if row.value is None else f"{row.value:g} {row.unit}"),
+            Line(text=row.note or "\u2013", source=row.source),
+        )
+        for row in marks
+    )
+    alt, head = ". ".join(described(follow)), tuple(words["course_head"])
+    return Part(title=words["course"], kind="picture", svg=svg, alt=alt, head=head, rows=twin, id="course")
 
 
 # --- words ------------------------------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ DRAWN = frozenset(
 )
 LEAST_DIGITS = 2  # layout: of a number to call among contacts
 LEAST_DIGITS_WITHIN = 3  # layout: the same inside a sentence, where two digits are hours
-ALWAYS_OPEN = "24/7"  # opening hours that look like a number to call
+NO_NUMBER = re.compile(rf"24/7|(19|20)\d\d|{ISO_DATE.pattern}")  # hours, a year, a date
 
 
 def page(sheets: Sequence[Sheet], knowledge: Knowledge, *, language: str, title: str) -> str:
@@ -57,15 +57,15 @@ def prepared(sheet: Sheet, knowledge: Knowledge, language: str, name: str) -> di
     `language`: of the page around it; `name`: what the ids of this sheet begin with.
     """
     words, notes = page_words(knowledge, sheet.language), dict[str, int]()
+    called: set[str] = set()
 
     def shown(line: Line, kind: str = "") -> dict[str, Any]:
         source, foreign = clean(line.source), line.language != sheet.language
         return {
             "text": clean(line.text),
-            "pieces": list(_dialled(line) if kind == "contacts" else [(clean(line.text), "")]),
+            "pieces": list(_dialled(line, called) if kind == "contacts" else [(clean(line.text), "")]),
             "language": line.language if foreign else "",
-            "foreign": words.get(f"in_{line.language}", "") if foreign else "",
-            "sure": clean(line.sure),
+            "aside": "; ".join(filter(None, (words[f"in_{line.language}"] if foreign else "", clean(line.sure)))),
             "strong": line.strong,
             "note": note(source) if source else None,
         }
@@ -82,7 +82,7 @@ def prepared(sheet: Sheet, knowledge: Knowledge, language: str, name: str) -> di
             "id": id_,
             "title": clean(given.title),
             "kind": given.kind,
-            "lines": [shown(line, given.kind) for line in given.lines],
+            "entries": list(_entries([shown(line, given.kind) for line in given.lines], given.kind)),
             "head": [clean(text) for text in given.head],
             "rows": [[shown(cell) for cell in row] for row in given.rows],
             "svg": picture(given, id_) if given.svg else "",
@@ -102,16 +102,28 @@ def prepared(sheet: Sheet, knowledge: Knowledge, language: str, name: str) -> di
     return found | {"notes": list(notes)}
 
 
-def _dialled(line: Line) -> Iterator[tuple[str, str]]:
-    """The words of a contact and what can be dialled among them, with its link; after "text" it takes a message."""
+def _entries(lines: Sequence[dict[str, Any]], kind: str) -> Iterator[list[dict[str, Any]]]:
+    """Lines that belong together: of a contact the number to call, and what is said about it."""
+    entry: list[dict[str, Any]] = []
+    for line in lines:
+        if entry and (kind != "contacts" or line["strong"] or not entry[0]["strong"]):
+            yield entry
+            entry = []
+        entry.append(line)
+    yield from [entry] if entry else []
+
+
+def _dialled(line: Line, called: set[str]) -> Iterator[tuple[str, str]]:
+    """The words of a contact and what can be dialled among them, each number once; after "text" it takes a message."""
     text, end = clean(line.text), 0
     least = LEAST_DIGITS if line.strong else LEAST_DIGITS_WITHIN
     for found in NUMBER.finditer(text):
         digits = re.sub(r"[^\d+]", "", found.group())
-        if len(digits) < least or ISO_DATE.fullmatch(found.group()) or found.group() == ALWAYS_OPEN:
+        if len(digits) < least or NO_NUMBER.fullmatch(found.group()) or digits in called:
             continue
+        called.add(digits)
         before = text[end : found.start()]
-        message = re.search(r"(?<!call or )\btext\b[^;,]*$", before)
+        message = re.search(r"(?<!call or )\btext\b[^;,]*$", before, re.IGNORECASE)
         yield from [(before, "")] if before else []
         yield found.group(), f"{'sms' if message else 'tel'}:{digits}"
         end = found.end()

@@ -9,18 +9,20 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-from adjunct.assessment.result import Assessment, Cited, Contact, Finding
+from adjunct.assessment.result import Assessment, Contact, Finding
 from adjunct.base import UNKNOWN, BadInput, Instant
+from adjunct.documents.drawings import dots
 from adjunct.documents.page import page
 from adjunct.documents.pdf import A4, pdf
 from adjunct.documents.writing import written
 from adjunct.due import Due, State
 from adjunct.followup import FollowUp
+from adjunct.instruments.course import Course
+from adjunct.instruments.ratings import Measured
 from adjunct.knowledge import Knowledge
 from adjunct.planning.model import CarePlan, Status
 from adjunct.record import Intake, Record
@@ -29,6 +31,7 @@ from adjunct.sheet import ENGLISH, Line, Part, Sheet, day, line, moment
 
 FORMATS = ("html", "pdf")
 PRIVATE = 0o700  # layout: a folder with an answer about a person is its owner's
+MG_PER_G = 1000  # unit: milligrams a gram
 EMERGENCY = "emergency"
 UNCITED = "uncited"
 PROJECT = "project-default"
@@ -47,26 +50,25 @@ def report_sheets(
     routine: Sheet | None = None,
     steps: Sequence[Due] = (),
     contacts: Sequence[Contact] = (),
-    drawing: tuple[str, str] | None = None,
 ) -> tuple[Sheet, ...]:
     """The report, and the routine as a sheet of its own where there is one. `steps`: what is to be done, as `due` says.
 
-    `contacts`: lines to call beside those of the assessment; `drawing`: the picture of the course and its alternative
-    text (`drawn`). `zone`: of the clinic, for every time that is shown.
+    `contacts`: lines to call beside those of the assessment; `zone`: of the clinic, for every time that is shown.
     """
     say = Words(knowledge, language, zone)
     spoken = plan.language if plan else ENGLISH
     parts = [
         *say.urgent(assessment, plan),
-        *say.standing(assessment, plan, spoken),
+        say.standing(assessment),
         say.contacts(
             [*(assessment.contacts if assessment else ()), *contacts, *(follow.told.contacts if follow else ())]
         ),
+        *say.why(assessment, plan, spoken),
         say.next(steps, spoken),
         *say.course(plan),
         *(say.medicines(record) if record else ()),
         *say.spans(plan),
-        *say.trend(follow, drawing),
+        *say.trend(follow),
         say.how_sure(),
     ]
     report = Sheet(
@@ -91,7 +93,7 @@ def made_of(knowledge: Knowledge, language: str, zone: str, at: Instant, plan: C
 def cited(knowledge: Knowledge, source: str, locator: str = "") -> str:
     """A source as a reader may look it up; one that this knowledge does not have keeps its name."""
     found = knowledge.sources.get(source)
-    return ", ".join(filter(None, (found.citation if found else source, locator))) if source else ""
+    return _citation(found.citation if found else source, locator)
 
 
 def how_sure(knowledge: Knowledge, status: str, source: str, language: str = ENGLISH) -> str:
@@ -126,6 +128,10 @@ class Words:
         """Words that are already in the reader's language, or belong to none: days, names, numbers."""
         return Line(text=text, language=self.language)
 
+    def _name(self, text: str) -> Line:
+        """Words of the knowledge that exist in English only; a bare number belongs to no language."""
+        return Line(text=text) if any(c.isalpha() for c in text) else self._own(text)
+
     def _head(self, name: str) -> tuple[str, ...]:
         return tuple(text[self.language] for text in self._texts(name))
 
@@ -133,48 +139,45 @@ class Words:
 
     def urgent(self, assessment: Assessment | None, plan: CarePlan | None) -> Iterator[Part]:
         """What cannot wait, before all else."""
-        found = [self._finding(f) for f in assessment.findings if f.action == EMERGENCY] if assessment else []
+        found = [self._finding(f) for f in _findings(assessment) if f.action == EMERGENCY]
+        found = [self.line("report.now_call"), *found] if found else found
         told = {f.text for f in found}
         found += [Line(text=text, language=plan.language) for text in plan.told if text not in told] if plan else []
         if found:
             yield Part(title=self.text("report.now"), kind="warning", lines=tuple(found), id="now")
 
-    def standing(self, assessment: Assessment | None, plan: CarePlan | None, spoken: str) -> Iterator[Part]:
-        """The verdict in plain words, why, what is open, and what is not known."""
+    def standing(self, assessment: Assessment | None) -> Part:
+        """The verdict in plain words. The assessment speaks English; in another language stands what it means."""
         title = self.text("report.verdict")
         if assessment is None:
-            yield Part(title=title, lines=(self.line("report.verdicts.none"),), id="verdict")
-            return
+            return Part(title=title, lines=(self.line("report.verdicts.none"),), id="verdict")
+        tell = assessment.headline.get("tell", "")
+        if tell and self.language == ENGLISH:
+            return Part(title=title, lines=(Line(text=tell),), id="verdict")
         lines = [self.line(f"report.verdicts.{assessment.verdict}")]
-        if not assessment.complete:
-            lines.append(self.line("report.verdicts.incomplete"))
-        if assessment.headline.get("tell"):
-            lines.append(Line(text=assessment.headline["tell"]))
-        yield Part(title=title, lines=tuple(lines), id="verdict")
-        findings = tuple(self._finding(f) for f in assessment.findings if f.tell and f.action != EMERGENCY)
+        lines += [] if assessment.complete else [self.line("report.verdicts.incomplete")]
+        return Part(title=title, lines=tuple(lines), id="verdict")
+
+    def why(self, assessment: Assessment | None, plan: CarePlan | None, spoken: str) -> Iterator[Part]:
+        """What was found, what comes first, and what is not known."""
+        findings = [self._finding(f) for f in _findings(assessment) if f.tell and f.action != EMERGENCY]
         if findings:
-            yield Part(title=self.text("report.why"), kind="list", lines=findings, id="why")
+            yield Part(title=self.text("report.why"), kind="list", lines=tuple(findings), id="why")
         told = {f.text for f in findings}
-        first = (
-            tuple(
-                self._told(t.tell, spoken, t.source, t.locator, t.status)
-                for t in (*plan.open, *plan.missed)
-                if t.tell and t.tell not in told
-            )
-            if plan
-            else ()
-        )
+        first = [t for t in (*plan.open, *plan.missed) if t.tell and t.tell not in told] if plan else []
         if first:
-            yield Part(title=self.text("report.first"), kind="list", lines=first, id="first")
-        asks = tuple(Line(text=text) for text in dict.fromkeys(gap.ask for gap in assessment.gaps if gap.ask))
+            lines = tuple(self._told(t.tell, spoken, t.source, t.locator, t.status) for t in first)
+            yield Part(title=self.text("report.first"), kind="list", lines=lines, id="first")
+        asks = dict.fromkeys(gap.ask for gap in (assessment.gaps if assessment else ()) if gap.ask)
         if asks:
-            yield Part(title=self.text("report.ask"), kind="checklist", lines=asks, id="ask")
+            lines = tuple(Line(text=text) for text in asks)
+            yield Part(title=self.text("report.ask"), kind="list", lines=lines, id="ask")
 
     def _finding(self, finding: Finding) -> Line:
         sure = [self.text(f"how_sure.grade.{finding.grade}")]
         if finding.status == "proposed":
             sure.append(how_sure(self.knowledge, "proposed", next((s.id for s in finding.sources), ""), self.language))
-        source = "; ".join(_citation(s) for s in finding.sources)
+        source = "; ".join(_citation(s.citation, s.locator) for s in finding.sources)
         return Line(text=finding.tell or finding.says, source=source, sure="; ".join(dict.fromkeys(sure)))
 
     def _told(self, text: str, spoken: str, source: str, locator: str, status: str) -> Line:
@@ -185,8 +188,8 @@ class Words:
         """Numbers in large type, each with what it is; nobody's number stands in for one that is not known."""
         lines = [
             each
-            for contact in dict.fromkeys(contacts)
-            for each in (Line(text=contact.contact, strong=True, language=self.language), Line(text=contact.text))
+            for contact in sorted(dict.fromkeys(contacts), key=lambda c: c.purpose != EMERGENCY)
+            for each in (replace(self._name(contact.contact), strong=True), Line(text=contact.text))
         ]
         title = self.text("report.call")
         return Part(title=title, kind="contacts", lines=tuple(lines) or (self.line("report.no_contacts"),), id="call")
@@ -244,52 +247,62 @@ class Words:
     def medicines(self, record: Record) -> Iterator[Part]:
         """Each medicine and substance once, in the words of the record, with what is known of it and what is not."""
         title = self.text("report.medicines")
-        once: dict[tuple[str, tuple[str, ...], str, str], Intake] = {}
+        entries: dict[tuple[str, tuple[str, ...]], list[Intake]] = {}
         for intake in record.intakes:
-            once.setdefault((intake.text, tuple(intake.options), self._amount(intake), self._last(intake)), intake)
-        if not once:
+            entries.setdefault((intake.text, tuple(intake.options)), []).append(intake)
+        if not entries:
             yield Part(title=title, lines=(self.line("report.no_medicines"),), id="medicines")
             return
         rows = tuple(
-            (self._own(intake.text or "\u2013"), self._understood(intake), self._own(amount), self._own(last))
-            for (_, _, amount, last), intake in once.items()
+            (
+                self._own(text or self.text("report.intake.unknown")),
+                self._understood(found),
+                self._own(self._amount(found)),
+                self._own(self._last(found)),
+            )
+            for (text, _), found in entries.items()
         )
-        yield Part(
-            title=title,
-            kind="table",
-            lines=(self.line("report.medicines_say"),),
-            head=self._head("report.medicines_head"),
-            rows=rows,
-            id="medicines",
-        )
+        lines, head = (self.line("report.medicines_say"),), self._head("report.medicines_head")
+        yield Part(title=title, kind="table", lines=lines, head=head, rows=rows, id="medicines")
 
-    def _understood(self, intake: Intake) -> Line:
+    def _understood(self, entries: Sequence[Intake]) -> Line:
+        """What it can be; several entries of one name are as certain as the surest of them."""
+        intake = entries[0]
         names = [self.knowledge.name_of(option) for option in intake.options]
         if not names:
             return self.line("report.intake.unknown")
         if intake.ambiguous:
             return self.line("report.intake.either", names=self.text("report.intake.or").join(names))
-        if intake.denied:
+        if all(i.denied for i in entries):
             return self.line("report.intake.denied")
-        certain = intake.status != UNKNOWN and not intake.text_only
+        certain = any(i.status != UNKNOWN and not i.text_only and not i.denied for i in entries)
         return self._own(names[0]) if certain else self.line("report.intake.uncertain", name=names[0])
 
-    def _amount(self, intake: Intake) -> str:
-        told = []
-        if intake.per_day_mg is not None:
-            sign = self.knowledge.content["knowledge"]["decimal_sign"][self.language]
-            numbers = dict.fromkeys(f"{mg:g}".replace(".", sign) for mg in intake.per_day_mg)
-            told.append(self.text("report.intake.amount", amount="\u2013".join(numbers)))
-        elif not intake.denied:
-            told.append(self.text("report.intake.unknown"))
-        return ", ".join([*told, *([self.text("report.intake.as_needed")] if intake.as_needed else [])])
+    def _amount(self, entries: Sequence[Intake]) -> str:
+        """Every amount a day that the entries say; one dose that was given is none."""
+        told = dict.fromkeys(self._mass(i.per_day_mg) for i in entries if i.per_day_mg is not None and not i.denied)
+        needed = [self.text("report.intake.as_needed")] if any(i.as_needed for i in entries) else []
+        return ", ".join([*(told or [self.text("report.intake.unknown")]), *needed])
 
-    def _last(self, intake: Intake) -> str:
-        used = intake.last_use
-        if used is None or used[0] <= PAST:
-            return self.text("report.intake.unknown") if not intake.denied else ""
+    def _mass(self, mg: tuple[float, float]) -> str:
+        """An amount of a substance; a gram and more is told in grams."""
+        unit, size = ("g", MG_PER_G) if mg[0] >= MG_PER_G else ("mg", 1)
+        numbers = dict.fromkeys(self._number(each / size) for each in mg)
+        return "\u2013".join(numbers) + f" {unit}"
+
+    def _last(self, entries: Sequence[Intake]) -> str:
+        """The latest time that is known."""
+        used = max((i.last_use for i in entries if i.last_use and i.last_use[0] > PAST), default=None)
+        if used is None:
+            return self.text("report.intake.unknown")
         first, last = (day(ms, self.zone, self.language) for ms in used)
         return first if first == last else self.text("report.intake.between", first=first, last=last)
+
+    def _number(self, value: float) -> str:
+        """A number with the decimal sign of the language; one that is not known says so."""
+        if math.isnan(value):
+            return self.text("report.intake.unknown")
+        return f"{value:g}".replace(".", self.knowledge.content["knowledge"]["decimal_sign"][self.language])
 
     def spans(self, plan: CarePlan | None) -> Iterator[Part]:
         """What is told about the medicines beside this treatment."""
@@ -303,44 +316,50 @@ class Words:
 
     # --- answers over time, and how sure ----------------------------------------------------------------------------
 
-    def trend(self, follow: FollowUp | None, drawing: tuple[str, str] | None) -> Iterator[Part]:
-        """The scores before and now, in words; with a picture where one was drawn."""
+    def trend(self, follow: FollowUp | None) -> Iterator[Part]:
+        """Each questionnaire before and now, and the answers of the leading one as dots."""
         if follow is None:
             return
         title, head = self.text("report.trend"), self._head("report.trend_head")
-        rows = []
-        for course in follow.courses.values():
-            latest = course.latest
-            if latest is None:
-                continue
-            spell = course.last_known
-            better = (
-                self.text(f"report.higher.{course.direction}")
-                if course.direction in self._texts("report.higher")
-                else ""
-            )
-            when = day(latest.at, self.zone, self.language)
-            rows.append(
-                (
-                    Line(text=course.title, sure=better),
-                    self._own(self._score(course.baseline.value)),
-                    self._own(f"{self._score(latest.value)} ({when})"),
-                    Line(text=spell.name) if spell else self.line("report.intake.unknown"),
-                )
-            )
+        rows = tuple(self._trend(course) for course in follow.courses.values() if course.latest)
         if not rows:
             yield Part(title=title, lines=(self.line("report.no_trend"),), id="trend")
             return
-        if drawing:
-            svg, alt = drawing
-            yield Part(title=title, kind="picture", svg=svg, alt=alt, head=head, rows=tuple(rows), id="trend")
-        else:
-            yield Part(title=title, kind="table", head=head, rows=tuple(rows), id="trend")
+        yield Part(title=title, kind="table", head=head, rows=rows, id="trend")
+        if follow.trajectory:
+            name = follow.trajectory.scale.id
+            yield from self._dots(self.knowledge.instruments[name]["title"], follow.series[name])
 
-    def _score(self, value: float) -> str:
-        if math.isnan(value):
-            return self.text("report.intake.unknown")
-        return f"{value:g}".replace(".", self.knowledge.content["knowledge"]["decimal_sign"][self.language])
+    def _trend(self, course: Course) -> tuple[Line, ...]:
+        assert course.latest is not None
+        higher, states = self._texts("report.higher"), self._texts("report.course_states")
+        when = day(course.latest.at, self.zone, self.language)
+        state = course.last_known.state if course.last_known else "unknown"
+        name = self._own(course.title)
+        return (
+            replace(name, sure=self.text(f"report.higher.{course.direction}")) if course.direction in higher else name,
+            self._own(self._number(course.baseline.value)),
+            self._own(f"{self._number(course.latest.value)} ({when})"),
+            self.line(f"report.course_states.{state if state in states else 'unknown'}"),
+        )
+
+    def _dots(self, title: str, series: Sequence[Measured]) -> Iterator[Part]:
+        """The known answers; what is missing is in the table and nowhere in the picture."""
+        days = [day(m.at, self.zone, self.language) for m in series]
+        known = [(m.at, m.value, self._number(m.value)) for m in series if not math.isnan(m.value)]
+        if not known:
+            return
+        first, last = (day(point[0], self.zone, self.language) for point in (known[0], known[-1]))
+        words = {"title": title, "value": known[0][2], "first": first, "now": known[-1][2], "last": last}
+        yield Part(
+            title=self.text("report.dots", title=title),
+            kind="picture",
+            svg=dots(known, max(value for _, value, _ in known), first, last),
+            alt=self.text("report.dots_alt", **words),
+            head=self._head("report.dots_head"),
+            rows=tuple((self._own(d), self._own(self._number(m.value))) for d, m in zip(days, series, strict=True)),
+            id="dots",
+        )
 
     def how_sure(self) -> Part:
         """What the words in brackets mean, and what such a page cannot know."""
@@ -348,20 +367,12 @@ class Words:
         return Part(title=self.text("report.sure"), lines=says, id="sure")
 
 
-def _citation(source: Cited) -> str:
-    return ", ".join(filter(None, (source.citation, source.locator)))
+def _findings(assessment: Assessment | None) -> tuple[Finding, ...]:
+    return assessment.findings if assessment else ()
 
 
-def drawn(follow: FollowUp) -> tuple[str, str] | None:
-    """The picture of a course and its alternative text; None without a score, or where pictures cannot be made."""
-    from adjunct.documents.course import described, draw  # late: pictures are an extra
-
-    with TemporaryDirectory() as folder:
-        try:
-            path, _ = draw(follow, Path(folder) / "course.svg")
-        except BadInput:
-            return None
-        return path.read_text(encoding="utf-8"), ". ".join(described(follow))
+def _citation(citation: str, locator: str) -> str:
+    return ", ".join(filter(None, (citation.rstrip("."), locator))) if citation else ""
 
 
 # --- files ------------------------------------------------------------------------------------------------------------

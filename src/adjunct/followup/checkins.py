@@ -164,11 +164,11 @@ def value_of(state: CheckIn, question: str) -> object:
     asked = state.questions.get(question)
     if asked is None:
         return None
-    read = (_read(asked, a.value) for a in reversed(state.answers) if a.question == question)
+    read = (readable(asked, a.value) for a in reversed(state.answers) if a.question == question)
     return next((value for value in read if value is not None), None)
 
 
-def _read(question: Question, value: object) -> object:
+def readable(question: Question, value: object) -> object:
     """An answer as it counts, None if it cannot be read. Out of range is not the nearest end of the range."""
     if value == DECLINED or (value is None and question.kind == "text"):
         return DECLINED
@@ -236,7 +236,7 @@ def next_question(state: CheckIn) -> Question | None:
 
 
 def _wanted(state: CheckIn) -> Iterator[str]:
-    names = [name for name in _set(state)["questions"] if _applies(state, name)]
+    names = asked(state)
     cut = names.index(SUICIDE) + 1
     if _triggers(state):
         begun = {a.question for a in state.answers} & {SUICIDE}  # an answer that cannot be read is asked again first
@@ -248,6 +248,11 @@ def _wanted(state: CheckIn) -> Iterator[str]:
     if state.phq:
         yield from _phq(state)
     yield from names[cut:]
+
+
+def asked(state: CheckIn) -> list[str]:
+    """The questions of the set that apply after what was answered, in their order."""
+    return [name for name in _set(state)["questions"] if _applies(state, name)]
 
 
 def _applies(state: CheckIn, name: str) -> bool:
@@ -314,7 +319,6 @@ def _questions(knowledge: Knowledge, book: str, language: str) -> Mapping[str, Q
     words = knowledge.content[BOOK]["words"]
     words = words.get(language, words[DEFAULT_LANGUAGE])
 
-
     def say(texts: Mapping[str, str]) -> str:
         return knowledge.say(_in(texts, language), language)
 
@@ -375,7 +379,7 @@ def events(state: CheckIn) -> tuple[Event, ...]:
     found = list(_triggers(state))
     for a in state.answers:
         if a.question in screened:
-            said = _read(state.questions[a.question], a.value)
+            said = readable(state.questions[a.question], a.value)
             data: dict[str, Any] = {"screen": state.id, "answers": {screened[a.question]: said}}
             if state.history_known:
                 data["first_known"] = False
@@ -388,7 +392,7 @@ def _triggers(state: CheckIn) -> tuple[Event, ...]:
     found = []
     for a in state.answers:
         data: dict[str, Any] = {"screen": state.id}
-        if a.question == SUICIDE and _read(state.questions[SUICIDE], a.value) != "no":
+        if a.question == SUICIDE and readable(state.questions[SUICIDE], a.value) != "no":
             found.append(_event(state, a, "trigger", data | {"kind": "check-in"}))
         elif a.question.startswith(f"{PHQ}.") and _raises(state, a):
             found.append(_event(state, a, "trigger", data | {"kind": "phq9-item9"}))
@@ -415,7 +419,7 @@ def _event(state: CheckIn, a: Answer, kind: str, data: Mapping[str, Any]) -> Eve
 def _raises(state: CheckIn, a: Answer) -> bool:
     """Whether this one answer, whatever else is missing, raises the suicide alert; declined counts as its highest."""
     question = state.questions.get(a.question)
-    value = _read(question, a.value) if question is not None else None
+    value = readable(question, a.value) if question is not None else None
     if question is None or value is None:
         return False
     highest = max((option for option, _ in question.options), key=float)
@@ -433,7 +437,7 @@ def _message(state: CheckIn, a: Answer) -> Message | None:
     if (
         isinstance(a.value, str)
         and a.value.strip()
-        and (question is None or _read(question, a.value) is None or question.kind == "text")
+        and (question is None or readable(question, a.value) is None or question.kind == "text")
     ):
         return state.reader(state.knowledge, a.value, state.country)
     return None

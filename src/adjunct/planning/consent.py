@@ -9,16 +9,16 @@ milliseconds since 1970 UTC.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal, get_args
 
 import orjson
 
-from adjunct.base import BadInput, instant, shown
+from adjunct.base import BadInput, shown
 from adjunct.knowledge import Knowledge
+from adjunct.planning.entries import moment, only, tables, text, texts
 from adjunct.sheet import Line, Part, Sheet, line
 from adjunct.sheet import language as page_language
 
@@ -277,13 +277,14 @@ def _careful(event: Capacity) -> tuple[int, bool, str]:
 
 # --- the order file ---------------------------------------------------------------------------------------------------
 
-KINDS: Mapping[str, tuple[type[Event], str]] = {
-    "given": (Given, ""),
-    "withdrawn": (Withdrawn, ""),
-    "taught_back": (TaughtBack, "again"),
-    "capacity": (Capacity, "holds"),
+KINDS: Mapping[str, type[Event]] = {
+    "given": Given,
+    "withdrawn": Withdrawn,
+    "taught_back": TaughtBack,
+    "capacity": Capacity,
 }
-KEYS = ("id", "at", "by", "version")
+NAMES = ("id", "at", "by", "version")
+OWN = {"capacity": "holds", "taught_back": "again"}
 
 
 def events_of(section: Mapping[str, Any]) -> tuple[Event, ...]:
@@ -294,63 +295,22 @@ def events_of(section: Mapping[str, Any]) -> tuple[Event, ...]:
     a score in place of a finding, and one id with two meanings.
     """
     found: dict[str, Event] = {}
-    for kind, entries in section.items():
-        if kind not in KINDS:
-            raise BadInput(f"not known here: {shown(str(kind))}; write {', '.join(KINDS)}", "consent")
-        if not isinstance(entries, list):
-            raise BadInput(f"not a list of tables: write [[consent.{kind}]]", f"consent.{kind}")
-        for number, entry in enumerate(entries):
-            at = f"consent.{kind}[{number}]"
-            event = _event(kind, entry, at)
-            if found.setdefault(event.id, event) != event:
-                raise BadInput("the id is used for something else too: give every entry its own", f"{at}.id")
+    for kind, entry, at in tables(section, tuple(KINDS), "consent"):
+        hint = "; capacity is found by a person in conversation, never by a score" if kind == "capacity" else ""
+        only(entry, [*NAMES, *filter(None, [OWN.get(kind)])], at, hint)
+        values: dict[str, Any] = {name: text(entry, name, at) for name in NAMES if name != "at"}
+        if kind == "capacity":
+            values["holds"] = _holds(entry, at)
+        if kind == "taught_back":
+            values["again"] = texts(entry, "again", at)
+        event = KINDS[kind](at=moment(entry, "at", at), **values)
+        if found.setdefault(event.id, event) != event:
+            raise BadInput("the id is used for something else too: give every entry its own", f"{at}.id")
     return tuple(found.values())
 
 
-def _event(kind: str, entry: object, at: str) -> Event:
-    make, own = KINDS[kind]
-    if not isinstance(entry, Mapping):
-        raise BadInput("not a table of names and values", at)
-    strange = [name for name in entry if name not in (*KEYS, own)]
-    if strange:
-        hint = "; capacity is found by a person in conversation, never by a score" if kind == "capacity" else ""
-        raise BadInput(
-            f"not known here: {shown(str(strange[0]))}; known are {', '.join(filter(None, (*KEYS, own)))}{hint}", at
-        )
-    values: dict[str, Any] = {name: _text(entry, name, at) for name in KEYS if name != "at"}
-    values["at"] = instant_of(entry.get("at"), f"{at}.at")
-    if own:
-        values[own] = OWN[own](entry, f"{at}.{own}")
-    return make(**values)
-
-
-def _text(entry: Mapping[str, Any], name: str, at: str) -> str:
-    value = entry.get(name)
-    if not isinstance(value, str) or not value.strip():
-        raise BadInput(f"{name} is missing: write a text", f"{at}.{name}")
-    return value.strip()
-
-
-def instant_of(value: object, at: str) -> int:
-    """An instant of an order file, as text or as TOML knows it; the offset is required. Raises `BadInput`."""
-    if isinstance(value, datetime):
-        value = value.isoformat()
-    if not isinstance(value, str):
-        raise BadInput("no instant: write for example 2027-01-11T09:30:00+01:00", at)
-    return instant(value, at).ms
-
-
-def _holds(entry: Mapping[str, Any], at: str) -> Any:
-    if entry.get("holds") not in HELD:
-        raise BadInput(f"write one of {', '.join(HELD)}, as a named person found it; a score is no finding", at)
-    return entry["holds"]
-
-
-def _again(entry: Mapping[str, Any], at: str) -> tuple[str, ...]:
-    given = entry.get("again", [])
-    if not isinstance(given, list) or not all(isinstance(q, str) and q.strip() for q in given):
-        raise BadInput("not a list of questions: write for example ['sure', 'home'], or [] when all was understood", at)
-    return tuple(given)
-
-
-OWN: Mapping[str, Callable[[Mapping[str, Any], str], Any]] = {"holds": _holds, "again": _again}
+def _holds(entry: Mapping[str, Any], at: str) -> str:
+    held = text(entry, "holds", at)
+    if held not in HELD:
+        raise BadInput(f"write one of {', '.join(HELD)}, as a named person found it", f"{at}.holds")
+    return held

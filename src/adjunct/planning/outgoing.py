@@ -366,18 +366,27 @@ class _Desk:
     # --- one kind of occasion each ---
 
     def visits(self, entry: Mapping[str, Any]) -> Iterator[tuple[str, _Occasion]]:
-        """Counted back from a visit that is to come."""
+        """Counted back from a visit that is to come. News about its time goes first, and then stands for a reminder."""
         clock = _clock(PERSON, self.contact, self.cover, self.knowledge)
-        if self.plan.status is not Status.ACTIVE:
-            return
         needless = {s.id for s in self.plan.steps if s.what in entry.get("unless", ())} & self.done
+        told = self.told(entry["to"])
         for visit in self._coming():
             at, expires = (self._back(clock, visit.starts, entry[name]) for name in ("before", "until"))
+            early = at - _length("outgoing.ahead", self.knowledge)
             between = any(at <= v.starts < visit.starts and v.state is not State.MISSED for v in self.plan.visits)
-            if visit.kind not in entry["kinds"] or (entry.get("alone") and between):
-                continue
-            if not needless & set(visit.prerequisites):
-                early = at - _length("outgoing.ahead", self.knowledge)
+            before, said = told.get(self._digest(visit.id), (visit.starts, -FAR))
+            if before == visit.starts:
+                known = said >= at
+            else:
+                known = at < min(before or FAR, visit.starts)
+                at = early = max(at, self._since(said))
+            leave_out = (
+                visit.kind not in entry["kinds"]
+                or (entry.get("alone") and between)
+                or (entry.get("tells") and known)
+                or needless & set(visit.prerequisites)
+            )
+            if not leave_out:
                 words = {"when": visit.starts}
                 yield entry["to"], self._of(visit.id, visit.starts, at, expires, early=early, words=words)
 
@@ -462,12 +471,19 @@ class _Desk:
                 yield entry["to"], replace(self._news("", start, said, start), digest=digest)
 
     def _coming(self) -> list[Visit]:
+        """The visits that are still to be; while something is open they are proposals, and nobody is written to."""
+        if self.plan.status is not Status.ACTIVE:
+            return []
         return [v for v in self.plan.visits if v.id not in self.done and v.state is not State.MISSED]
 
+    def _since(self, said: int) -> int:
+        """Since when somebody knows that what was said is no longer so."""
+        return max([said, *(c.at for c in self.plan.changes)])
+
     def _news(self, subject: str, start: int, said: int, useful_until: int) -> _Occasion:
-        at = max([said, *(c.at for c in self.plan.changes)])
         deadline = useful_until - _length("outgoing.useful", self.knowledge)
-        occasion = self._of(subject, start, at, useful_until, deadline=deadline, words={"when": start})
+        words = {"when": start}
+        occasion = self._of(subject, start, self._since(said), useful_until, deadline=deadline, words=words)
         return replace(occasion, after=said)
 
     def _of(

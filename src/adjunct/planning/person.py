@@ -268,6 +268,7 @@ def _planned(
     none = status is Status.NONE
     open_ = () if none else tuple(_open(case))
     made = Steps((), ()) if none else steps_of(case, main, visits, open_, missed)
+    kinds = {s.what for s in made.steps}
     given = (v for v in made.visits if v.kind == DOSE and v.given_at is not None)
     return Planned(
         plan=CarePlan(
@@ -287,7 +288,7 @@ def _planned(
             visits=made.visits,
             steps=made.steps,
             missed=missed,
-            reviews=() if none else tuple(map(case.told, case.protocol.reviews)),
+            reviews=tuple(case.told(r) for r in case.protocol.reviews if f"review:{r.id}" in kinds),
             stops=() if none else tuple(map(case.told, case.protocol.stops)),
             timeline=()
             if none

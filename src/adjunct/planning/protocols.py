@@ -22,7 +22,7 @@ from adjunct.planning.model import Setting
 SHARED = "shared"
 COUNT = "1"  # the unit of a count
 LAST = "last"  # the last visit of a phase, however many there are
-TABLES = ("setting", "phase", "prerequisite", "task", "review", "stop", "missed")
+TABLES = ("goal", "setting", "phase", "prerequisite", "task", "review", "stop", "missed")
 _AMOUNT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(\S+)\s*")
 _READ: WeakKeyDictionary[Knowledge, dict[str, Protocol]] = WeakKeyDictionary()
 
@@ -36,6 +36,15 @@ class Entry:
     id: str
     source: Mapping[str, str]
     status: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Goal:
+    """What it is for, in the person's words, and the instrument that shows it."""
+
+    id: str
+    title: Texts
+    measure: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,6 +169,7 @@ class Protocol:
     substance: str
     source: Mapping[str, str]
     status: str
+    goals: tuple[Goal, ...]
     settings: Mapping[str, Setting]
     phases: tuple[Phase, ...]
     prerequisites: tuple[Prerequisite, ...]
@@ -296,6 +306,7 @@ def _protocol(knowledge: Knowledge, id_: str) -> Protocol:
         substance=whole.get("substance", ""),
         source=whole["source"],
         status=whole["status"],
+        goals=tuple(Goal(**row) for row in whole["goal"]),
         settings={row["id"]: _setting(row, knowledge) for row in whole["setting"]},
         phases=tuple(map(_phase, whole["phase"])),
         prerequisites=tuple(Prerequisite(**row) for row in whole["prerequisite"]),

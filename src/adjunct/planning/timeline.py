@@ -19,7 +19,7 @@ from adjunct.knowledge import Knowledge
 from adjunct.knowledge.entries import fold
 from adjunct.planning.model import Fact
 from adjunct.record import Intake, Record
-from adjunct.sheet import ENGLISH, day, line
+from adjunct.sheet import ENGLISH, day
 
 Span = tuple[int, int]
 Table = Mapping[str, Any]
@@ -150,11 +150,9 @@ class _Shown:
         words = self.knowledge.content["timeline"]["words"]
         return first if first == last else self.knowledge.say(words["between"], first=first, last=last)
 
-    def says(self, text: str, **words: str) -> str:
-        return self.knowledge.say(text, **words)
-
     def tell(self, texts: Mapping[str, str], **words: str) -> str:
-        return line(texts, self.language, self.knowledge, **words).text
+        used = self.language if self.language in texts else ENGLISH
+        return self.knowledge.say(texts[used], used, **words)
 
     def name(self, substances: Iterable[str], language: str = ENGLISH) -> str:
         joined: str = self.knowledge.content["timeline"]["words"]["or"][language]
@@ -172,7 +170,7 @@ def _lead(taken: _Taken, hit: Sequence[str], shown: _Shown) -> str:
     words = shown.knowledge.content["timeline"]["words"]
     each = all(set(ids) & set(hit) for ids in taken.options.values())
     doubt = "" if taken.sure else words["uncertain"]
-    return doubt + ("" if each else shown.says(words["if_it_is"], name=shown.name(hit)))
+    return doubt + ("" if each else shown.knowledge.say(words["if_it_is"], name=shown.name(hit)))
 
 
 def _washout(taken: _Taken, row: Table, shown: _Shown) -> Iterator[Fact]:
@@ -192,8 +190,10 @@ def _washout(taken: _Taken, row: Table, shown: _Shown) -> Iterator[Fact]:
     told["length"] = knowledge.fact_text(fact.id, shown.language)
     yield Fact(
         id=f"{fact.id}:{row['set']}:{'+'.join(hit)}",
-        title=shown.says(words["title"], **said),
-        says=_lead(taken, hit, shown) + (words["depot_after"] if taken.stay else "") + shown.says(words[state], **said),
+        title=shown.knowledge.say(words["title"], **said),
+        says=_lead(taken, hit, shown)
+        + (words["depot_after"] if taken.stay else "")
+        + shown.knowledge.say(words[state], **said),
         tell=shown.tell(words["tell"], **told),
         opens=opens,
         closes=closes,
@@ -219,8 +219,8 @@ def _switch(taken: _Taken, row: Table, shown: _Shown) -> Iterator[Fact]:
         words["last"] = shown.when(moved)
     yield Fact(
         id=f"switch.{row['id']}:{'+'.join(hit)}",
-        title=shown.says(row["title"], **words),
-        says=_lead(taken, hit, shown) + shown.says(row["says"], **words),
+        title=shown.knowledge.say(row["title"], **words),
+        says=_lead(taken, hit, shown) + shown.knowledge.say(row["says"], **words),
         tell=shown.tell(row["tell"], name=shown.name(hit, shown.language)),
         opens=opens,
         closes=closes,
@@ -246,8 +246,8 @@ def _tails(intake: Intake, record: Record, shown: _Shown) -> Iterator[Fact]:
             said |= {"last": shown.when(given), "until": day(closes, shown.zone)}
         yield Fact(
             id=f"tail:{intake.reference}:{fold(depot['form']).replace(' ', '-')}",
-            title=shown.says(words["title"], form=depot["form"], **said),
-            says=shown.says(words["undated" if given is None else "dated"], **said),
+            title=shown.knowledge.say(words["title"], form=depot["form"], **said),
+            says=shown.knowledge.say(words["undated" if given is None else "dated"], **said),
             tell=shown.tell(words["tell"], name=shown.name(hit, shown.language)),
             opens=opens,
             closes=closes,

@@ -21,25 +21,29 @@ Further tables: `edited`, `declined`, `asked` (for what was declined), `stopped`
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from adjunct.base import NO, UNKNOWN, YES, BadInput, instant, shown
 from adjunct.knowledge import Knowledge
 from adjunct.knowledge.entries import fold
-from adjunct.routine.model import Act, Choices, Entry, Kind
+from adjunct.routine.model import NOT_DONE, Act, Choices, Entry, Kind
 
 SECTION = "routine"
 TRUTHS = {"yes": YES, "no": NO, "unknown": UNKNOWN}
-DONE = ("yes", "part", "no")
+DONE = ("yes", "part", NOT_DONE)
 WORDS = ("goal", "cue", "dose")
 KEYS = frozenset({"energy", "pain", "answers", "log", *Kind})
 ACT_KEYS = frozenset({"activity", "at", "by"})
-OPEN = frozenset({Kind.CHOSEN, Kind.EDITED, Kind.CLEARED})  # after these, an activity may be edited or stopped
+OPEN = frozenset({Kind.CHOSEN, Kind.EDITED})  # after these, an activity may be edited or stopped
 NEEDS_ONE = frozenset({Kind.EDITED, Kind.STOPPED})
 HABIT = "habit"
 KRATOM = "kratom"
+AMBIGUOUS = frozenset({"abbreviation", "street"})  # kinds of names such as "K"
+_WORD = re.compile(r"\w+")
 
 
 def choices_of(section: Mapping[str, Any], knowledge: Knowledge) -> tuple[Choices, tuple[Entry, ...]]:
@@ -96,8 +100,8 @@ def _in_order(acts: Sequence[Act]) -> None:
                 f"{act.activity} is {act.kind} without having been chosen; add routine.chosen with an earlier time",
                 f"{SECTION}.{act.kind}",
             )
-        if act.kind != Kind.CLEARED or act.activity in last:
-            last[act.activity] = act.kind if act.kind != Kind.CLEARED else last[act.activity]
+        if act.kind != Kind.CLEARED:
+            last[act.activity] = act.kind
 
 
 def _rows(section: Mapping[str, Any], name: str) -> Iterator[tuple[Mapping[str, Any], str]]:
@@ -141,16 +145,22 @@ def _own(value: object, knowledge: Knowledge, where: str) -> str:
     """The person's own words; long ones are no cue, and kratom is no part of a routine."""
     if not isinstance(value, str) or len(value) > knowledge.number("routine.words.most"):
         raise BadInput(f"not a text of at most {knowledge.fact_text('routine.words.most')} characters", where)
-    words = f" {fold(value)} "
+    words = f" {_plain(value)} "
     if any(f" {name} " in words for name in _kratom(knowledge)):
         raise BadInput("a kratom or 7-OH product is never part of a routine; leave it out and tell the team", where)
     return " ".join(value.split())
 
 
+@cache
 def _kratom(knowledge: Knowledge) -> frozenset[str]:
-    """Every name under which kratom, 7-OH and what is made of them are sold."""
+    """Every name under which kratom, 7-OH and what is made of them are sold; not those that any text may hold."""
     members = knowledge.sets[KRATOM]
-    return frozenset(fold(r["text"]) for r in knowledge.content["names"] if r["substance"] in members)
+    rows = (r for r in knowledge.content["names"] if r["substance"] in members and r["kind"] not in AMBIGUOUS)
+    return frozenset(_plain(r["text"]) for r in rows)
+
+
+def _plain(text: str) -> str:
+    return " ".join(_WORD.findall(fold(text)))
 
 
 def _answers(given: object, knowledge: Knowledge) -> Mapping[str, int]:

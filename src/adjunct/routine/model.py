@@ -15,6 +15,9 @@ from adjunct.due import Done, Step
 from adjunct.sheet import Line
 
 
+NOT_DONE = "no"
+
+
 class Kind(StrEnum):
     """What somebody decided about an activity; in this order, where two decisions bear one time."""
 
@@ -192,6 +195,7 @@ class Routine:
     care: tuple[Activity, ...]
     declined: tuple[str, ...]
     questions: tuple[Line, ...]
+    ask_privately: tuple[Line, ...]  # never printed, never sent: others may read it, or stand beside
     alerts: tuple[Alert, ...]
     agreed: tuple[str, ...]
     versions: tuple[Version, ...]

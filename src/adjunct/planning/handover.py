@@ -1,0 +1,190 @@
+"""What one role is handed about a person: the plan, what is open, how it goes, as far as this role may see it.
+
+Every line has the labels of what it says; a role gets the lines it may see, in its own words. That something is left
+out is said only to roles that may know it, and that it matters to this treatment, so that privacy hides no danger.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from adjunct.assessment import Assessment
+from adjunct.base import BadInput, shown
+from adjunct.followup.person import FollowUp
+from adjunct.planning.model import CarePlan, Told
+from adjunct.planning.team import Access
+from adjunct.sheet import ENGLISH, Line, Part, Sheet, day, moment
+from adjunct.sheet import language as page_language
+
+PLAIN_READERS = ("person", "supporter")  # they read what is told, in their language; the others read English
+CARE = frozenset({"mental-health"})  # what a plan of this kind says at least
+WHEN = frozenset({"schedule"})
+RISK = frozenset({"suicide-risk"})
+WEIGHTY = ("emergency", "contraindicated", "avoid", "defer")  # a withheld finding of this kind is announced
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """One line with its labels; `instead` is for those who may not see it, `weighty`: it bears on the treatment."""
+
+    line: Line
+    labels: frozenset[str]
+    weighty: bool = False
+    instead: Line | None = None
+
+
+def handover(
+    plan: CarePlan,
+    assessment: Assessment,
+    access: Access,
+    *,
+    role: str,
+    followup: FollowUp | None = None,
+    routine: Sequence[Told] = (),
+    language: str = ENGLISH,
+) -> Sheet:
+    """The handover to a role at the time of `access`. Raises `BadInput` for a role or a language that does not exist.
+
+    What comes under 42 CFR Part 2 travels with its notice.
+    """
+    if role not in access.roles:
+        raise BadInput(f"no such role: {shown(role)}; there are {', '.join(access.roles)}", "role")
+    plain = role in PLAIN_READERS
+    write = _Writer(plan, access, plain, page_language(language) if plain else ENGLISH)
+    said = {
+        "now": [*write.verdict(assessment), *write.alerts(followup)],
+        "open": [*write.told(plan.open)],
+        "findings": [*write.findings(assessment)],
+        "visits": [*write.visits()],
+        "medicines": [*write.timeline()],
+        "follow_up": [*write.scores(followup)],
+        "reviews": [*write.told((*plan.missed, *plan.reviews, *plan.stops, *plan.notes))],
+        "routine": [*write.told(routine)],
+    }
+    seen = {part: [s for s in lines if access.sees(role, s.labels)] for part, lines in said.items()}
+    hidden = [s for part, lines in said.items() for s in lines if s not in seen[part]]
+    labels = {label for lines in seen.values() for s in lines for label in s.labels}
+    parts = {part: [s.line for s in lines] for part, lines in seen.items()}
+    if access.sees(role, WHEN):
+        parts["visits"] = [s.line if s in seen["visits"] else s.instead or s.line for s in said["visits"]]
+    if hidden and access.may_know(role):
+        text = "withheld_affects" if any(s.weighty for s in hidden) else "withheld"
+        parts["now"].append(Line(text=write.texts[text], strong=True))
+    notices = [] if role == "person" else [write.notice(label) for label in sorted(labels)]
+    return Sheet(
+        id="handover",
+        title=write.say("title", role=access.roles[role]["title"][write.language]),
+        language=write.language,
+        reader=role,
+        lead=(write.line("when", at=moment(access.now, plan.zone, write.language)),),
+        parts=tuple(
+            Part(id=part, title=write.texts["parts"][part][write.language], kind="list", lines=tuple(lines))
+            for part, lines in parts.items()
+            if lines
+        ),
+        foot=tuple(notice for notice in notices if notice is not None),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Writer:
+    """Every line there is, with its labels, in the words of one kind of reader."""
+
+    plan: CarePlan
+    access: Access
+    plain: bool
+    language: str
+
+    @property
+    def texts(self) -> Mapping[str, Any]:
+        texts: Mapping[str, Any] = self.access.knowledge.content["team"]["handover"]
+        return texts
+
+    def say(self, name: str, **words: str) -> str:
+        text = self.texts[name]
+        return self.access.knowledge.say(text if isinstance(text, str) else text[self.language], **words)
+
+    def line(self, name: str, **words: str) -> Line:
+        return Line(text=self.say(name, **words), language=self.language)
+
+    def verdict(self, assessment: Assessment) -> Iterator[_Said]:
+        """For clinicians; the person reads the report."""
+        if not self.plain:
+            yield _Said(self.line("verdict", question=assessment.question, verdict=assessment.verdict), CARE)
+            if not assessment.complete:
+                yield _Said(self.line("incomplete"), CARE)
+
+    def alerts(self, followup: FollowUp | None) -> Iterator[_Said]:
+        if followup is None:
+            return
+        if not self.plain:
+            yield _Said(self.line("risk", level=followup.risk.level.value), RISK)
+        for alert in followup.alerts:
+            base = CARE | RISK if alert["id"].startswith("risk:") else CARE
+            scale = self.access.knowledge.instruments.get(alert["id"].partition(":")[0], {})
+            labels = self.access.labels_of(
+                alert["id"], alert["says"], alert["tell"], domain=str(scale.get("domain", "")), base=base
+            )
+            text = alert["tell"] if self.plain else self.say("alert", level=alert["level"], says=alert["says"])
+            if text:
+                yield _Said(Line(text=text, strong=True), labels, weighty=True)
+
+    def findings(self, assessment: Assessment) -> Iterator[_Said]:
+        for f in assessment.findings:
+            labels = self.access.labels_of(f.title, f.says, f.tell, involves=f.involves, about=f.about, base=CARE)
+            source = "; ".join(cited.citation for cited in f.sources)
+            text = f.tell if self.plain else f.says
+            if text:
+                yield _Said(Line(text=text, source=source, sure=f.status), labels, f.action in WEIGHTY)
+
+    def told(self, entries: Iterable[Told]) -> Iterator[_Said]:
+        for told in entries:
+            text = told.tell if self.plain else f"{told.title}: {told.says}"
+            if text:
+                labels = self.access.labels_of(told.id, told.title, told.says, told.tell, base=CARE)
+                yield _Said(self._cited(text, told.source, told.status), labels)
+
+    def timeline(self) -> Iterator[_Said]:
+        for fact in self.plan.timeline:
+            text = fact.tell if self.plain else f"{fact.title}: {fact.says}"
+            if text:
+                labels = self.access.labels_of(fact.title, fact.says, fact.tell, involves=fact.involves, base=CARE)
+                yield _Said(self._cited(text, fact.source, fact.status), labels)
+
+    def visits(self) -> Iterator[_Said]:
+        """When is for those who see times alone; which treatment it is, is for those who see that."""
+        states = self.texts["state"]
+        for visit in self.plan.visits:
+            at = moment(visit.starts, self.plan.zone, self.language)
+            words = {"number": str(visit.number), "title": visit.title, "state": states[visit.state][self.language]}
+            labels = self.access.labels_of(self.plan.protocol, self.plan.protocol_title, visit.title, base=CARE)
+            yield _Said(self.line("visit", at=at, **words), labels, instead=self.line("visit_plain", at=at))
+
+    def scores(self, followup: FollowUp | None) -> Iterator[_Said]:
+        """The last score of each scale; one that is not known says so."""
+        if followup is None:
+            return
+        for name, course in followup.courses.items():
+            domain = str(self.access.knowledge.instruments[name]["domain"])
+            labels = self.access.labels_of(course.title, domain=domain, base=CARE)
+            last = course.latest
+            if last is None or math.isnan(last.value):
+                yield _Said(self.line("score_unknown", title=course.title), labels)
+            else:
+                at = day(last.at, self.plan.zone, self.language)
+                yield _Said(self.line("score", title=course.title, value=f"{last.value:g}", at=at), labels)
+
+    def _cited(self, text: str, source: str, status: str) -> Line:
+        known = self.access.knowledge.sources.get(source)
+        language = self.plan.language if self.plain else ENGLISH
+        return Line(text=text, language=language, source=known.citation if known else "", sure=status)
+
+    def notice(self, label: str) -> Line | None:
+        entry = self.access.labels[label]
+        if "notice" not in entry:
+            return None
+        source = self.access.knowledge.sources[entry["notice_source"]]
+        return Line(text=entry["notice"], source=source.citation)

@@ -1,0 +1,98 @@
+"""The routine as a page to print: what is agreed first, how much today, when to stop; evidence stands beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from adjunct.base import MS_PER_DAY
+from adjunct.knowledge import Knowledge
+from adjunct.routine.model import Activity, Alert, Habit, Routine
+from adjunct.routine.voice import Voice
+from adjunct.sheet import Line, Part, Sheet
+from adjunct.sheet import language as known_language
+
+
+def sheet(routine: Routine, knowledge: Knowledge, language: str | None = None) -> Sheet:
+    """The page for the person, in the language in which the routine was made.
+
+    A routine holds its own texts: for a page in another language, make the routine in it. Raises `BadInput` for one
+    in which there are no pages.
+    """
+    voice = Voice(knowledge, known_language(language or routine.language, "language"))
+    parts = [
+        _part(
+            "alerts",
+            voice,
+            [Line(text=a.tell, language=routine.language) for a in _lately(routine, knowledge)],
+            "warning",
+        ),
+        *(_habit(habit, voice, "habits") for habit in routine.habits),
+        _part("none", voice, [voice.word("none")] if not routine.habits else []),
+        _part("waiting", voice, list(_short(routine.waiting))),
+        _part("paused", voice, list(_short(routine.paused))),
+        *(_offer(offer, voice) for offer in routine.offers),
+        _part("care", voice, [line for a in routine.care for line in (_titled(a), *(h.tell for h in a.limits))]),
+        _part("questions", voice, list(routine.questions), "checklist"),
+    ]
+    return Sheet(
+        id="routine",
+        title=voice.word("title").text,
+        language=voice.language,
+        lead=(voice.word("lead"),),
+        parts=tuple(part for part in parts if part.lines),
+        foot=(voice.word("time"), voice.word("foot")),
+        meta={"at": routine.at.iso(), "knowledge": knowledge.version, "version": str(len(routine.versions))},
+    )
+
+
+def _lately(routine: Routine, knowledge: Knowledge) -> list[Alert]:
+    """Alerts of the last days; older ones are with those who answer for them."""
+    window = round(knowledge.number("routine.adherence.window") * MS_PER_DAY)
+    return [alert for alert in routine.alerts if routine.at.ms - alert.at < window]
+
+
+def _part(name: str, voice: Voice, lines: list[Line], kind: str = "list") -> Part:
+    title = voice.word("habits" if name == "none" else name).text
+    return Part(id=name, title=title, kind=kind, lines=tuple(lines))  # type: ignore[arg-type]
+
+
+def _habit(habit: Habit, voice: Voice, name: str) -> Part:
+    shown = habit.activity
+    dose = [] if habit.resting else [voice.within("dose", shown.dose.text)]
+    lines = [*dose, *habit.because, *_how(shown, voice), *_evidence(shown, voice)]
+    return Part(id=f"{name}-{shown.id}", title=shown.title.text, kind="list", lines=tuple(dict.fromkeys(lines)))
+
+
+def _offer(offer: Activity, voice: Voice) -> Part:
+    title = f"{voice.word('offers').text}: {offer.title.text}"
+    limits = (h.tell for h in offer.limits)
+    lines = (offer.text, voice.within("dose", offer.dose.text), *_how(offer, voice), *limits, *_evidence(offer, voice))
+    return Part(id=f"offer-{offer.id}", title=title, kind="list", lines=tuple(dict.fromkeys(lines)))
+
+
+def _how(shown: Activity, voice: Voice) -> Iterator[Line]:
+    yield voice.within("goal", shown.goal)
+    yield voice.within("cue", shown.cue)
+    yield voice.within("stop", shown.stop)
+
+
+def _evidence(shown: Activity, voice: Voice) -> Iterator[Line]:
+    for line, name, grade in ((shown.known, "evidence", shown.grade), (shown.after, "after", shown.after_grade)):
+        text = voice.word(name, grade=voice.pick(voice.data["grade"][grade]), text=line.text).text
+        yield replace(line, text=text)
+
+
+def _short(habits: tuple[Habit, ...]) -> Iterator[Line]:
+    for habit in habits:
+        yield habit.activity.title
+        yield from habit.because
+
+
+def _titled(shown: Activity) -> Line:
+    return Line(
+        text=f"{shown.title.text}: {shown.text.text}",
+        language=shown.text.language,
+        source=shown.known.source,
+        sure=shown.known.sure,
+    )

@@ -1,0 +1,52 @@
+"""In which language a routine speaks, and how it writes a number of the knowledge there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from adjunct.knowledge import Knowledge
+from adjunct.sheet import Line, line
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """The texts of the routine in one language; what exists only in English is marked by `sheet.line`."""
+
+    knowledge: Knowledge
+    language: str
+
+    @property
+    def data(self) -> Mapping[str, Any]:
+        return self.knowledge.content["routine"]  # type: ignore[no-any-return]
+
+    def told(self, texts: Mapping[str, str], *, source: str = "", status: str = "", **words: str) -> Line:
+        """A text with its places filled. `source` is the id of a source, `status` how far it was read."""
+        citation = self.knowledge.sources[source].citation if source else ""
+        sure = self.pick(self.data["sure"][status]) if status else ""
+        filled: Any = self._numbers(texts.get(self.language, "")) | words
+        return line(texts, self.language, self.knowledge, source=citation, sure=sure, **filled)
+
+    def word(self, name: str, part: str = "words", **words: str) -> Line:
+        """A sentence of `planning/routine.toml`, such as `because.low`."""
+        return self.told(self.data[part][name], **words)
+
+    def within(self, name: str, inner: Line) -> Line:
+        """A line put into a sentence; source and certainty stay."""
+        return replace(inner, text=self.word(name, text=inner.text).text)
+
+    def pick(self, texts: Mapping[str, str]) -> str:
+        """A text without places."""
+        return line(texts, self.language, self.knowledge).text
+
+    def _numbers(self, text: str) -> dict[str, str]:
+        """Facts with their units in the words of the language, where it has its own."""
+        units = self.data["units"].get(self.language, {})
+        found = {}
+        for place in self.knowledge.places(text):
+            fact = self.knowledge.facts.get(place)
+            if fact is not None and fact.unit in units:
+                values = fact.value if isinstance(fact.value, tuple) else (fact.value,)
+                found[place] = f"{'–'.join(f'{v:g}' for v in values)} {units[fact.unit]}"
+        return found
