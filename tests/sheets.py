@@ -87,7 +87,12 @@ def ms(text: str) -> int:
 DAY = 86_400_000
 FIRST = ms("2027-01-11T15:30:00Z")
 FACT = Told(
-    id="dose", title="Dose of the label", says="56 mg on day 1.", source="spravato-label", locator="2.2", status="reported"
+    id="dose",
+    title="Dose of the label",
+    says="56 mg on day 1.",
+    source="spravato-label",
+    locator="2.2",
+    status="reported",
 )
 
 
@@ -144,7 +149,16 @@ PLAN = CarePlan(
         ),
     ),
     missed=(),
-    reviews=(replace(FACT, id="r", title="After the fourth week", says="Weigh benefit.", status="proposed", source="project-default"),),
+    reviews=(
+        replace(
+            FACT,
+            id="r",
+            title="After the fourth week",
+            says="Weigh benefit.",
+            status="proposed",
+            source="project-default",
+        ),
+    ),
     stops=(replace(FACT, id="s", title="Mania", says="Stop.", tell="If you feel far too well, we pause and talk."),),
     timeline=(
         Fact(

@@ -46,8 +46,8 @@ def anchors(page: str) -> frozenset[str]:
 
 
 PAGES = (
-    "index.md", "rules.md", "facts.md", "substances.md", "claims.md", "sources.md", "instruments.md", "law.md",
-    "crisis-lines.md", "record.md",
+    "index.md", "rules.md", "facts.md", "substances.md", "claims.md", "activities.md", "sources.md", "instruments.md",
+    "law.md", "crisis-lines.md", "record.md",
 )  # fmt: skip
 
 

@@ -42,7 +42,7 @@ REST: dict[str, Any] = {
     "seeks": ["esketamine"],
     "age-group": "adult",
     "birth-date": "1985-02-11",
-    "medicines": ["escitalopram 20 mg daily"],
+    "medicines": "escitalopram 20 mg daily",
     "kratom": "never",
     "ketamine-elsewhere": "no",
     "health": ["none"],
@@ -72,8 +72,7 @@ def walk(given_: dict[str, Any]) -> list[str]:
     state, found = begin(KNOWLEDGE, name="p"), list[str]()
     while (question := next_question(state)) is not None and question.id in given_:
         found.append(question.id)
-        value = given_[question.id]
-        state = receive(state, said(len(found), question.id, "\n".join(value) if question.kind == "text" else value))
+        state = receive(state, said(len(found), question.id, given_[question.id]))
     return [*found, question.id if question else "end"]
 
 

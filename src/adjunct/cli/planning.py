@@ -61,7 +61,7 @@ def plan(
     elif as_fhir:
         from adjunct.publish import plan_to_fhir
 
-        print_json(as_text(plan_to_fhir(result, adjunct._knowledge())))
+        print_json(as_text(plan_to_fhir(result.to_dict(), patient_reference=result.plan.patient or None)))
     else:
         from adjunct.terminal import show_plan
 
@@ -84,6 +84,7 @@ def _written(result: Any, ics: Path | None, pdf: Path | None) -> None:
 
 def protocols(
     name: Annotated[str | None, typer.Argument(help="Such as esketamine-trd; left out, all are listed.")] = None,
+    at: At = None,
     as_json: AsJson = False,
     as_fhir: AsFhir = False,
 ) -> None:
@@ -107,7 +108,7 @@ def protocols(
     if as_fhir:
         from adjunct.publish import protocol_to_fhir
 
-        print_json(as_text(protocol_to_fhir(found, knowledge)))
+        print_json(as_text(protocol_to_fhir(found, knowledge, now_iso=adjunct._instant(at).iso())))
     elif as_json:
         print_json(as_text(dict(knowledge.protocols[found.id])))
     else:

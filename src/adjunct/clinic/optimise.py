@@ -71,12 +71,13 @@ class _Model:
 
         return Domain.from_intervals([[low + first, low + last - 1] for first, last in runs(mask)])
 
-    def _only(self, start: Any, mask: int, low: int, chosen: Any) -> None:
-        """If chosen, the start is one of these."""
-        if mask:
-            self.model.add_linear_expression_in_domain(start, self._domain(mask, low)).only_enforce_if(chosen)
-        else:
+    def _only(self, name: str, mask: int, chosen: Any) -> None:
+        """If chosen, the start of a visit is one of these; most often that follows from where it can start at all."""
+        found, start = self.found[name], self.start[name]
+        if not found.starts & mask:
             self.model.add(chosen == 0)
+        elif found.starts & ~mask or chosen is self.placed[name]:
+            self.model.add_linear_expression_in_domain(start, self._domain(mask, found.low)).only_enforce_if(chosen)
 
     def _visit(self, request: Request) -> None:
         model, board = self.model, self.board
@@ -86,17 +87,17 @@ class _Model:
         placed = model.new_bool_var(f"placed {name}")
         start = model.new_int_var(without.low, board.size, f"start {name}")
         self.found[name], self.start[name], self.placed[name] = without, start, placed
-        self._only(start, without.starts, without.low, placed)
+        self._only(name, without.starts, placed)
         chairs = [(chair, model.new_bool_var(f"{name} on {chair}"), mask) for chair, mask in without.chairs]
         model.add(sum(var for _, var, _ in chairs) == placed)
         for chair, var, mask in chairs:
-            self._only(start, mask, without.low, var)
+            self._only(name, mask, var)
             interval = model.new_optional_fixed_size_interval_var(start, length, var, "")
             self._on[f"chair {chair}"].append((interval, 1))
             if board.room_of(chair):
                 self._on[f"room {board.room_of(chair)}"].append((interval, 1))
         self.chair[name] = [(chair, var) for chair, var, _ in chairs]
-        self.teams[name] = [self._need(request, need, team, without.low) for need, team in without.teams]
+        self.teams[name] = [self._need(request, need, team) for need, team in without.teams]
         for number, (need, team) in enumerate(self.teams[name]):  # nobody is two people
             for other, others in self.teams[name][:number]:
                 if board.clash(request, need, other):
@@ -105,12 +106,12 @@ class _Model:
                         if person in taken:
                             model.add(var + taken[person] <= 1)
 
-    def _need(self, request: Request, need: Need, team: list[Any], low: int) -> tuple[Need, list[tuple[str, Any]]]:
+    def _need(self, request: Request, need: Need, team: list[Any]) -> tuple[Need, list[tuple[str, Any]]]:
         begins, ends = self.board.part(request, need.during)
         start, found = self.start[request.id], []
         for person, mask in team:
             var = self.model.new_bool_var(f"{request.id} with {person.id}")
-            self._only(start, mask, low, var)
+            self._only(request.id, mask, var)
             if need.how != PRESENT:
                 interval = self.model.new_optional_fixed_size_interval_var(start + begins, ends - begins, var, "")
                 self._on[f"staff {person.id}"].append((interval, person.observes if need.how == ALONE else 1))

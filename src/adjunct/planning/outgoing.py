@@ -282,6 +282,14 @@ class _Desk:
     knowledge: Knowledge
 
     @cached_property
+    def own(self) -> _Clock:
+        return _clock(PERSON, self.contact, self.cover, self.knowledge)
+
+    @cached_property
+    def clinic(self) -> _Clock:
+        return _clock(OWNER, self.contact, self.cover, self.knowledge)
+
+    @cached_property
     def sent(self) -> Mapping[str, int]:
         """The key of every part that was sent, with when it first was."""
         found: dict[str, int] = {}
@@ -327,8 +335,8 @@ class _Desk:
         may = {PERSON: self.contact.reminders, SUPPORTER: self.contact.supporter_ride, OWNER: True}
         for entry in self.entries:
             if may[entry["to"]]:
+                clock = self.clinic if entry["to"] == OWNER else self.own
                 for to, occasion in _OCCASIONS[entry["on"]](self, entry):
-                    clock = _clock(to, self.contact, self.cover, self.knowledge)
                     placed = _place(clock, occasion)
                     if placed is not None:
                         yield self._part(entry, to, occasion, placed, clock)
@@ -359,19 +367,17 @@ class _Desk:
         """A day, or a time as the clinic's clocks show it; the zone is named where the person's clocks differ."""
         if name == "day":
             return sheet.day(ms, self.cover.zone, code)
-        own = _clock(PERSON, self.contact, self.cover, self.knowledge).cover
-        differ = own.local(ms).utcoffset() != self.cover.local(ms).utcoffset()
+        differ = self.own.cover.local(ms).utcoffset() != self.cover.local(ms).utcoffset()
         return sheet.moment(ms, self.cover.zone, code) + (f" ({self.cover.zone})" if differ else "")
 
     # --- one kind of occasion each ---
 
     def visits(self, entry: Mapping[str, Any]) -> Iterator[tuple[str, _Occasion]]:
         """Counted back from a visit that is to come. News about its time goes first, and then stands for a reminder."""
-        clock = _clock(PERSON, self.contact, self.cover, self.knowledge)
         needless = {s.id for s in self.plan.steps if s.what in entry.get("unless", ())} & self.done
         told = self.told(entry["to"])
         for visit in self._coming():
-            at, expires = (self._back(clock, visit.starts, entry[name]) for name in ("before", "until"))
+            at, expires = (self._back(visit.starts, entry[name]) for name in ("before", "until"))
             early = at - _length("outgoing.ahead", self.knowledge)
             between = any(at <= v.starts < visit.starts and v.state is not State.MISSED for v in self.plan.visits)
             before, said = told.get(self._digest(visit.id), (visit.starts, -FAR))
@@ -390,19 +396,18 @@ class _Desk:
                 words = {"when": visit.starts}
                 yield entry["to"], self._of(visit.id, visit.starts, at, expires, early=early, words=words)
 
-    def _back(self, clock: _Clock, start: int, fact: str) -> int:
+    def _back(self, start: int, fact: str) -> int:
         length = _length(fact, self.knowledge)
         if self.knowledge.facts[fact].unit != "d":
             return start - length
-        return clock.cover.instant(clock.cover.local(start).date() - DAY * (length // MS_PER_DAY), timedelta(0))
+        return self.own.cover.instant(self.own.cover.local(start).date() - DAY * (length // MS_PER_DAY), timedelta(0))
 
     def after(self, entry: Mapping[str, Any]) -> Iterator[tuple[str, _Occasion]]:
         """The evening of a visit that took place."""
-        clock = _clock(PERSON, self.contact, self.cover, self.knowledge)
         for visit in self.plan.visits:
             if visit.kind in entry["kinds"] and visit.given_at is not None:
                 ends, useful = max(visit.ends, visit.given_at), _length(entry["useful"], self.knowledge)
-                midnight = clock.cover.day_end(ends)  # a corrected time of the same day is no other message
+                midnight = self.own.cover.day_end(ends)  # a corrected time of the same day is no other message
                 yield entry["to"], self._of(visit.id, midnight, ends, ends + useful, deadline=midnight)
 
     def missed(self, entry: Mapping[str, Any]) -> Iterator[tuple[str, _Occasion]]:

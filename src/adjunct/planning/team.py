@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 from adjunct.base import BadInput, shown
@@ -18,12 +19,15 @@ from adjunct.due import Step, Window, repeating
 from adjunct.followup.cover import Cover
 from adjunct.followup.workflow import moment
 from adjunct.knowledge import Knowledge
+from adjunct.knowledge.entries import fold
 from adjunct.planning import entries
 from adjunct.planning.outgoing import Contact, contact_of
 from adjunct.sheet import ENGLISH, Line, Part, Sheet
 from adjunct.sheet import moment as clock
 
 DOMAIN = "team"
+SHORTEST = len("beer")
+_WORD = re.compile(r"[\w'-]+")
 
 
 # --- who may see what -------------------------------------------------------------------------------------------------
@@ -102,7 +106,8 @@ class Access:
         self, *texts: str, involves: Iterable[str] = (), about: str = "", domain: str = "", base: Iterable[str] = ()
     ) -> frozenset[str]:
         """The labels of a text: `base`, and those of the substances and subjects that it names. Doubt adds a label."""
-        text, named = "\n".join(texts), set(involves)
+        text = "\n".join(texts)
+        named = {*involves, *self._named(text)}
         found = {
             label["id"]
             for label in self.labels.values()
@@ -111,20 +116,24 @@ class Access:
         found |= {name for name, pattern in self._patterns.items() if pattern.search(text)}
         return frozenset(found) | frozenset(base)
 
+    def _named(self, text: str) -> Iterator[str]:
+        """The substances that a text names as people do, in one word or two; shorter words mean too many things."""
+        words = _WORD.findall(fold(text))
+        for phrase in (*words, *map(" ".join, pairwise(words))):
+            if len(phrase) >= SHORTEST:
+                yield from self.knowledge.substances_by_name.get(phrase, ())
+
     def _members(self, label: Mapping[str, Any]) -> set[str]:
         return {substance for name in label.get("sets", ()) for substance in self.knowledge.sets[name]}
 
     @cached_property
     def _patterns(self) -> Mapping[str, re.Pattern[str]]:
-        """For each label, the beginnings of words that speak of it: its own words and its substances by name."""
-        found = {}
-        for label in self.labels.values():
-            members = self._members(label)
-            words = {*label.get("words", ()), *members, *(self.knowledge.substances[m].name for m in members)}
-            if words:
-                longest_first = sorted(map(re.escape, words), key=lambda w: (-len(w), w))
-                found[label["id"]] = re.compile(rf"(?<!\w)(?:{'|'.join(longest_first)})", re.IGNORECASE)
-        return found
+        """For each label, the beginnings of words that speak of it."""
+        return {
+            label["id"]: re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, label['words']))})", re.IGNORECASE)
+            for label in self.labels.values()
+            if "words" in label
+        }
 
 
 # --- messages ---------------------------------------------------------------------------------------------------------

@@ -71,9 +71,9 @@ def follow_up_to_fhir(
     made += Publication({**result, "findings": list(_abnormal(result, watched))}, frame).issues()
     made.append(_risk(frame, risk, {said(mapping(a).get("id")) for a in sequence(result.get("alerts"))}))
     work = [mapping(d) for d in sequence(risk.get("worklist"))]
-    made += [_task(frame, d, intent="plan", reason=frame.ref("risk")) for d in work]
+    made += [task(frame, d, intent="plan", reason=frame.ref("risk")) for d in work]
     due = [mapping(d) for d in (*sequence(watched.get("due")), *sequence(result.get("checkins")))]
-    made += [_task(frame, d, intent="proposal") for d in due if d.get("state") in PRESSING]
+    made += [task(frame, d, intent="proposal") for d in due if d.get("state") in PRESSING]
     inputs = [r for course in courses.values() for r in _derived(course)]
     return frame.bundle(made, list({str(r): r for r in inputs}.values()))
 
@@ -246,7 +246,7 @@ def _reason(concern: Mapping[str, Any]) -> str:
 # --- what is to be done -----------------------------------------------------------------------------------------------
 
 
-def _task(frame: Frame, step: Mapping[str, Any], *, intent: str, reason: Json | None = None) -> Json:
+def task(frame: Frame, step: Mapping[str, Any], *, intent: str, reason: Json | None = None) -> Json:
     """One thing to be done, with who does it until when. Asked for, never ordered."""
     name, title, state = said(step.get("id")), said(step.get("title")), said(step.get("state"))
     owner = said(step.get("owner"))

@@ -3,7 +3,7 @@
 | in the protocol | becomes |
 |---|---|
 | goals | `goal`, measured by an instrument |
-| a phase with a number of visits | an action group; each visit follows the one before within its window (`offsetRange`) |
+| a phase of so many visits | an action group; each visit follows the one before, within its window (`offsetRange`) |
 | a phase that goes on | one action with its rhythm (`timingTiming`) |
 | a choice between phases, `when` of an entry | `condition` of kind applicability |
 | prerequisites, tasks, reviews | actions before or after the visits, each with its ActivityDefinition |
@@ -42,7 +42,6 @@ PROTOCOL = "urn:adjunct:protocol"
 PLAN_TYPE = "http://terminology.hl7.org/CodeSystem/plan-definition-type"
 RULES = "text/x-adjunct-rule"
 ENGLISH = "en"
-PLAN_KIND = {"dosing": "clinical-protocol", "reduction": "clinical-protocol", "therapy": "clinical-protocol"}
 ACTORS = {"person": "patient", "supporter": "related-person"}  # every other owner is a practitioner
 PROPOSED = "this project's default"
 
@@ -89,7 +88,7 @@ class _Export:
             "version": str(known.version),
             "name": "".join(part.capitalize() for part in known.id.split("-")),
             "title": title,
-            "type": {"coding": coding(PLAN_TYPE, PLAN_KIND[known.kind])},
+            "type": {"coding": coding(PLAN_TYPE, "clinical-protocol", "Clinical Protocol")},
             "status": "active",
             "experimental": False,
             "publisher": "Adjunct",
@@ -283,17 +282,16 @@ class _Export:
         }
 
     def parameter(self, setting: Setting) -> Json:
-        set_by = "set by the clinic" if setting.clinic else "not set by the clinic"
         sure = PROPOSED if setting.status == "proposed" else setting.status
-        shown = self.words[setting.id]
-        said = f"{setting.title}: {shown}, {set_by}; {bounds(setting)} ({sure}; {self.cited(setting.source)}, {setting.locator})."
+        now = f"{self.words[setting.id]}, {'set by the clinic' if setting.clinic else 'the default'}; {bounds(setting)}"
+        basis = f"{sure}; {self.cited(setting.source)}, {setting.locator}"
         return {
             "name": setting.id,
             "use": "in",
             "min": 0,
             "max": "1",
             "type": "Quantity" if setting.unit else "code",
-            "documentation": said,
+            "documentation": f"{setting.title}: {now} ({basis}).",
         }
 
     def sources(self) -> list[str]:
@@ -308,7 +306,8 @@ class _Export:
         return {"type": "citation", "citation": source.citation} | ({"url": source.url} if source.url else {})
 
     def cited(self, id_: str) -> str:
-        return self.knowledge.sources[id_].citation.rstrip(".")
+        citation: str = self.knowledge.sources[id_].citation
+        return citation.rstrip(".")
 
     def basis(self, entry: Entry) -> str:
         """Where it is from and how sure, in words."""

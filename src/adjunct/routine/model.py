@@ -14,7 +14,6 @@ from adjunct.base import UNKNOWN, Instant
 from adjunct.due import Done, Step
 from adjunct.sheet import Line
 
-
 NOT_DONE = "no"
 
 

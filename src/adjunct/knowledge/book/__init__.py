@@ -7,6 +7,7 @@ bytes. `adjunct knowledge book` writes them to `docs/reference/`.
 from __future__ import annotations
 
 from adjunct.knowledge.book import evidence
+from adjunct.knowledge.book.activities import activities
 from adjunct.knowledge.book.instruments import instruments
 from adjunct.knowledge.book.markdown import link, page, plain, table
 from adjunct.knowledge.book.record import record
@@ -25,6 +26,12 @@ CONTENTS = (
         "substances",
     ),
     ("claims.md", "Claims", "what is said in circulation and what may be said instead", "claims"),
+    (
+        "activities.md",
+        "Activities",
+        "what the articles advise, what is true of it, where a person meets it",
+        "selfcare",
+    ),
     ("sources.md", "Sources", "what the knowledge rests on, and how much of it was read", "sources"),
     ("instruments.md", "Instruments", "how each scale is scored and read, what it raises, its licence", "instruments"),
     ("law.md", "Law", "what was read about each place, and until when it stands", "jurisdictions"),
@@ -41,6 +48,7 @@ def pages(knowledge: Knowledge) -> dict[str, str]:
         "facts.md": evidence.facts(knowledge),
         "substances.md": evidence.substances(knowledge),
         "claims.md": evidence.claims(knowledge),
+        "activities.md": activities(knowledge),
         "sources.md": evidence.source_list(knowledge),
         "instruments.md": instruments(knowledge),
         "law.md": evidence.law(knowledge),

@@ -45,7 +45,7 @@ def base(day: str) -> int:
 @st.composite
 def visits(draw: st.DrawFn, start: int) -> tuple[Visit, ...]:
     found, at = [], start
-    for number in range(1, draw(st.integers(1, 4)) + 1):
+    for number in range(1, draw(st.integers(1, 3)) + 1):
         state = draw(st.sampled_from([State.WAITING, State.WAITING, State.WAITING, State.DONE, State.MISSED]))
         found.append(
             Visit(
@@ -62,7 +62,7 @@ def visits(draw: st.DrawFn, start: int) -> tuple[Visit, ...]:
                 prerequisites=(f"ride.{number}",),
             )
         )
-        at += draw(st.integers(12, 24 * 9)) * HOUR
+        at += draw(st.integers(12, 24 * 8)) * HOUR
     return tuple(found)
 
 
@@ -118,19 +118,20 @@ def coming(plan: CarePlan, contact: Contact, history: Any = ()) -> tuple[Outgoin
     return messages(plan, history, contact=contact, cover=Cover(zone=plan.zone), knowledge=KNOWLEDGE)
 
 
-def times(plan: CarePlan, every: int) -> range:
-    """From before the first message of a plan to after its last."""
-    first = min(v.starts for v in plan.visits) - 9 * MS_PER_DAY
-    return range(first, max(v.starts for v in plan.visits) + 9 * MS_PER_DAY, every)
+def times(plan: CarePlan, contact: Contact) -> list[int]:
+    """From before the first message of a plan to after its last, with the moment of each."""
+    first, last = min(v.starts for v in plan.visits), max(v.starts for v in plan.visits)
+    regular = range(first - 9 * MS_PER_DAY, last + 9 * MS_PER_DAY, 5 * HOUR + HOUR // 2)
+    return sorted({*regular, *(m.not_before for m in coming(plan, contact))})
 
 
-def sending(plan: CarePlan, contact: Contact, every: int) -> Iterator[tuple[int, Outgoing, list[Done]]]:
+def sending(plan: CarePlan, contact: Contact) -> Iterator[tuple[int, Outgoing]]:
     """Asks again and again and sends whatever is due at once."""
     history: list[Done] = []
-    for now in times(plan, every):
+    for now in times(plan, contact):
         for message in ask(plan, history, now, contact):
-            yield now, message, history
-        history += [Done(what=MESSAGE, at=now, step=m.key) for m in ask(plan, history, now, contact)]
+            yield now, message
+            history.append(Done(what=MESSAGE, at=now, step=message.key))
 
 
 def parts(message: Outgoing) -> list[str]:
@@ -151,7 +152,7 @@ def is_quiet(ms: int, zone: str, contact: Contact) -> bool:
 def test_nothing_goes_in_quiet_hours_twice_too_often_or_after_its_time(plan: CarePlan, contact: Contact) -> None:
     seen: set[str] = set()
     a_day: Counter[tuple[str, str]] = Counter()
-    for now, message, _ in sending(plan, contact, HOUR // 2):
+    for now, message in sending(plan, contact):
         own = (contact.zone or plan.zone) if message.to in ("person", "supporter") else plan.zone
         preferences = contact if message.to in ("person", "supporter") else Contact()
         assert not is_quiet(now, own, preferences)
@@ -173,7 +174,7 @@ def test_what_is_planned_is_never_planned_for_quiet_hours(plan: CarePlan, contac
 
 @given(plans(), CONTACTS, st.data())
 def test_order_repetition_and_restarts_change_nothing(plan: CarePlan, contact: Contact, data: st.DataObject) -> None:
-    now = data.draw(st.sampled_from(times(plan, HOUR)))
+    now = data.draw(st.sampled_from(times(plan, contact)))
     earlier = coming(plan, contact)
     history = [
         Done(what=MESSAGE, at=m.not_before, step=m.key)
@@ -198,7 +199,7 @@ def test_order_repetition_and_restarts_change_nothing(plan: CarePlan, contact: C
 def test_time_only_moves_a_message_forward(plan: CarePlan, contact: Contact) -> None:
     """A part waits, is due except in quiet hours, and is gone for good."""
     due_at: dict[str, list[int]] = {}
-    asked = times(plan, HOUR)
+    asked = times(plan, contact)
     for now in asked:
         for message in ask(plan, (), now, contact):
             for part in parts(message):
@@ -206,7 +207,7 @@ def test_time_only_moves_a_message_forward(plan: CarePlan, contact: Contact) -> 
     for part, when in due_at.items():
         to = part.partition(":")[0]
         own = (contact.zone or plan.zone) if to in ("person", "supporter") else plan.zone
-        for now in range(when[0], when[-1], HOUR):
+        for now in asked[asked.index(when[0]) : asked.index(when[-1])]:
             assert now in when or is_quiet(now, own, contact if to in ("person", "supporter") else Contact())
 
 
@@ -222,10 +223,11 @@ def test_a_moved_visit_has_other_keys_and_no_other_visit_has(plan: CarePlan, con
         return {m.key for m in coming(p, contact) if (m.why == (last.id,)) is mine and m.template.startswith(dated)}
 
     assert not keys(plan, True) & keys(moved, True)
-    # another visit keeps its keys; it may lose or win a first reminder where a visit came to lie before it
-    assert {k for k in keys(plan, False) if "reminder-" not in k} == {
-        k for k in keys(moved, False) if "reminder-" not in k
-    }
+
+    def steady(p: CarePlan) -> set[str]:  # a reminder may come or go where a visit comes to lie before it
+        return {key for key in keys(p, False) if "reminder-" not in key}
+
+    assert steady(plan) == steady(moved)
 
 
 # --- words ------------------------------------------------------------------------------------------------------------
@@ -274,8 +276,8 @@ def test_no_text_of_the_file_tells_what_it_is_about() -> None:
 def entries(plan: CarePlan) -> dict[str, int]:
     """UID and SEQUENCE of every entry, read line by line."""
     text = calendar(plan, KNOWLEDGE, language="en", now=plan.at.ms).decode().replace("\r\n ", "")
-    uids = re.findall(r"^UID:(.*)\r$", text, re.M)
-    return dict(zip(uids, map(int, re.findall(r"^SEQUENCE:(\d+)\r$", text, re.M)), strict=True))
+    uids = re.findall(r"^UID:(.*)\r$", text, re.MULTILINE)
+    return dict(zip(uids, map(int, re.findall(r"^SEQUENCE:(\d+)\r$", text, re.MULTILINE)), strict=True))
 
 
 @given(plans(), st.integers(0, 3), st.integers(1, 100), st.sampled_from(list(Status)))

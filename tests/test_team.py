@@ -1,0 +1,406 @@
+"""The team: who sees what, what leaks (nothing), what is told by when, how a referral ends, what is handed over."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adjunct.assessment import Assessment
+from adjunct.assessment.result import Finding
+from adjunct.base import FAR, BadInput, Instant
+from adjunct.due import Done, State, Window, due
+from adjunct.followup.cover import Cover
+from adjunct.knowledge import Knowledge
+from adjunct.planning.handover import handover
+from adjunct.planning.model import CarePlan, Fact, Status, Told, Visit
+from adjunct.planning.team import (
+    Access,
+    Happened,
+    Message,
+    Move,
+    Share,
+    TakenBack,
+    Team,
+    Thread,
+    acknowledge_steps,
+    inbox,
+    message_steps,
+    notification,
+    post,
+    preferences_of,
+    referral,
+    team_of,
+    visible,
+)
+
+KNOWLEDGE = Knowledge.load()
+TEAM = KNOWLEDGE.content["team"]
+ROLES = tuple(r["id"] for r in TEAM["role"])
+LABELS = tuple(label["id"] for label in TEAM["label"])
+COVER = Cover(zone="Europe/Berlin", owners={"nurse": "N. Roy"})
+MIN, HOUR, DAY = 60_000, 3_600_000, 86_400_000
+T = 1_800_000_000_000  # 2027-01-15, 09:00 in Berlin
+HOME = "Europe/Berlin"
+
+
+def access(*shares: Share, now: int = T, taken_back: tuple[TakenBack, ...] = ()) -> Access:
+    return Access(knowledge=KNOWLEDGE, now=now, shares=shares, taken_back=taken_back)
+
+
+def share(label: str = "substance-use", to: str = "primary-care", **more: Any) -> Share:
+    return Share(**{"id": "s", "at": T, "by": "Ana", "label": label, "to": to, "purpose": "treatment", **more})
+
+
+# --- who may see what: s by role, c only by the person's specific consent, - never -----------------------------------
+
+MATRIX = """
+                     schedule general mental-health suicide-risk substance-use psychotherapy-process-notes
+prescriber           s        s       s             s            s             c
+nurse                s        s       s             s            s             -
+addiction-clinician  s        s       s             s            s             -
+therapist            s        s       s             s            c             s
+primary-care         s        s       s             s            c             -
+pharmacist           s        s       s             c            c             -
+person               s        s       s             s            s             -
+supporter            c        c       c             c            c             -
+front-desk           s        -       -             -            -             -
+"""
+CELLS = [
+    (row.split()[0], label, cell)
+    for row in MATRIX.strip().splitlines()[1:]
+    for label, cell in zip(MATRIX.split("\n")[1].split(), row.split()[1:], strict=True)
+]
+
+
+def test_the_table_is_the_whole_team() -> None:
+    assert {(role, label) for role, label, _ in CELLS} == {(r, label) for r in ROLES for label in LABELS}
+
+
+@pytest.mark.parametrize(("role", "label", "cell"), CELLS)
+def test_who_may_see_what(role: str, label: str, cell: str) -> None:
+    assert access().sees(role, [label]) is (cell == "s")
+    assert access(share(label, role)).sees(role, [label]) is (cell in "sc")
+
+
+@pytest.mark.parametrize("role", [*ROLES, "visitor"])
+def test_what_has_no_label_or_a_strange_one_is_shown_to_nobody(role: str) -> None:
+    assert not access().sees(role, [])
+    assert not access().sees(role, ["schedule", "genetics"])
+    assert not access(share("genetics", role)).sees("visitor", ["schedule"])
+
+
+CONSENT = [  # what differs from a consent to treat given just now; may primary care read about substances?
+    ("as it is", {}, True),
+    ("given after now", {"at": T + 1}, False),
+    ("ended before now", {"until": T}, False),
+    ("ends after now", {"until": T + 1}, True),
+    ("to somebody else", {"to": "pharmacist"}, False),
+    ("about something else", {"label": "suicide-risk"}, False),
+    *((f"for {p}", {"purpose": p}, p == "treatment") for p in TEAM["purpose"]["known"]),
+]
+
+
+@pytest.mark.parametrize(("why", "differs", "sees"), CONSENT, ids=[c[0] for c in CONSENT])
+def test_only_a_consent_in_force_for_this_label_role_and_purpose_counts(why: str, differs: Any, sees: bool) -> None:
+    assert access(share(**differs)).sees("primary-care", ["substance-use"]) is sees
+
+
+@pytest.mark.parametrize(("at", "sees"), [(T - 1, False), (T, False), (T + 1, True)])
+def test_a_consent_that_is_taken_back_ends_at_once(at: int, sees: bool) -> None:
+    back = TakenBack(id="b", at=at, by="Ana", share="s")
+    assert access(share(at=T - 2), taken_back=(back,)).sees("primary-care", ["substance-use"]) is sees
+
+
+LABELLED = [
+    ("Kratom tea this morning", {}, "substance-use"),
+    ("Takes 7-OH tablets", {}, "substance-use"),
+    ("COWS 6 at the visit", {}, "substance-use"),
+    ("Toma alcohol cada día", {}, "substance-use"),
+    ("buprenorphine as usual", {}, "substance-use"),
+    ("Five beers, then weed", {}, "substance-use"),
+    ("Suboxone film as usual", {}, "substance-use"),
+    ("Two serotonergic medicines", {"involves": ["kratom-leaf"]}, "substance-use"),
+    ("Agreed reduction", {"about": "withdrawal"}, "substance-use"),
+    ("Score 3", {"domain": "substance"}, "substance-use"),
+    ("C-SSRS asked: no", {}, "suicide-risk"),
+    ("ideas de suicidio", {}, "suicide-risk"),
+]
+
+
+@pytest.mark.parametrize(("text", "more", "label"), LABELLED)
+def test_a_text_has_the_labels_of_what_it_speaks_of(text: str, more: Any, label: str) -> None:
+    assert access().labels_of(text, base=["general"], **more) == {"general", label}
+
+
+def test_a_plain_text_keeps_its_label() -> None:
+    assert access().labels_of("Blood pressure 128/80, walks well", base=["general"]) == {"general"}
+
+
+# --- messages: what is not seen leaves no trace -----------------------------------------------------------------------
+
+WORD = st.text(alphabet="qxzjkw", min_size=6, max_size=9)  # no word of any page
+MESSAGES = st.builds(
+    Message,
+    id=st.uuids().map(str),
+    at=st.integers(T - 30 * DAY, T + DAY),
+    by=WORD,
+    role=st.sampled_from(ROLES),
+    text=WORD,
+    labels=st.frozensets(st.sampled_from(LABELS), max_size=3),
+    to=st.lists(st.sampled_from(ROLES), max_size=3, unique=True).map(tuple),
+    red=st.booleans(),
+)
+THREADS = st.builds(
+    Thread,
+    id=st.uuids().map(str),
+    title=WORD,
+    labels=st.frozensets(st.sampled_from(LABELS), max_size=2),
+    roles=st.frozensets(st.sampled_from(ROLES)),
+    messages=st.lists(MESSAGES, max_size=4).map(tuple),
+)
+SHARES = st.lists(
+    st.builds(
+        share,
+        st.sampled_from(LABELS),
+        st.sampled_from(ROLES),
+        purpose=st.sampled_from(TEAM["purpose"]["known"]),
+        at=st.integers(T - 2, T + 2),
+    ),
+    max_size=4,
+)
+
+
+def allowed(role: str, labels: frozenset[str], shares: list[Share]) -> bool:
+    """The table above, read naively."""
+    cells = {(r, label): cell for r, label, cell in CELLS}
+    open_ = {(s.to, s.label) for s in shares if s.at <= T and s.purpose == "treatment"}
+    return bool(labels) and all(
+        cells[role, label] == "s" or (cells[role, label] == "c" and (role, label) in open_) for label in labels
+    )
+
+
+@given(st.lists(THREADS, max_size=3, unique_by=lambda t: t.id), SHARES, st.sampled_from(ROLES))
+def test_without_the_label_nothing_of_a_thread_is_anywhere(
+    threads: list[Thread], shares: list[Share], role: str
+) -> None:
+    """The page and the tasks are those of somebody to whom the hidden threads and messages never were sent."""
+    seen = access(*shares)
+    kept = []
+    for thread in threads:
+        rest = tuple(m for m in thread.messages if m.at <= T and allowed(role, m.labels, shares))
+        if role in thread.roles and allowed(role, thread.labels, shares) and rest:
+            kept.append(replace(thread, messages=rest))
+    page = inbox(threads, role, seen, zone=HOME)
+    assert page == inbox(kept, role, seen, zone=HOME)
+    assert {p.title for p in page.parts} == {t.title for t in kept}
+    assert {m.text in page.text() for t in kept for m in t.messages} <= {True}
+    mine = [s for s in acknowledge_steps(threads, COVER, seen) if s.owner == COVER.owner(role)]
+    assert len(mine) == sum(role in m.to for t in kept for m in t.messages)
+    shown = {w for t in kept for w in (t.title, *(x for m in t.messages for x in (m.text, m.by)))}
+    for thread in threads:
+        hidden = {thread.title, *(m.text for m in thread.messages)} - shown
+        assert not any(re.search(rf"\b{w}\b", page.text()) for w in hidden)
+        if thread not in kept and thread.id not in {t.id for t in kept}:
+            assert visible(thread, role, seen) is None
+
+
+@given(THREADS, st.sampled_from(["en", "es", "fr"]))
+def test_a_notification_tells_nothing(thread: Thread, language: str) -> None:
+    """It does not take the thread at all: no word of it, no name, no time, no number can be in it."""
+    text = notification(KNOWLEDGE, language)
+    assert not any(w in text for w in (thread.title, *(x for m in thread.messages for x in (m.by, m.text))))
+    assert not re.search(r"\d", text)
+    assert access().labels_of(text) == frozenset()
+    assert text == {"es": "Tiene un mensaje. Inicie sesión para leerlo."}.get(
+        language, "You have a message. Sign in to read it."
+    )
+
+
+TALK = Thread(id="t", title="Plan for March", labels=frozenset({"mental-health"}), roles=frozenset(ROLES))
+
+
+def said(text: str = "Sessions go well", **more: Any) -> Message:
+    labels = frozenset({"mental-health"})
+    return Message(**{"id": "m", "at": T, "by": "N. Roy", "role": "nurse", "text": text, "labels": labels, **more})
+
+
+def test_a_forgotten_label_hides_all_the_same() -> None:
+    thread = post(TALK, said("He drinks kratom tea again"), access())
+    assert visible(thread, "nurse", access()) == thread
+    assert visible(thread, "primary-care", access()) is None
+    assert visible(thread, "primary-care", access(share())) == thread
+
+
+@pytest.mark.parametrize(
+    ("message", "says"),
+    [
+        (said(text=" "), "a text"),
+        (said(by=""), "an author"),
+        (said(labels=frozenset()), "at least one label"),
+        (said(labels=frozenset({"secret"})), "not a label"),
+        (said(role="visitor"), "not a role"),
+        (said(to=("front-desk",)), "front-desk may not see this"),
+        (said("kratom", to=("primary-care",)), "ask the person for specific consent"),
+    ],
+)
+def test_a_message_that_could_not_be_read_is_refused(message: Message, says: str) -> None:
+    with pytest.raises(BadInput, match=says) as caught:
+        post(TALK, message, access())
+    assert "kratom" not in str(caught.value)
+
+
+def test_messages_are_only_added() -> None:
+    one = post(TALK, said(), access())
+    assert post(one, said(), access()) == one
+    with pytest.raises(BadInput, match="nothing is written over"):
+        post(one, said("Something else"), access())
+    assert [m.id for m in post(one, said(id="l", at=T - 1), access()).messages] == ["l", "m"]
+
+
+# --- clocks -----------------------------------------------------------------------------------------------------------
+
+ACKNOWLEDGE = [(red, late * unit + off, state)
+    for red, late, unit in ((False, 24, HOUR), (True, 15, MIN))
+    for off, state in ((-1, State.DUE), (0, State.OVERDUE), (1, State.OVERDUE))
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("red", "after", "state"), ACKNOWLEDGE)
+def test_a_message_is_acknowledged_within_a_day_and_a_red_one_within_minutes(
+    red: bool, after: int, state: State
+) -> None:
+    thread = post(TALK, said(to=("prescriber", "nurse"), red=red), access())
+    steps = acknowledge_steps([thread], COVER, access())
+    assert [s.owner for s in steps] == ["N. Roy", "prescriber"]
+    assert {d.state for d in due(steps, [], now=T + after)} == {state}
+    read = Done(what="team.acknowledge", at=T + 1, step="team.acknowledge.m.nurse")
+    assert [d.state for d in due(steps, [read], now=T + after)] == [State.DONE, state]
+    assert all("March" not in s.title and "well" not in s.title for s in steps)
+
+
+SENT = [  # what happened, what has to be sent, by whom, overdue after (ms)
+    (Happened(id="e", kind="eligibility", at=T), {"referral-result": ("prescriber", 24 * HOUR)}),
+    (Happened(id="s2", kind="session", at=T, number=2), {"session-summary": ("N. Roy", 24 * HOUR)}),
+    (Happened(id="x", kind="medicine-change", at=T), {"medicine-change": ("prescriber", 24 * HOUR)}),
+    (Happened(id="a", kind="adverse-event", at=T), {"adverse-event": ("prescriber", 15 * HOUR)}),  # midnight in Berlin
+    (Happened(id="r", kind="relapse", at=T), {"relapse-flag": ("prescriber", 15 * MIN)}),
+    (Happened(id="u", kind="substance-use", at=T), {"substance-use-update": ("prescriber", 24 * HOUR)}),
+]
+
+
+@pytest.mark.parametrize(("event", "wanted"), SENT, ids=[e.kind for e, _ in SENT])
+def test_what_happens_is_told(event: Happened, wanted: dict[str, tuple[str, int]]) -> None:
+    steps = message_steps([event, event], COVER, KNOWLEDGE, until=T + 400 * DAY)
+    assert {s.what.removeprefix("team."): (s.owner, s.window.overdue - T) for s in steps} == wanted
+    for step in steps:
+        late = step.window.overdue
+        found = [due([step], [], now=at)[0].state for at in (T - 1, late - 1, late, late + 1)]
+        assert found == [State.WAITING, State.DUE, State.OVERDUE, State.OVERDUE]
+
+
+def test_outcomes_go_out_after_sessions_one_four_and_six_and_then_each_month() -> None:
+    sessions = [Happened(id=f"s{n}", kind="session", at=T + n * 3 * DAY, number=n) for n in range(1, 9)]
+    steps = message_steps(sessions, COVER, KNOWLEDGE, until=T + 18 * DAY + 100 * DAY)
+    outcomes = [s for s in steps if s.what == "team.outcome"]
+    assert [s.id for s in outcomes] == [
+        "team.outcome.s1", "team.outcome.s4", "team.outcome.s6",
+        "team.outcome.s6.1", "team.outcome.s6.2", "team.outcome.s6.3",
+    ]  # fmt: skip
+    monthly = [(s.window.due - T - 18 * DAY) / DAY for s in outcomes[3:]]
+    assert monthly == [pytest.approx(30.4375 * n, abs=0.5) for n in (1, 2, 3)]
+    assert sum(s.what == "team.session-summary" for s in steps) == 8
+
+
+@pytest.mark.parametrize(
+    ("event", "says"),
+    [
+        (Happened(id="s", kind="session", at=T), "give its number"),
+        (Happened(id="s", kind="party", at=T), "known are adverse-event"),
+    ],
+)
+def test_what_cannot_be_told_is_refused(event: Happened, says: str) -> None:
+    with pytest.raises(BadInput, match=says):
+        message_steps([event], COVER, KNOWLEDGE, until=T + DAY)
+
+
+def test_every_message_has_an_owner_and_readers_who_may_see_it() -> None:
+    """With the person's consent, where it needs one."""
+    for rule in TEAM["message"]:
+        granted = access(*(share(label, role) for label in rule["labels"] for role in rule["to"]))
+        assert rule["owner"] in ROLES
+        assert all(granted.sees(role, rule["labels"]) for role in rule["to"]), rule["id"]
+        assert rule["within"] in {*KNOWLEDGE.facts, "day-end"}
+    assert all(r["within"] in KNOWLEDGE.facts for r in TEAM["referral"] if "next" in r)
+
+
+# --- referrals --------------------------------------------------------------------------------------------------------
+
+
+def moves(*kinds: str) -> list[Move]:
+    return [Move(id=f"{n}", at=T + n * DAY, by="N. Roy", kind=kind) for n, kind in enumerate(kinds)]
+
+
+def stands(found: list[Move], now: int = T + 90 * DAY) -> Any:
+    return referral("r1", "prescriber", "addiction-clinician", found, COVER, KNOWLEDGE, now=now)
+
+
+STANDS = [  # moves a day apart, state, whose turn, days from there to overdue, flags
+    ([], "", "", None, ()),
+    (["opened"], "opened", "addiction-clinician", 3, ()),
+    (["opened", "accepted"], "accepted", "addiction-clinician", 14, ()),
+    (["opened", "accepted", "seen"], "seen", "addiction-clinician", 7, ()),
+    (["opened", "accepted", "seen", "answered"], "answered", "prescriber", 1, ()),
+    (["opened", "accepted", "seen", "answered", "closed"], "closed", "", None, ()),
+    (["opened", "declined"], "declined", "prescriber", 1, ()),
+    (["opened", "declined", "opened"], "opened", "addiction-clinician", 3, ()),
+    (["opened", "declined", "closed"], "closed", "", None, ()),
+    (["opened", "answered"], "answered", "prescriber", 1, ("skipped: accepted, seen",)),
+    (["opened", "closed"], "closed", "", None, ("skipped: accepted, seen, answered",)),
+    (["opened", "seen", "accepted"], "seen", "addiction-clinician", 7, ("skipped: accepted", "out of order: accepted")),
+    (["opened", "lost"], "opened", "addiction-clinician", 3, ("out of order: lost",)),
+    (["accepted"], "accepted", "addiction-clinician", 14, ("skipped: opened",)),
+]
+
+
+@pytest.mark.parametrize(("kinds", "state", "turn", "days", "flags"), STANDS)
+def test_where_a_referral_stands(
+    kinds: list[str], state: str, turn: str, days: int | None, flags: tuple[str, ...]
+) -> None:
+    found = stands(moves(*kinds))
+    assert (found.state, found.flags) == (state, flags)
+    if days is None:
+        assert found.step is None
+        return
+    assert found.step is not None
+    assert found.step.owner == turn
+    since = found.since
+    late = since + days * DAY
+    assert [found.step.window.state(at) for at in (since - 1, late - 1, late, late + 1)] == [
+        State.WAITING, State.DUE, State.OVERDUE, State.OVERDUE,
+    ]  # fmt: skip
+
+
+KINDS = st.sampled_from(["opened", "accepted", "declined", "seen", "answered", "closed", "lost"])
+MOVES = st.lists(
+    st.builds(Move, id=st.uuids().map(str), at=st.integers(T, T + 20), by=st.just("A"), kind=KINDS), max_size=9
+)
+
+
+@given(MOVES, st.randoms(), st.integers(T, T + 20))
+def test_a_referral_is_a_fold_of_what_has_happened(found: list[Move], random: Any, now: int) -> None:
+    shuffled = [*found, *found[:2]]
+    random.shuffle(shuffled)
+    assert stands(shuffled, now) == stands([m for m in found if m.at <= now], T + 99)
+
+
+@given(MOVES)
+def test_a_referral_is_always_somebodys_turn_until_it_is_closed(found: list[Move]) -> None:
+    one = stands(found)
+    assert (one.step is None) is (one.state in ("", "closed"))
