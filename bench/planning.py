@@ -10,18 +10,51 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from adjunct.base import MS_PER_DAY, MS_PER_SECOND
-from adjunct.clinic import Clinic, Need, Request, schedule
+from adjunct.clinic import Clinic, Need, Request, Timetable, schedule
+from adjunct.clinic.optimise import optimise
+from adjunct.due import Done, Plans, Step, Window, due, pressing_many
 from adjunct.knowledge import Knowledge
 
+PEOPLE, BLOCK, LOOPED = 100_000, 10_000, 500
 MINUTE = 60 * MS_PER_SECOND
 ZONE = "Europe/Berlin"
 FIRST = date(2027, 3, 1)  # the month in which the clocks change
 CHAIRS, PEOPLE_IN_COURSE = 5, 70
 
 
+def main() -> None:
+    clinic, asked, now = month(Knowledge.load())
+    greedy, took = timed(lambda: schedule(asked, clinic, now=now))
+    better, longer = timed(lambda: optimise(asked, clinic, now=now))
+    hours = [table.delay_ms / len(table.booked) / (60 * MINUTE) for table in (greedy, better)]
+    print(f"A month of a clinic, 40 chair-hours a day, {len(asked)} visits asked for:")
+    line("greedy", took, "s", took <= 5)
+    line("greedy, placed", len(greedy.booked), "visits")
+    line("greedy, from wish to start, mean", hours[0], "h")
+    line("CP-SAT from the greedy one", longer, "s")
+    line("CP-SAT, placed", len(better.booked), "visits", len(better.booked) >= len(greedy.booked))
+    line("CP-SAT, from wish to start, mean", hours[1], "h")
+    line("CP-SAT takes so many times as long", longer / took, "x")
+
+    plans = cohort(BLOCK)
+    whole = best(lambda: pressing_many(plans, now=0)) * PEOPLE / BLOCK
+    some = cohort(LOOPED)
+    everybody = objects(some)
+    loop = best(lambda: [due(steps, acts, now=0) for steps, acts in everybody], 1) * PEOPLE / LOOPED
+    made = best(lambda: Plans.of(everybody), 1) * PEOPLE / LOOPED
+    each = len(plans.person) / BLOCK, len(plans.act_at) / BLOCK
+    print(f"Who has what due, {PEOPLE} people, {each[0]:.0f} steps and {each[1]:.0f} acts each, blocks of {BLOCK}:")
+    line("columns", whole, "s", whole <= 10)
+    line("a loop of due() over people", loop, "s")
+    line("ratio to the loop", loop / whole, "x")
+    line("columns from steps and acts, once", made, "s")
+
+
 def month(knowledge: Knowledge, seed: int = 1) -> tuple[Clinic, list[Request], int]:
     """Five chairs, eight hours a day: 40 chair-hours; some 380 visits are asked for."""
-    hours = [{"day": d, "opens": "08:30", "closes": "16:30"} for d in "monday tuesday wednesday thursday friday".split()]
+    hours = [
+        {"day": d, "opens": "08:30", "closes": "16:30"} for d in "monday tuesday wednesday thursday friday".split()
+    ]
     nurses = [{"id": f"nurse-{n}", "roles": ["nurse"], "competences": ["infusion", "rems"]} for n in range(1, 4)]
     clinic = Clinic.of(
         {
@@ -29,7 +62,11 @@ def month(knowledge: Knowledge, seed: int = 1) -> tuple[Clinic, list[Request], i
             "clinic": {"observes": 3},
             "room": [{"id": "quiet", "capacity": 3}, {"id": "infusion", "capacity": 2}],
             "chair": [
-                {"id": f"chair-{n}", "room": "quiet" if n <= 3 else "infusion", "kinds": ["nasal", "iv"] if n > 1 else []}
+                {
+                    "id": f"chair-{n}",
+                    "room": "quiet" if n <= 3 else "infusion",
+                    "kinds": ["nasal", "iv"] if n > 1 else [],
+                }
                 for n in range(1, CHAIRS + 1)
             ],
             "staff": [
@@ -84,6 +121,53 @@ def month(knowledge: Knowledge, seed: int = 1) -> tuple[Clinic, list[Request], i
     return clinic, made, instant(-7, 8)
 
 
+KINDS = (("checkin", 60, 1, 1), ("pressure", 40, 1, 2), ("phq9", 26, 7, 9), ("c-ssrs", 16, 4, 4), ("liver", 8, 28, 60))
+
+
+def cohort(people: int, seed: int = 1) -> Plans:
+    """People with 150 steps each, about 35 acts a person, one in three of which names its step."""
+    dice = np.random.default_rng(seed)
+    begins = np.concatenate([np.arange(n) * every for _, n, every, _ in KINDS])
+    lasts = np.concatenate([np.full(n, closes) for _, n, _, closes in KINDS])
+    what = np.repeat(np.arange(len(KINDS)), [n for _, n, _, _ in KINDS])
+    start = dice.integers(-90, 30, people)
+    opens = (begins + start[:, None]).ravel() * MS_PER_DAY
+    done = np.flatnonzero((dice.random(opens.size) < 0.5) & (opens < 0))
+    person, kind = np.repeat(np.arange(people), what.size), np.tile(what, people)
+    at = opens[done] + dice.integers(-MS_PER_DAY, MS_PER_DAY, done.size)
+    names = np.where(dice.random(done.size) < 0.3, done, -1)
+    order = np.lexsort((at, person[done]))
+    return Plans(
+        person=person.astype(np.int32),
+        what=kind.astype(np.int32),
+        opens=opens,
+        due=opens + MS_PER_DAY // 4,
+        overdue=opens + MS_PER_DAY // 2,
+        closes=opens + np.tile(lasts, people) * MS_PER_DAY,
+        act_person=person[done][order].astype(np.int32),
+        act_what=kind[done][order].astype(np.int32),
+        act_at=at[order],
+        act_names=names[order],
+    )
+
+
+def objects(plans: Plans) -> list[tuple[list[Step], list[Done]]]:
+    """The same as steps and acts, for a loop over people."""
+    found: list[tuple[list[Step], list[Done]]] = [([], []) for _ in range(int(plans.person[-1]) + 1)]
+    for row, (person, what, *times) in enumerate(
+        zip(
+            *(c.tolist() for c in (plans.person, plans.what, plans.opens, plans.due, plans.overdue, plans.closes)),
+            strict=True,
+        )
+    ):
+        window = Window(**dict(zip(("opens", "due", "overdue", "closes"), times, strict=True)))
+        found[person][0].append(Step(id=f"{row}", what=str(what), title="", domain="", owner="", window=window))
+    columns = (plans.act_person, plans.act_what, plans.act_at, plans.act_names)
+    for person, what, at, row in zip(*(c.tolist() for c in columns), strict=True):
+        found[person][1].append(Done(what=str(what), at=at, step=f"{row}" if row >= 0 else ""))
+    return found
+
+
 def instant(day: int, hour: int) -> int:
     local = datetime(FIRST.year, FIRST.month, FIRST.day, tzinfo=ZoneInfo(ZONE)) + timedelta(days=day, hours=hour)
     return round(local.timestamp()) * MS_PER_SECOND
@@ -99,5 +183,15 @@ def best(work: Callable[[], object], times: int = 3) -> float:
     return min(found)
 
 
+def timed(work: Callable[[], Timetable]) -> tuple[Timetable, float]:
+    start = time.perf_counter()
+    found = work()
+    return found, time.perf_counter() - start
+
+
 def line(what: str, value: float, unit: str, kept: bool = True) -> None:
     print(f"  {what:44} {value:10.2f} {unit:8} {'' if kept else 'NOT KEPT'}")
+
+
+if __name__ == "__main__":
+    main()

@@ -152,6 +152,14 @@ def test_what_was_sent_is_never_due_again_not_even_as_a_part() -> None:
     assert rest.key == "person:" + "+".join(parts[1:])
 
 
+@pytest.mark.parametrize(
+    "key", ["", "person:", "by hand", "person:reminder-last", "person:gone.890cef7b8c4a.9999999999999"]
+)
+def test_an_act_of_another_kind_of_message_changes_nothing(key: str) -> None:
+    other = (Done(what=MESSAGE, at=at("2027-01-09 09:00"), step=key), Done(what="checkin", at=at("2027-01-09 09:00")))
+    assert expected(plan(MONDAY), other) == expected(plan(MONDAY))
+
+
 def test_somebody_planned_at_short_notice_is_reminded_once() -> None:
     (message,) = ask(plan(MONDAY), "2027-01-10 12:00")
     assert message.text.count("Your appointment is on") == 1
@@ -333,8 +341,9 @@ def test_steps_of_the_person_and_of_the_clinic() -> None:
         step("q1", "phq9", "2027-01-06 08:00", "2027-01-08 20:00"),
         step("q2", "phq9", "2027-01-06 08:00", "2027-01-08 20:00", owner="nurse"),
         step("c1", "consent", "2027-01-06 08:00", "2027-01-08 20:00", owner="prescriber", overdue="2027-01-09 09:00"),
-        step("r1", "review", "2027-01-07 08:00", "2027-01-08 20:00", owner="prescriber"),
+        step("r1", "review:end-of-induction", "2027-01-07 08:00", "2027-01-08 20:00", owner="prescriber"),
         step("s1", "screen", "2027-01-06 08:00", "2027-01-06 09:00", owner="prescriber", domain="suicide"),
+        step("o1", "open:consent", "2027-01-06 08:00", "2027-01-06 09:00", owner="prescriber", domain="open"),
         step("w1", "walk", "2027-01-06 08:00", "2027-01-06 09:00"),
     )
     found = messages(plan(steps=steps, status=Status.WAITING), (), contact=Contact(), cover=COVER, knowledge=KNOWLEDGE)
@@ -377,6 +386,29 @@ def test_what_would_come_too_late_goes_before_the_quiet_hours_begin() -> None:
     asleep = {"quiet_from": "23:55", "quiet_to": "23:50"}  # five minutes a day
     early = plan(replace(visit(1, at("2027-01-11 00:30")), kind="taper"))
     assert expected(early, **asleep)["reminder-last"] == "2027-01-09 23:50"
+
+
+@pytest.mark.parametrize(
+    ("decided", "told"),
+    [
+        ("2027-10-31T02:20:00+02:00", "2027-10-31T02:30:00+02:00"),  # the first time that clocks show 02:20 that night
+        ("2027-10-31T02:20:00+01:00", "2027-10-31T02:30:00+01:00"),  # the second time
+        ("2027-03-28T01:50:00+01:00", "2027-03-28T03:30:00+02:00"),  # clocks skip 02:30: it counts as 03:30
+    ],
+)
+def test_quiet_hours_end_when_the_clocks_say_so(decided: str, told: str) -> None:
+    decision, end = instant(decided).ms, instant(told).ms
+    reminded = plan(visit(1, decision + 9 * HOUR))
+    history = tuple(sent(m, m.not_before) for m in ask(reminded, decision - 14 * HOUR))
+    stop = Change(id="c1", at=decision, by="Dr Ito", kind="stop", reason="r", after=1)
+    found = messages(
+        plan(status=Status.STOPPED, changes=(stop,)),
+        history,
+        contact=Contact(quiet_from="20:00", quiet_to="02:30"),
+        cover=COVER,
+        knowledge=KNOWLEDGE,
+    )
+    assert [(m.template, m.not_before) for m in found] == [("stopped", end)]
 
 
 def test_the_hour_is_the_persons_and_the_time_of_the_visit_the_clinics() -> None:

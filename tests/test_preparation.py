@@ -103,28 +103,14 @@ def test_who_reads_what(row: Mapping[str, str], language: str) -> None:
         assert reads(sheet, [words[language]]) == (row["fasting"] == key), key
 
 
+TAKEN = ["kratom-leaf", "kratom-extract", "7-hydroxymitragynine", "alcohol", "cannabis", "insulin", "glipizide"]
+TAKEN += ["sertraline", "lorazepam", "semaglutide", "lithium"]
 FREQUENCY = st.sampled_from([None, "yes", "no"])
 
 
 @settings(max_examples=60)
 @given(
-    substances=st.sets(
-        st.sampled_from(
-            [
-                "kratom-leaf",
-                "kratom-extract",
-                "7-hydroxymitragynine",
-                "alcohol",
-                "cannabis",
-                "insulin",
-                "glipizide",
-                "sertraline",
-                "lorazepam",
-                "semaglutide",
-                "lithium",
-            ]
-        )
-    ),
+    substances=st.sets(st.sampled_from(TAKEN)),
     daily=FREQUENCY,
     plan=FREQUENCY,
     stable=FREQUENCY,
@@ -326,10 +312,13 @@ def test_a_fluid_limit_stays() -> None:
     assert not reads(sheet, ["Until then eat and drink as you usually do"])
 
 
-def test_no_treatment_asks_instead_of_guessing() -> None:
-    sheet = sheet_of(record_of(**CLEAR), "none")
-    assert reads(sheet, ["Ask us when to eat and drink last"])
-    assert not reads(sheet, beginnings("preparation", "fast", "en"))
+def test_a_visit_without_a_treatment_asks_nobody_to_do_without() -> None:
+    """Such as a talk about a kratom reduction: food, the way home and substances stay as they are."""
+    record = record_of(takes=["kratom-leaf"], says={"kratom_daily": "no"}, **CLEAR)
+    sheet = sheet_of(record, "none")
+    assert not reads(sheet, beginnings("preparation", "fast", "en") + beginnings("preparation", "skip", "en"))
+    assert not {"food", "nose", "home"} & {p.id for p in sheet.parts}
+    assert reads(sheet_of(record), beginnings("preparation", "skip", "en", "Kratom"))
 
 
 # --- medicines --------------------------------------------------------------------------------------------------------

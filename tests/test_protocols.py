@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
@@ -173,6 +174,12 @@ def test_a_missed_dose_is_never_made_up_by_two(name: str) -> None:
 @pytest.mark.parametrize(("name", "appends"), [("ketamine-iv-induction", True), ("esketamine-trd", False)])
 def test_a_series_keeps_its_number(name: str, appends: bool) -> None:
     assert {the(name).appends(phase.id) for phase in the(name).phases} == {appends}
+
+
+def test_a_series_keeps_its_number_only_in_the_phases_named() -> None:
+    known = the("ketamine-iv-induction")
+    only = replace(known, missed=tuple(replace(m, phases=("two-a-week",)) for m in known.missed))
+    assert (only.appends("two-a-week"), only.appends("three-a-week")) == (True, False)
 
 
 # --- settings ---------------------------------------------------------------------------------------------------------

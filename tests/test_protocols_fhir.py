@@ -82,7 +82,18 @@ def test_visits_follow_each_other_within_their_windows() -> None:
     ranges = [v["relatedAction"][0]["offsetRange"] for v in visits[1:]]
     assert [(r["low"]["value"], r["high"]["value"]) for r in ranges] == [(2, 4), (3, 5)] * 3 + [(2, 4)]
     first = action(bundle, "weekly")["action"][0]["relatedAction"][0]
-    assert (first["actionId"], first["offsetRange"]["low"]["value"]) == ("induction.8", 1)
+    assert (first["actionId"], first["offsetRange"]["low"]["value"]) == ("induction.8", 2)
+
+
+def test_what_the_label_says_of_the_first_dose_stands_at_the_first_visit_only() -> None:
+    first, second = action(publish("esketamine-trd"), "induction")["action"][:2]
+    assert "56 mg on day one" in first["description"]
+    assert "If latest(age) >= fact('age.older'):" in first["description"]
+    assert "description" not in second
+    (visit,) = (a for a in of(publish("esketamine-trd"), "ActivityDefinition") if a["url"].endswith("visit.induction"))
+    assert "Stay after it, at least: 2 hours." in visit["description"]
+    assert "56 mg or 84 mg" in visit["description"]
+    assert "on day one" not in visit["description"]
 
 
 def test_a_phase_that_goes_on_has_its_rhythm_and_its_end() -> None:

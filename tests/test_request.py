@@ -381,3 +381,138 @@ def test_a_file_that_cannot_be_read_still_says_what_is_urgent() -> None:
 def test_a_name_that_is_no_id_is_refused(name: str) -> None:
     with pytest.raises(BadInput, match="not an id"):
         begin(KNOWLEDGE, name=name)
+
+
+# --- ketamine from elsewhere ------------------------------------------------------------------------------------------
+
+SUBJECT = {"reference": "Patient/p"}
+HARD = "outside-ketamine-same-day"
+
+
+def told(value: bool, **when: Any) -> dict[str, Any]:
+    code = {"coding": [{"system": "urn:adjunct:concept", "code": "outside_ketamine"}]}
+    made = {"resourceType": "Observation", "id": "told", "status": "final", "subject": SUBJECT, "code": code}
+    return made | {"valueBoolean": value} | when
+
+
+def takes(text: str, **more: Any) -> dict[str, Any]:
+    made = {"resourceType": "MedicationStatement", "id": "takes", "status": "active", "subject": SUBJECT}
+    return made | {"medicationCodeableConcept": {"text": text}, "dateAsserted": AT} | more
+
+
+def dose(when: str) -> dict[str, Any]:
+    made = {"resourceType": "MedicationAdministration", "id": f"dose-{when[:10]}", "status": "completed"}
+    coding = [{"system": "urn:adjunct:concept", "code": "ketamine"}]
+    amount = {
+        "route": {"text": "intravenous"},
+        "dose": {"value": 35, "system": "http://unitsofmeasure.org", "code": "mg"},
+    }
+    return made | {
+        "subject": SUBJECT,
+        "medicationCodeableConcept": {"coding": coding},
+        "effectiveDateTime": when,
+        "dosage": amount,
+    }
+
+
+RECONCILED: dict[str, Any] = {
+    "resourceType": "Observation",
+    "id": "reconciled",
+    "status": "final",
+    "subject": SUBJECT,
+    "code": {"coding": [{"system": "urn:adjunct:concept", "code": "reconciled"}]},
+    "effectiveDateTime": AT,
+    "valueBoolean": True,
+}
+PERSON = {"resourceType": "Patient", "id": "p", "birthDate": "1985-02-11"}
+
+
+def bundle_of(*resources: dict[str, Any]) -> dict[str, Any]:
+    entries_ = [{"fullUrl": f"urn:x:{r['id']}", "resource": r} for r in (PERSON, *resources)]
+    return {"resourceType": "Bundle", "type": "collection", "entry": entries_}
+
+
+@pytest.mark.parametrize(
+    ("said_", "same_day", "asks"),
+    [
+        ([], False, False),  # reconciled, and nothing said
+        ([told(False, effectiveDateTime=AT)], False, False),
+        ([told(True, effectiveDateTime="2026-05-04T12:12:00-05:00")], True, False),  # 8 h ago
+        ([told(True, effectiveDateTime="2026-05-03T20:12:00-05:00")], True, False),  # 24 h ago
+        ([told(True, effectiveDateTime="2026-05-03T20:11:00-05:00")], False, False),
+        ([told(True, effectivePeriod={"start": "2026-04-27", "end": "2026-05-03"})], False, True),
+        ([told(True)], False, True),  # nobody knows when
+        ([takes("ketamine lozenges", note=[{"text": "last taken 8 hours ago"}])], True, False),
+        ([takes("ketamine lozenges", note=[{"text": "last taken 3 days ago"}])], False, False),
+        ([takes("ketamine lozenges")], False, True),
+        ([takes("ketamine lozenges"), told(False, effectiveDateTime=AT)], False, False),  # asked today
+        ([takes("ketamine lozenges", status="not-taken")], False, False),
+        ([dose("2026-05-04T10:00:00-05:00")], False, False),  # the clinic's own dose is not from elsewhere
+    ],
+)
+def test_ketamine_from_elsewhere_defers_the_same_day(said_: list[dict[str, Any]], same_day: bool, asks: bool) -> None:
+    result = adjunct.assess(
+        bundle_of(RECONCILED, *said_), treatment="ketamine-iv", phase="pre-dose", at=AT, knowledge=KNOWLEDGE
+    )
+    found = {f.id: f for f in result.findings}
+    assert (HARD in found) is same_day
+    assert not same_day or found[HARD].verdict == "DEFER"
+    assert any("outside_ketamine" in g.fact for g in result.gaps if g.blocks) is asks
+    assert result.verdict == "DEFER"
+
+
+@pytest.mark.parametrize(
+    ("said_", "given_", "possibly"),
+    [
+        ([told(True, effectiveDateTime="2026-05-01T12:00:00-05:00")], 1, 0),
+        ([told(True)], 1, 0),
+        ([takes("ketamine lozenges", note=[{"text": "last taken 3 days ago"}])], 1, 0),
+        ([takes("ketamine lozenges")], 0, 1),
+        (
+            [
+                takes("ketamine lozenges", note=[{"text": "last taken 3 days ago"}]),
+                told(True, effectiveDateTime="2026-04-20"),
+            ],
+            2,
+            0,
+        ),
+        ([told(False, effectiveDateTime=AT)], 0, 0),
+    ],
+)
+def test_ketamine_from_elsewhere_counts_in_the_exposure(
+    said_: list[dict[str, Any]], given_: int, possibly: int
+) -> None:
+    bundle = bundle_of(RECONCILED, dose("2026-04-28T10:00:00-05:00"), *said_)
+    exposure = adjunct.follow(bundle, at=AT, knowledge=KNOWLEDGE).to_dict()["surveillance"]["exposure"]
+    assert exposure["doses"] == 1
+    own, *outside = exposure["amounts"]
+    assert (own["route"], own["given"], own["most_mg"]) == ("intravenous", 1, 35)
+    expected = [("outside the clinic", given_, possibly, 0, None)] if given_ + possibly else []
+    assert [(a["route"], a["given"], a["possibly"], a["least_mg"], a["most_mg"]) for a in outside] == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "at", "same_day", "asks"),
+    [
+        ("past-day", AT, True, False),
+        ("past-day", "2026-05-04T22:12:00-05:00", False, True),  # perhaps longer ago by now, and so unknown
+        ("past-day", "2026-05-06T20:12:00-05:00", False, False),
+        ("past-week", "2026-05-04T22:12:00-05:00", False, False),
+        ("longer-ago", AT, False, False),
+        ("unsure", AT, False, True),
+        ("no", AT, False, False),
+        (DECLINED, AT, False, False),  # nothing said: what counts is that the visit asked and reconciled
+    ],
+)
+def test_what_was_told_from_home_counts_at_the_next_visit(value: str, at: str, same_day: bool, asks: bool) -> None:
+    bundle = to_bundle(asked(CALM | REST | {"ketamine-elsewhere": value}))
+    bundle["entry"].append({"fullUrl": "urn:x:r", "resource": RECONCILED | {"effectiveDateTime": at}})
+    result = adjunct.assess(bundle, treatment="ketamine-iv", phase="pre-dose", at=at, knowledge=KNOWLEDGE)
+    assert (HARD in {f.id for f in result.findings}) is same_day
+    assert any("outside_ketamine" in g.fact for g in result.gaps if g.blocks) is asks
+    unreconciled = adjunct.assess(
+        to_bundle(asked(CALM | REST)), treatment="ketamine-iv", phase="pre-dose", at=at, knowledge=KNOWLEDGE
+    )
+    assert "reconciled" in {
+        g.fact for g in unreconciled.gaps if g.blocks
+    }  # a no from home does not answer at the visit

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import tomllib
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -14,7 +13,7 @@ from hypothesis import strategies as st
 
 from adjunct.assessment import Assessment
 from adjunct.assessment.result import Finding
-from adjunct.base import FAR, BadInput, Instant
+from adjunct.base import BadInput, Instant
 from adjunct.due import Done, State, Window, due
 from adjunct.followup.cover import Cover
 from adjunct.knowledge import Knowledge
@@ -404,3 +403,232 @@ def test_a_referral_is_a_fold_of_what_has_happened(found: list[Move], random: An
 def test_a_referral_is_always_somebodys_turn_until_it_is_closed(found: list[Move]) -> None:
     one = stands(found)
     assert (one.step is None) is (one.state in ("", "closed"))
+
+
+# --- the handover -----------------------------------------------------------------------------------------------------
+
+
+def finding(name: str, says: str, **more: Any) -> Finding:
+    given_ = {"severity": "high", "action": "monitor", "kind": "condition", "about": "bp", "urgency": "routine"}
+    rest = dict.fromkeys(("why",), "") | {"grade": "D", "status": "proposed", "certainty": "yes", "rule": f"{name}@1"}
+    sets: Any = dict.fromkeys(("involves", "sources", "disputed", "because"), ())
+    values = {"id": name, "title": name, "says": says, "tell": f"For you: {says}", "verdict": "CAUTION"}
+    return Finding(**{**given_, **rest, **sets, **values, **more})
+
+
+def told(name: str, says: str) -> Told:
+    return Told(id=name, title=name, says=says, tell=f"For you: {says}")
+
+
+VISIT = Visit(
+    id="induction.1", number=1, phase="induction", kind="dose", title="Nasal spray session", starts=T + DAY,
+    ends=T + DAY + HOUR, window=Window(opens=T, due=T, overdue=T + 2 * DAY), state=State.OPEN,
+)  # fmt: skip
+PLAN = CarePlan(
+    at=Instant(T), zone=HOME, language="en", patient="Patient/p", protocol="esketamine-trd", protocol_version=1,
+    protocol_title="Nasal spray course", version=1, status=Status.ACTIVE, verdict="CAUTION", override=None,
+    open=(told("escort", "Name the escort"), told("reduction", "Agree the kratom reduction")),
+    told=(), visits=(VISIT,), steps=(), missed=(), reviews=(told("end", "Review after induction"),),
+    stops=(told("thoughts", "Stop for new suicidal intent"),),
+    timeline=(
+        Fact(id="f1", title="Sertraline", says="take as usual", tell="Take it as usual.", opens=None, closes=None),
+        Fact(id="f2", title="Relief film", says="as usual, never stopped for a session", tell="Take it as usual today.",
+             opens=None, closes=None, involves=("buprenorphine-naloxone",)),
+    ),
+    settings=(), changes=(), notes=(), knowledge={},
+)  # fmt: skip
+ASSESSED = Assessment(
+    knowledge={}, question="esketamine-nasal", phase="intake", verdict="CAUTION", complete=False, headline={},
+    findings=(
+        finding("pressure", "Blood pressure is high"),
+        finding("leaf", "Same-day leaf use", involves=("kratom-leaf",), verdict="DEFER"),
+        finding("thoughts", "Asked and answered yes", about="suicide"),
+    ),
+    gaps=(), contacts=(),
+)  # fmt: skip
+ROUTINE = (told("walk", "Ten minutes of walking"), told("meeting", "A sober meeting each week"))
+MARKERS = {name: TEAM["handover"][name] for name in ("withheld", "withheld_affects")}
+
+HANDED = {  # label -> words that only somebody with it may read
+    "mental-health": ("Nasal spray session", "Blood pressure is high", "Name the escort", "walking", "Review after"),
+    "substance-use": ("kratom", "leaf", "Relief film", "Take it as usual today", "sober", "meeting"),
+    "suicide-risk": ("Asked and answered yes", "suicidal intent"),
+}
+
+
+def handed(role: str, *shares: Share, plan: CarePlan = PLAN, language: str = "en") -> Any:
+    return handover(plan, ASSESSED, access(*shares), role=role, routine=ROUTINE, language=language)
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("label", HANDED)
+def test_a_role_is_handed_what_it_may_see_and_no_word_more(role: str, label: str) -> None:
+    for shares in ((), (share(label, role),)):
+        text = handed(role, *shares).text()
+        seen = [w for w in HANDED[label] if w in text]
+        if not access(*shares).sees(role, [label]):
+            assert seen == []
+        elif access(*shares).sees(role, ["mental-health"]):
+            said_to = HANDED[label] if role not in ("person", "supporter") else ("For you",)
+            assert any(w in text for w in said_to)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_that_something_is_withheld_is_told_only_to_who_may_know(role: str) -> None:
+    text = handed(role).text()
+    found = {name for name, marker in MARKERS.items() if marker in text}
+    knows = {r["id"]: r["withheld"] for r in TEAM["role"]}[role]
+    hides = not access().sees(role, ["mental-health", "substance-use", "suicide-risk"])
+    assert found == ({"withheld_affects"} if knows and hides else set())  # the same-day use bears on the dose
+
+
+def test_who_may_not_know_reads_the_same_whether_there_is_something_or_not() -> None:
+    quiet = replace(PLAN, open=PLAN.open[:1], stops=(), timeline=PLAN.timeline[:1])
+    calm = replace(ASSESSED, findings=ASSESSED.findings[:1])
+    for role, shares in (("front-desk", ()), ("supporter", ()), ("supporter", (share("mental-health", "supporter"),))):
+        found = handover(PLAN, ASSESSED, access(*shares), role=role, routine=ROUTINE)
+        assert found == handover(quiet, calm, access(*shares), role=role, routine=ROUTINE[:1])
+
+
+WEIGHS = [  # what is withheld from primary care, what is said of it
+    ({}, {}, "withheld"),  # a meeting and a film that are kept as they are
+    ({}, {"action": "avoid"}, "withheld_affects"),
+    ({}, {"verdict": "DEFER"}, "withheld_affects"),
+    ({}, {"action": "monitor", "verdict": "CAUTION"}, "withheld"),
+    ({"open": PLAN.open}, {}, "withheld_affects"),
+]
+
+
+@pytest.mark.parametrize(("plan", "finding_", "marker"), WEIGHS)
+def test_what_bears_on_the_treatment_is_announced(plan: Any, finding_: Any, marker: str) -> None:
+    found = (finding("leaf", "Leaf use", involves=("kratom-leaf",), **finding_),) if finding_ else ()
+    calm = replace(PLAN, **({"open": PLAN.open[:1]} | plan))
+    text = handover(calm, replace(ASSESSED, findings=found), access(), role="primary-care", routine=ROUTINE).text()
+    assert {name for name, words in MARKERS.items() if words in text} == {marker}
+
+
+def test_the_front_desk_reads_when_and_nothing_else() -> None:
+    page = handed("front-desk")
+    assert [part.id for part in page.parts] == ["visits"]
+    assert [line.text for line in page.parts[0].lines] == ["Visit: Saturday 16 January 2027, 09:00"]
+
+
+def test_a_plan_about_a_substance_is_a_time_to_who_may_not_know_of_it() -> None:
+    plan = replace(
+        PLAN, protocol="kratom-reduction", protocol_title="Reduction", visits=(replace(VISIT, title="Visit"),)
+    )
+    visits = {role: handed(role, plan=plan) for role in ("nurse", "primary-care")}
+    lines = {role: next(p for p in page.parts if p.id == "visits").lines for role, page in visits.items()}
+    assert lines["primary-care"][0].text == "Visit: Saturday 16 January 2027, 09:00"
+    assert lines["nurse"][0].text.startswith("Visit 1: Visit")
+
+
+def test_shared_substance_use_travels_with_its_notice() -> None:
+    assert not any("42 CFR Part 2" in line.text for line in handed("primary-care").foot)
+    assert any("42 CFR Part 2" in line.text and line.source for line in handed("primary-care", share()).foot)
+    assert handed("person").foot == ()
+
+
+def test_the_person_reads_plain_words_and_their_language() -> None:
+    page = handed("person", language="es")
+    assert page.title == "Traspaso: usted"
+    assert "Blood pressure is high" in page.text()
+    assert "CAUTION" not in page.text()
+    assert {line.language for p in page.parts if p.id == "findings" for line in p.lines} == {"en"}  # and marked so
+    assert handed("nurse", language="es").language == "en"
+
+
+def test_a_role_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(BadInput, match="there are prescriber"):
+        handed("visitor")
+
+
+# --- the order file ---------------------------------------------------------------------------------------------------
+
+ORDER = """
+[[team.share]]
+id = "s"
+at = 2027-01-01T10:00:00+01:00
+by = "Ana"
+label = "substance-use"
+to = "primary-care"
+purpose = "treatment"
+[[team.taken_back]]
+id = "b"
+at = 2027-02-01T10:00:00+01:00
+by = "Ana"
+share = "s"
+[[team.referral]]
+id = "r"
+from = "prescriber"
+to = "addiction-clinician"
+move = [{id = "1", at = 2027-01-02T10:00:00+01:00, by = "Dr Lee", kind = "opened"}]
+[[team.thread]]
+id = "t"
+title = "Reduction"
+labels = ["mental-health"]
+roles = ["prescriber", "primary-care"]
+message = [{id = "1", at = 2027-01-03T10:00:00+01:00, by = "Dr Lee", role = "prescriber", text = "kratom: half", labels = ["substance-use"], to = ["primary-care"]}]
+"""  # noqa: E501
+
+
+def read(text: str) -> Team:
+    return team_of(tomllib.loads(text)["team"], KNOWLEDGE)
+
+
+def test_an_order_file_says_what_is_shared_until_it_is_taken_back() -> None:
+    team = read(ORDER)
+    seen = [visible(team.threads[0], "primary-care", team.access(KNOWLEDGE, T + day * DAY)) for day in (0, 30)]
+    assert [s is None for s in seen] == [False, True]
+    assert team.referrals[0].moves[0].kind == "opened"
+    assert team_of({}, KNOWLEDGE) == Team()
+
+
+WRONG = [
+    ("purpose = ", "why = ", r"not known here: 'why'.*team.share\[0\]"),
+    ('purpose = "treatment"', "", r"purpose is missing.*team.share\[0\].purpose"),
+    ('purpose = "treatment"', 'purpose = "marketing"', "no such purpose"),
+    ('label = "substance-use"', 'label = "substances"', "no such label"),
+    ('to = "primary-care"\npurpose', 'to = "employer"\npurpose', "no such role"),
+    ('share = "s"', 'share = "x"', "no such share"),
+    ('from = "prescriber"', 'from = "employer"', "no such role"),
+    ('kind = "opened"', 'kind = "lost"', "no such kind"),
+    ('labels = ["mental-health"]', "", "at least one label"),
+    ('labels = ["mental-health"]', 'labels = ["x"]', "no such label"),
+    ('"primary-care"]\nmessage', '"employer"]\nmessage', "no such role"),
+    ("2027-01-03T10:00:00+01:00", "2026-12-03T10:00:00+01:00", "ask the person for specific consent"),
+    ("2027-01-01T10:00:00+01:00", "2027-01-01T10:00:00", "offset"),
+    ("[[team.share]]", "[[team.shares]]", "known are share"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "says"), WRONG, ids=[f"{w[0]} -> {w[1]}" for w in WRONG])
+def test_what_cannot_be_read_is_refused(old: str, new: str, says: str) -> None:
+    assert old in ORDER
+    with pytest.raises(BadInput, match=says) as caught:
+        read(ORDER.replace(old, new, 1))
+    assert "kratom" not in str(caught.value)
+
+
+def test_how_a_person_wants_to_be_reached() -> None:
+    asked = {"channels": ["sms", "post"], "language": "es", "name": "Ana", "address": "c/o Rui, Box 3"}
+    found = preferences_of({**asked, "quiet_from": "21:00", "quiet_to": "08:00", "voicemail": False}, KNOWLEDGE)
+    assert (found.contact.language, found.contact.channels, found.contact.name) == ("es", ("sms", "post"), "Ana")
+    assert (found.voicemail, found.address) == (False, "c/o Rui, Box 3")
+    assert preferences_of({}, KNOWLEDGE).voicemail is None  # nobody asked: not yes
+
+
+@pytest.mark.parametrize(
+    ("given_", "says"),
+    [
+        ({"channels": ["pigeon"]}, "no such channels"),
+        ({"channels": ["post"]}, "post needs the address"),
+        ({"voicemail": "yes"}, "true or false"),
+        ({"address": 3}, "post needs the address"),
+        ({"colour": "red"}, "not known here"),
+        ({"language": "xx"}, "no pages in the language"),
+    ],
+)
+def test_preferences_that_cannot_be_kept_are_refused(given_: dict[str, Any], says: str) -> None:
+    with pytest.raises(BadInput, match=says):
+        preferences_of(given_, KNOWLEDGE)

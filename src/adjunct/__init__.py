@@ -18,16 +18,34 @@ from typing import IO, TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from adjunct.assessment import Assessment
     from adjunct.base import Instant
+    from adjunct.clinic import Timetable
+    from adjunct.fhir import Bundle
     from adjunct.followup import FollowUp
     from adjunct.instruments import Score
     from adjunct.knowledge import Knowledge
     from adjunct.messages import Message
-    from adjunct.planning import Planned
     from adjunct.pharmacology.interaction import ExposureRatio
     from adjunct.pharmacology.simulation import Exposure
+    from adjunct.planning import Planned
+    from adjunct.planning.request import Asked
+    from adjunct.routine import Routine
 
 __version__ = "0.1.0"
-__all__ = ["Knowledge", "assess", "check", "follow", "interact", "plan", "score", "simulate", "triage"]
+__all__ = [
+    "Knowledge",
+    "assess",
+    "check",
+    "follow",
+    "interact",
+    "plan",
+    "report",
+    "request",
+    "routine",
+    "schedule",
+    "score",
+    "simulate",
+    "triage",
+]
 
 
 def check(
@@ -237,7 +255,7 @@ def _urgent(result: FollowUp) -> tuple[str, ...]:
 
 
 def plan(
-    bundle: Mapping[str, Any] | bytes | str | Path | IO[bytes],
+    bundle: Bundle | Mapping[str, Any] | bytes | str | Path | IO[bytes],
     *,
     protocol: str,
     start: str,
@@ -258,14 +276,14 @@ def plan(
     Raises `BadInput` for what cannot be planned; its `advice` says what the record calls for all the same.
     """
     from adjunct.clinic import Clinic
-    from adjunct.fhir import read_bundle
+    from adjunct.fhir import Bundle, read_bundle
     from adjunct.planning import plan as run
     from adjunct.planning.log import day
     from adjunct.sheet import language as known_language
 
     known, now = knowledge or _knowledge(), _instant(at)
     return run(
-        read_bundle(bundle),
+        bundle if isinstance(bundle, Bundle) else read_bundle(bundle),
         known,
         protocol_name=protocol,
         start=day(start, "--start"),
@@ -276,6 +294,138 @@ def plan(
         country=(country or "").upper(),
         language=known_language(language),
     )
+
+
+def report(
+    bundle: Mapping[str, Any] | bytes | str | Path | IO[bytes],
+    out: str | Path,
+    *,
+    protocol: str,
+    start: str,
+    clinic: Mapping[str, Any] | None = None,
+    order: Mapping[str, Any] | None = None,
+    override: str | None = None,
+    at: str | None = None,
+    country: str | None = None,
+    language: str = "en",
+    knowledge: Knowledge | None = None,
+) -> tuple[Path, ...]:
+    """Write one person's papers to a folder, as pages and PDF: all of them, or none. Arguments as of `plan`.
+
+    Report, care plan, preparation, aftercare, the escort's sheet, consent, routine, safety plan, handover, calendar.
+    In an emergency there is no plan and the report says whom to call.
+    """
+    from adjunct.documents.folder import write_folder
+    from adjunct.fhir import read_bundle
+    from adjunct.followup import follow as run
+    from adjunct.record import from_bundle
+
+    known, read = knowledge or _knowledge(), read_bundle(bundle)
+    now = _instant(at)
+    made = plan(
+        read,
+        protocol=protocol,
+        start=start,
+        clinic=clinic,
+        order=order,
+        override=override,
+        at=now.iso(),
+        country=country,
+        language=language,
+        knowledge=known,
+    )
+    record = from_bundle(read, known, now=now, phase="follow-up", country=(country or "").upper())
+    return write_folder(made, run(read, record, known, settings=clinic), known, Path(out))
+
+
+def routine(
+    bundle: Mapping[str, Any] | bytes | str | Path | IO[bytes],
+    *,
+    order: Mapping[str, Any] | None = None,
+    clinic: Mapping[str, Any] | None = None,
+    energy: int | None = None,
+    pain: int | None = None,
+    session: str | None = None,
+    at: str | None = None,
+    country: str | None = None,
+    language: str = "en",
+    knowledge: Knowledge | None = None,
+) -> Routine:
+    """The routine of one person: what was chosen, fitted to the day, and what may be chosen next.
+
+    `order` holds what was decided under [routine]; `energy` and `pain` are 0 to 10, today; `session` is the instant of
+    the session of today or of the last one.
+    """
+    from adjunct.base import instant
+    from adjunct.clinic import Clinic
+    from adjunct.fhir import read_bundle
+    from adjunct.record import from_bundle
+    from adjunct.routine import choices_of
+    from adjunct.routine import routine as run
+
+    known, now = knowledge or _knowledge(), _instant(at)
+    choices, log = choices_of((order or {}).get("routine", {}), known)
+    record = from_bundle(read_bundle(bundle), known, now=now, phase="follow-up", country=(country or "").upper())
+    return run(
+        record,
+        known,
+        choices=choices,
+        log=log,
+        now=now,
+        cover=Clinic.of(clinic, known).cover,
+        language=language,
+        country=record.country,
+        energy=energy,
+        pain=pain,
+        session_at=None if session is None else instant(session, "--session").ms,
+    )
+
+
+def schedule(
+    requests: Sequence[Mapping[str, Any]],
+    *,
+    clinic: Mapping[str, Any],
+    at: str | None = None,
+    best: bool = False,
+    knowledge: Knowledge | None = None,
+) -> Timetable:
+    """Place visits into a clinic's chairs, rooms, staff and hours. What cannot be placed says why, and what would help.
+
+    `requests` as plain values (see the example `visits.json`); `best` looks for a better timetable with OR-tools.
+    """
+    from adjunct.clinic import Clinic
+    from adjunct.clinic import requests as read
+    from adjunct.clinic import schedule as run
+
+    known, now = knowledge or _knowledge(), _instant(at).ms
+    place, asked = Clinic.of(clinic, known), read(requests)
+    if not best:
+        return run(asked, place, now=now)
+    from adjunct.clinic.optimise import optimise
+
+    return optimise(asked, place, now=now)
+
+
+def request(
+    answers: Mapping[str, Any],
+    *,
+    clinic: Mapping[str, Any] | None = None,
+    at: str | None = None,
+    language: str = "en",
+    name: str = "request",
+    knowledge: Knowledge | None = None,
+) -> Asked:
+    """Read what somebody answered to a clinic's first questions: how urgent, what they read at once, what is open.
+
+    `answers`: question = value; `name` is an id, no real name. Red flags come before anything else, and what is wrong
+    with an answer does not keep them back (`BadInput.advice`).
+    """
+    from adjunct.clinic import Clinic
+    from adjunct.planning.request import asked
+
+    known, now = knowledge or _knowledge(), _instant(at)
+    cover = Clinic.of(clinic, known).cover
+    return asked(answers, known, name=name, now=now.ms, language=language, cover=cover)
 
 
 def triage(

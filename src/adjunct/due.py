@@ -7,11 +7,14 @@ Instants are milliseconds since 1970 UTC, lengths of time are milliseconds; `FAR
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 
-from adjunct.base import FAR, BadInput
+import numpy as np
+
+from adjunct.base import FAR, BadInput, Bools, Int8s, Int32s, Int64s
 
 
 class State(StrEnum):
@@ -208,3 +211,160 @@ def after(
         window=Window(opens=opens, due=at, overdue=at + grace),
         basis=basis,
     )
+
+
+# --- many people at once ----------------------------------------------------------------------------------------------
+
+_KIND_BITS = 32  # a person and a kind of act in one number
+STATES = tuple(State)  # a state as a number is its place here
+_DUE, _OVERDUE, _DONE = (STATES.index(state) for state in (State.DUE, State.OVERDUE, State.DONE))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plans:
+    """The steps and the acts of many people, column by column, so that one call answers for all of them.
+
+    A row of steps stands after those of the people before, and within one person by kind (`what`, any numbering) and
+    then in the order in which the steps fall due: due, opens, id. A row of acts stands by person and then in order of
+    time; `names` is the row of the step that the act names, -1 if it names none of its person's; the same act stands
+    there once. `Plans.of` makes all this from steps and acts; a database can sort it so.
+    """
+
+    person: Int32s
+    what: Int32s
+    opens: Int64s
+    due: Int64s
+    overdue: Int64s
+    closes: Int64s
+    act_person: Int32s
+    act_what: Int32s
+    act_at: Int64s
+    act_names: Int64s
+
+    def __post_init__(self) -> None:
+        if not (_sorted(self.person, self.what, self.due, self.opens) and _sorted(self.act_person, self.act_at)):
+            raise BadInput("the rows are out of order: sort steps by person, kind, due, opens; acts by person, time")
+        times = (self.opens, self.due, self.overdue, self.closes)
+        if not all((early <= late).all() for early, late in pairwise(times)):
+            raise BadInput("a window must open, fall due, be overdue and close in this order; put its times in order")
+
+    @classmethod
+    def of(cls, people: Sequence[tuple[Sequence[Step], Iterable[Done]]]) -> tuple[Plans, tuple[tuple[Step, ...], ...]]:
+        """Columns from each person's steps and acts, and each person's steps in the order of the rows."""
+        kinds: dict[str, int] = {}
+        steps: list[tuple[int, int, int, int, int, int]] = []
+        acts: list[tuple[int, int, int, int]] = []
+        ordered = []
+        for person, (plan, done) in enumerate(people):
+            rows = sorted(plan, key=lambda s: (kinds.setdefault(s.what, len(kinds)), _turn(s)))
+            row_of = {step.id: len(steps) + number for number, step in enumerate(rows)}
+            if len(row_of) != len(rows):
+                raise BadInput("two steps have one id: give every step its own")
+            for act in sorted(set(done), key=lambda a: (a.at, a.reference, a.step, a.what)):
+                what = kinds.setdefault(act.what, len(kinds))
+                acts.append((person, what, act.at, row_of.get(act.step, -1)))
+            steps += [
+                (person, kinds[s.what], s.window.opens, s.window.due, s.window.overdue, s.window.closes) for s in rows
+            ]
+            ordered.append(tuple(rows))
+        person_, what_, opens, due_, overdue, closes = _columns(
+            steps, len(("person", "what", "opens", "due", "overdue", "closes"))
+        )
+        act_person, act_what, act_at, act_names = _columns(acts, len(("person", "what", "at", "names")))
+        plans = cls(
+            person=person_.astype(np.int32),
+            what=what_.astype(np.int32),
+            opens=opens,
+            due=due_,
+            overdue=overdue,
+            closes=closes,
+            act_person=act_person.astype(np.int32),
+            act_what=act_what.astype(np.int32),
+            act_at=act_at,
+            act_names=act_names,
+        )
+        return plans, tuple(ordered)
+
+
+def _columns(rows: Sequence[tuple[int, ...]], width: int) -> Int64s:
+    return np.ascontiguousarray(np.array(rows, dtype=np.int64).reshape(len(rows), width).T)
+
+
+def states_many(plans: Plans, *, now: int) -> tuple[Int8s, Int64s]:
+    """For each row of steps its state (a place in `STATES`) and the row of the act that covers it, or -1.
+
+    The same answer as `due` for each person alone, which the tests hold it to.
+    """
+    covered = _covered_many(plans, now)
+    state = np.zeros(len(plans.person), dtype=np.int8)
+    for bound in (plans.opens, plans.due, plans.overdue, plans.closes):
+        state += bound <= now  # each bound that is reached is one state further
+    state[covered >= 0] = _DONE
+    return state, covered
+
+
+def pressing_many(plans: Plans, *, now: int) -> tuple[Int32s, Int64s, Int8s]:
+    """Who has what due or overdue: the people, the rows of the steps, and the states, in the order of the rows."""
+    state, _ = states_many(plans, now=now)
+    rows = np.flatnonzero((state == _DUE) | (state == _OVERDUE))
+    return plans.person[rows], rows, state[rows]
+
+
+def _covered_many(plans: Plans, now: int) -> Int64s:
+    """`_covered` for everybody: the next act of every person and kind is taken at once, then the next."""
+    covered = np.full(len(plans.person), -1, dtype=np.int64)
+    happened = plans.act_at <= now
+    named = happened & (plans.act_names >= 0)
+    named[named] = plans.what[plans.act_names[named]] == plans.act_what[named]
+    own = np.flatnonzero(named)
+    own = own[plans.act_at[own] >= plans.opens[plans.act_names[own]]]
+    rows, earliest = np.unique(plans.act_names[own], return_index=True)  # the first of several, as acts are in order
+    covered[rows] = own[earliest]
+
+    free = np.flatnonzero(happened & ~named)
+    free = free[np.lexsort((plans.act_what[free], plans.act_person[free]))]  # stable: in order of time within a kind
+    group = _key(plans.act_person[free], plans.act_what[free])
+    firsts = np.flatnonzero(np.diff(group, prepend=-1))
+    count = np.diff(firsts, append=len(free))
+    key = _key(plans.person, plans.what)
+    low = np.searchsorted(key, group[firsts], "left")  # the first step of the kind that an act to come could cover
+    end = np.searchsorted(key, group[firsts], "right")
+    for turn in range(int(count.max(initial=0))):
+        more = np.flatnonzero(count > turn)
+        act = free[firsts[more] + turn]
+        at, row, last = plans.act_at[act], low[more], end[more]
+        row = _first(
+            row, last, lambda r, at: (covered[r] < 0) & (at < plans.closes[r]), at
+        )  # the rest is past for good
+        low[more] = row
+        row = _first(row, last, lambda r, at: (covered[r] < 0) & (plans.opens[r] <= at) & (at < plans.closes[r]), at)
+        found = row < last
+        covered[row[found]] = act[found]
+    return covered
+
+
+def _first(row: Int64s, last: Int64s, fits: Callable[[Int64s, Int64s], Bools], at: Int64s) -> Int64s:
+    """For each entry the first row from `row` on and before `last` that fits its instant, else `last`."""
+    row = row.copy()
+    open_ = np.flatnonzero(row < last)
+    while len(open_):
+        open_ = open_[~fits(row[open_], at[open_])]
+        row[open_] += 1
+        open_ = open_[row[open_] < last[open_]]
+    return row
+
+
+def _key(person: Int32s, what: Int32s) -> Int64s:
+    return person.astype(np.int64) << np.int64(_KIND_BITS) | what
+
+
+def _sorted(*columns: Int32s | Int64s) -> bool:
+    """Whether rows are in the order of the first column, within it of the second, and so on."""
+    if len(columns[0]) == 0:
+        return True
+    undecided = np.ones(len(columns[0]) - 1, dtype=np.bool_)
+    for column in columns:
+        if (column[1:] < column[:-1])[undecided].any():
+            return False
+        undecided &= column[1:] == column[:-1]
+    return True

@@ -236,9 +236,9 @@ NAMES = {row["text"].casefold() for row in KNOWLEDGE.content["names"] if len(row
 NAMES |= {name.casefold() for concept in KNOWLEDGE.concepts.values() for name in concept.names if len(name) >= 4}
 ALLOWED: frozenset[str] = frozenset()  # reviewed: a word of everyday language that is also a name
 # Beginnings of words that tell an illness, a treatment or the kind of clinic, in both languages.
-TELLING = """addict adicci alcohol analges ansiedad anxiety ayun bipolar clinic clínic depres diagn dosis dose dosing drog
-    drug esketamin fast hospital infus inyec inject ketamin kratom manía mania medic mental nasal opioid pastilla pill
-    psic psych recaíd relaps salud suic symptom síntoma terap therap trastorn tratam treatm addiction withdraw""".split()
+TELLING = """addict adicci alcohol ansiedad anxiety ayun bipolar clinic clínic depres diagn dosis dose dosing drog drug
+    esketamin fast hospital infus inyec inject ketamin kratom manía mania medic mental nasal opioid pastilla pill psic
+    psych recaíd relaps salud suic symptom síntoma terap therap trastorn tratam treatm withdraw""".split()
 WORD = re.compile(r"\w[\w'-]*")
 LONGEST = 4
 

@@ -22,7 +22,7 @@ Language = Annotated[str, typer.Option(help="Of the words for the person: en or 
 
 def register(app: typer.Typer) -> None:
     """Put the commands of this file on the command line."""
-    for command in (plan, protocols):
+    for command in (plan, protocols, routine, schedule, request, report):
         app.command()(command)
 
 
@@ -76,10 +76,133 @@ def _written(result: Any, ics: Path | None, pdf: Path | None) -> None:
     if not result.plan.visits:
         typer.echo("adjunct: there is no visit to write, so no file was made", err=True)
         return
-    from adjunct.documents.report import write_plan
+    import adjunct
+    from adjunct.documents.folder import write_plan
 
-    done = write_plan(result, ics=ics, pdf=pdf)
+    done = write_plan(result, adjunct._knowledge(), ics=ics, pdf_path=pdf)
     typer.echo("written: " + ", ".join(map(str, done)), err=True)
+
+
+def report(
+    record: Bundle,
+    protocol: Protocol,
+    start: Start,
+    out: Annotated[Path, typer.Option(help="The folder that the papers go to; made if it is not there.")],
+    clinic: ClinicFile = None,
+    order: OrderFile = None,
+    override: OverrideText = None,
+    at: At = None,
+    country: Country = None,
+    language: Language = "en",
+) -> None:
+    """Write the person's papers: report, care plan, before and after, consent, routine, safety plan, handover."""
+    import adjunct
+
+    done = adjunct.report(
+        _source(record),
+        out,
+        protocol=protocol,
+        start=start,
+        clinic=_read(clinic),
+        order=_read(order),
+        override=override,
+        at=at,
+        country=country,
+        language=language,
+    )
+    for path in done:
+        typer.echo(str(path))
+
+
+def routine(
+    record: Bundle,
+    order: OrderFile = None,
+    clinic: ClinicFile = None,
+    energy: Annotated[int | None, typer.Option(help="0 none to 10 full, today.")] = None,
+    pain: Annotated[int | None, typer.Option(help="0 none to 10 worst, today.")] = None,
+    session: Annotated[str | None, typer.Option(help="When today's or the last session is or was.")] = None,
+    at: At = None,
+    country: Country = None,
+    language: Language = "en",
+    page: Annotated[Path | None, typer.Option(help="Write it as one page to print (.html).")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """A few small habits that the person chooses, fitted to the day; graded, with what speaks against them."""
+    import adjunct
+
+    result = adjunct.routine(
+        _source(record),
+        order=_read(order),
+        clinic=_read(clinic),
+        energy=energy,
+        pain=pain,
+        session=session,
+        at=at,
+        country=country,
+        language=language,
+    )
+    if as_json:
+        print_json(as_text(result.to_dict()))
+    elif page is None:
+        from adjunct.terminal import show_sheet
+
+        show_sheet(_routine_sheet(result))
+    if page is not None:
+        from adjunct.documents.page import page as html
+        from adjunct.documents.writing import write
+
+        sheet = _routine_sheet(result)
+        write(page, html([sheet], adjunct._knowledge(), language=sheet.language, title=sheet.title), str(page))
+        typer.echo(f"written: {page}", err=True)
+
+
+def _routine_sheet(result: Any) -> Any:
+    import adjunct
+    from adjunct.routine import sheet
+
+    return sheet(result, adjunct._knowledge(), result.language)
+
+
+def schedule(
+    requests: Annotated[Path, typer.Argument(help="The visits asked for (JSON).")],
+    clinic: Annotated[Path, typer.Option(help="The clinic's hours, chairs, rooms and staff (TOML).")],
+    at: At = None,
+    best: Annotated[bool, typer.Option("--best", help="Look for a better timetable (needs OR-tools).")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Place visits into the clinic's chairs and hours; say in words what cannot be placed, and what would help."""
+    import adjunct
+
+    result = adjunct.schedule(_json(requests), clinic=toml(clinic), at=at, best=best)
+    if as_json:
+        print_json(as_text(result.to_dict()))
+    else:
+        from adjunct.terminal import show_timetable
+
+        show_timetable(result, toml(clinic)["cover"]["zone"])
+
+
+def request(
+    answers: Annotated[Path, typer.Argument(help="What somebody answered (TOML): question = value.")],
+    clinic: ClinicFile = None,
+    at: At = None,
+    language: Language = "en",
+    as_json: AsJson = False,
+    as_fhir: AsFhir = False,
+) -> None:
+    """Read somebody's first request: red flags first, then how urgent it is, who answers, and what is still to ask."""
+    import adjunct
+
+    one_form(as_json=as_json, as_other=as_fhir)
+    result = adjunct.request(toml(answers), clinic=_read(clinic), at=at, language=language)
+    if as_fhir:
+        print_json(as_text(result.to_bundle()))
+    elif as_json:
+        print_json(result.to_json())
+    else:
+        from adjunct.terminal import show_request
+
+        show_request(result)
 
 
 def protocols(
@@ -123,3 +246,14 @@ def _source(record: str) -> Any:
 
 def _read(path: Path | None) -> dict[str, Any] | None:
     return None if path is None else toml(path)
+
+
+def _json(path: Path) -> Any:
+    import orjson
+
+    try:
+        return orjson.loads(path.read_bytes())
+    except OSError as error:
+        raise BadInput(f"the file cannot be read ({error.strerror})", path.name) from None
+    except orjson.JSONDecodeError as error:
+        raise BadInput(f"this is not JSON: {error}", path.name) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from adjunct.clinic.confirm import confirm
 from adjunct.clinic.model import Booking, Duty, Need, Offer, Request, Timetable, Unplaced, requests
 from adjunct.clinic.schedule import rebook, schedule
 from adjunct.clinic.settings import Clinic
@@ -15,6 +16,7 @@ __all__ = [
     "Request",
     "Timetable",
     "Unplaced",
+    "confirm",
     "rebook",
     "requests",
     "schedule",

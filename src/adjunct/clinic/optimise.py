@@ -17,13 +17,13 @@ from adjunct.clinic.model import ALONE, PRESENT, Booking, Need, Request, Timetab
 from adjunct.clinic.schedule import Problem, prepare, schedule
 from adjunct.clinic.settings import Clinic
 
-EFFORT = 60.0  # seconds of CP-SAT's own deterministic clock, so that the same question has the same answer
+EFFORT = 1.0  # of CP-SAT's own clock, which gives one answer to one question; a month of a clinic: about a minute
 
 
 def optimise(
     asked: Iterable[Request], clinic: Clinic, *, now: int, booked: Iterable[Booking] = (), effort: float = EFFORT
 ) -> Timetable:
-    """`schedule`, and then better if a better one is found within `effort` (about seconds of one core).
+    """`schedule`, and then better if a better one is found within `effort` of the solver's clock.
 
     Raises `BadInput` as `schedule` does, and where OR-tools is not installed.
     """
@@ -40,6 +40,7 @@ def optimise(
     model.hint({b.request.id: b for b in greedy.booked if b.request.id in problem.starts})
     solver = cp_model.CpSolver()
     solver.parameters.num_workers = 1
+    solver.parameters.interleave_search = True  # several ways of looking, in turn and not in a race
     solver.parameters.random_seed = 0
     solver.parameters.max_deterministic_time = effort
     if solver.solve(model.model) not in (cp_model.OPTIMAL, cp_model.FEASIBLE):

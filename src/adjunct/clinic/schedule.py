@@ -60,9 +60,9 @@ def schedule(asked: Iterable[Request], clinic: Clinic, *, now: int, booked: Iter
     problem = prepare(asked, clinic, now=now, booked=booked)
     board = problem.board
     left = [r for r in _in_turn(problem) if not _placed(problem, r)]
-    moved = [r for r in sorted(left, key=turn) if not _placed(problem, r) and not _make_room(problem, r)]
-    for request in moved:  # somebody else's move may have made room
-        _placed(problem, request)
+    left = [r for r in sorted(left, key=turn) if not _placed(problem, r) and not _make_room(problem, r)]
+    while any(_placed(problem, r) for r in left):  # a move may have made room for others too
+        left = [r for r in left if r.id not in board.booked]
     return problem.answer(board)
 
 

@@ -139,6 +139,8 @@ def picture(part: Part, name: str) -> str:
 
     Raises `BadInput` for what is no SVG, or holds more than a drawing.
     """
+    if not clean(part.alt):
+        raise BadInput("a picture needs words for who cannot see it", part.title)
     if "<!" in part.svg.replace("<!--", ""):
         raise BadInput("a picture may declare no entities", part.title)
     try:

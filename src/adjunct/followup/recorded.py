@@ -242,9 +242,12 @@ def _who(resource: Resource) -> tuple[str, str]:
 
 
 def checkin_acts(bundle: Bundle, record: Record, knowledge: Knowledge) -> tuple[Done, ...]:
-    """What covers the steps of the schedule: a check-in in which the suicide question was answered, or left open."""
+    """What covers the steps of the schedule: a check-in in which the suicide question was answered, or left open.
+
+    A first question to the clinic is none: the schedule begins with the course.
+    """
     acts = []
-    for state in check_ins(bundle, knowledge, now=record.now):
+    for state in (s for s in check_ins(bundle, knowledge, now=record.now) if s.book == checkins.BOOK):
         first = next((a for a in state.answers if a.question == SUICIDE), None)
         if first is not None and checkins.value_of(state, SUICIDE) is not None:
             acts.append(Done(what=WHAT, at=first.at, step=state.id, reference=first.id))

@@ -35,16 +35,13 @@ class Case:
     now: Instant
     language: str
     order: Mapping[str, Any] = field(repr=False)
+    current: Mapping[str, Setting] = field(init=False, repr=False)  # the settings in force now
+    filled: Mapping[str, str] = field(init=False, repr=False)  # the same, for places of texts that are named after them
 
-    @property
-    def current(self) -> Mapping[str, Setting]:
-        """The settings in force now."""
-        return self.log.values(self.values, self.now.ms)
-
-    @property
-    def filled(self) -> Mapping[str, str]:
-        """The settings in force, for the places of texts that are named after them."""
-        return words(self.current, self.knowledge)
+    def __post_init__(self) -> None:
+        current = self.log.values(self.values, self.now.ms)
+        object.__setattr__(self, "current", current)
+        object.__setattr__(self, "filled", words(current, self.knowledge))
 
     def owner(self, role: str) -> str:
         return self.clinic.cover.owner(role)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from adjunct.assessment import Assessment
-from adjunct.base import BadInput, shown
+from adjunct.base import BadInput, Verdict, shown
 from adjunct.followup.person import FollowUp
 from adjunct.planning.model import CarePlan, Told
 from adjunct.planning.team import Access
@@ -23,7 +23,7 @@ PLAIN_READERS = ("person", "supporter")  # they read what is told, in their lang
 CARE = frozenset({"mental-health"})  # what a plan of this kind says at least
 WHEN = frozenset({"schedule"})
 RISK = frozenset({"suicide-risk"})
-WEIGHTY = ("emergency", "contraindicated", "avoid", "defer")  # a withheld finding of this kind is announced
+WEIGHTY = frozenset({Verdict.DEFER.name, Verdict.NOT_ELIGIBLE.name, Verdict.ESCALATE.name})
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def handover(
     write = _Writer(plan, access, plain, page_language(language) if plain else ENGLISH)
     said = {
         "now": [*write.verdict(assessment), *write.alerts(followup)],
-        "open": [*write.told(plan.open)],
+        "open": [*write.told(plan.open, weighty=True)],
         "findings": [*write.findings(assessment)],
         "visits": [*write.visits()],
         "medicines": [*write.timeline()],
@@ -138,14 +138,15 @@ class _Writer:
             source = "; ".join(cited.citation for cited in f.sources)
             text = f.tell if self.plain else f.says
             if text:
-                yield _Said(Line(text=text, source=source, sure=f.status), labels, f.action in WEIGHTY)
+                weighty = f.verdict in WEIGHTY or f.action in ("contraindicated", "avoid")
+                yield _Said(Line(text=text, source=source, sure=f.status), labels, weighty)
 
-    def told(self, entries: Iterable[Told]) -> Iterator[_Said]:
+    def told(self, entries: Iterable[Told], *, weighty: bool = False) -> Iterator[_Said]:
         for told in entries:
             text = told.tell if self.plain else f"{told.title}: {told.says}"
             if text:
                 labels = self.access.labels_of(told.id, told.title, told.says, told.tell, base=CARE)
-                yield _Said(self._cited(text, told.source, told.status), labels)
+                yield _Said(self._cited(text, told.source, told.status), labels, weighty)
 
     def timeline(self) -> Iterator[_Said]:
         for fact in self.plan.timeline:

@@ -10,8 +10,9 @@ Alarms about suicide are no messages of this kind: they have people and clocks i
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, time, timedelta
 from functools import cached_property
 from typing import Any
@@ -29,6 +30,8 @@ PERSON, SUPPORTER, OWNER = "person", "supporter", "owner"
 DIGEST = 12  # characters of a key that stand for the visit, step or change
 NIGHTS = 3  # days searched for an hour at which somebody may be written to
 DAY = timedelta(days=1)
+# To whom, template, what about, and when that is (seconds since 1970); with news also when the other time was told.
+_KEY = re.compile(r".+:[a-z0-9-]+\.[0-9a-f]{12}\.\d{1,11}(\.\d{1,11})?")
 TELLS = ("hold", "resume", "stop")
 FIELDS = ("name", "zone", "language", "quiet_from", "quiet_to", "channels", "reminders", "supporter_ride")
 
@@ -257,20 +260,21 @@ def _wall(text: str, at: str) -> timedelta:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Occasion:
-    """One reason to write. `about`: what a key stands for, besides the subject; moving it makes another message.
+    """One reason to write: the visit, step or change (its id, and as keys have it), and the time it is about.
 
-    `at`: when it is to be said, `early`: not before, `deadline`: better before, `expires`: of no use from then on.
+    To be said `at`, never before `early`, better before `deadline`; of no use from `expires` on. `after`: when the
+    telling was that this corrects, for a visit may be moved away and back.
     """
 
-    subject: str
     digest: str
     about: int
     at: int
-    early: int
-    deadline: int
     expires: int
-    words: Mapping[str, int]
-    after: int | None = None  # the telling that it corrects: a visit may be moved away and back
+    subject: str = ""
+    early: int = FAR
+    deadline: int = FAR
+    words: Mapping[str, int] = field(default_factory=dict)
+    after: int | None = None
 
 
 @dataclass(frozen=True)
@@ -291,11 +295,11 @@ class _Desk:
 
     @cached_property
     def sent(self) -> Mapping[str, int]:
-        """The key of every part that was sent, with when it first was."""
+        """The key of every part that was sent, with when it first was. What is no key of ours is left alone."""
         found: dict[str, int] = {}
         for act in self.history:
-            if act.what == MESSAGE:
-                for key in _split(act.step):
+            for key in _split(act.step) if act.what == MESSAGE else ():
+                if _KEY.fullmatch(key):
                     found[key] = min(act.at, found.get(key, FAR))
         return found
 
@@ -316,7 +320,7 @@ class _Desk:
         entries = {entry["id"]: entry for entry in self.entries}
         found: dict[str, tuple[int, int]] = {}
         for key, at in sorted(self.sent.items(), key=lambda item: (item[1], item[0])):
-            template, digest, about, *_ = key.rpartition(":")[2].split(".")
+            template, digest, about, *_ = key.rpartition(":")[2].split(".")  # as `_KEY` has it
             entry = entries.get(template)
             if entry is None or not key.startswith(f"{to}:"):
                 continue
@@ -422,15 +426,11 @@ class _Desk:
         """Something that the person has to do or will be asked for, from its opening on."""
         for step in self._open():
             asked = entry.get("instruments") and step.owner == PERSON and step.what in self.knowledge.instruments
-            if step.what in entry["what"] or asked:
-                window = step.window
-                expires = window.overdue if window.overdue > window.due else window.closes
-                yield (
-                    entry["to"],
-                    self._of(
-                        step.id, window.due, window.opens, expires, deadline=window.due, words={"day": window.due}
-                    ),
-                )
+            if step.what.partition(":")[0] in entry["what"] or asked:
+                due_at = step.window.due
+                expires = step.window.overdue if step.window.overdue > due_at else step.window.closes
+                more = {"deadline": due_at, "words": {"day": due_at}}
+                yield entry["to"], self._of(step.id, due_at, step.window.opens, expires, **more)
 
     def overdue(self, entry: Mapping[str, Any]) -> Iterator[tuple[str, _Occasion]]:
         """A task of the clinic's that nobody did in time."""
@@ -461,9 +461,11 @@ class _Desk:
         """A visit that is at another time than somebody was told, or takes place after all."""
         told = self.told(entry["to"])
         for visit in self._coming():
-            before, said = told.get(self._digest(visit.id), (visit.starts, 0))
+            digest = self._digest(visit.id)
+            before, said = told.get(digest, (visit.starts, 0))
             if before != visit.starts:
-                yield entry["to"], self._news(visit.id, visit.starts, said, min(before or FAR, visit.starts))
+                until = min(before or FAR, visit.starts)
+                yield entry["to"], self._news(digest, visit.starts, said, until, visit.id)
 
     def gone(self, entry: Mapping[str, Any]) -> Iterator[tuple[str, _Occasion]]:
         """A visit that somebody was told of and the plan no longer has; a pause and an end tell the person more."""
@@ -473,7 +475,7 @@ class _Desk:
         starts = {v.starts for v in self.plan.visits}
         for digest, (start, said) in self.told(entry["to"]).items():
             if start and digest not in present and start not in starts:
-                yield entry["to"], replace(self._news("", start, said, start), digest=digest)
+                yield entry["to"], self._news(digest, start, said, start)
 
     def _coming(self) -> list[Visit]:
         """The visits that are still to be; while something is open they are proposals, and nobody is written to."""
@@ -485,33 +487,20 @@ class _Desk:
         """Since when somebody knows that what was said is no longer so."""
         return max([said, *(c.at for c in self.plan.changes)])
 
-    def _news(self, subject: str, start: int, said: int, useful_until: int) -> _Occasion:
-        deadline = useful_until - _length("outgoing.useful", self.knowledge)
-        words = {"when": start}
-        occasion = self._of(subject, start, self._since(said), useful_until, deadline=deadline, words=words)
-        return replace(occasion, after=said)
-
-    def _of(
-        self,
-        subject: str,
-        about: int,
-        at: int,
-        expires: int,
-        *,
-        deadline: int | None = None,
-        early: int | None = None,
-        words: Mapping[str, int] | None = None,
-    ) -> _Occasion:
+    def _news(self, digest: str, start: int, said: int, until: int, subject: str = "") -> _Occasion:
         return _Occasion(
+            digest=digest,
             subject=subject,
-            digest=self._digest(subject),
-            about=about,
-            at=at,
-            early=at if early is None else early,
-            deadline=expires if deadline is None else min(deadline, expires),
-            expires=expires,
-            words=words or {},
+            about=start,
+            at=self._since(said),
+            deadline=until - _length("outgoing.useful", self.knowledge),
+            expires=until,
+            words={"when": start},
+            after=said,
         )
+
+    def _of(self, subject: str, about: int, at: int, expires: int, **more: Any) -> _Occasion:
+        return _Occasion(digest=self._digest(subject), subject=subject, about=about, at=at, expires=expires, **more)
 
     def _digest(self, subject: str) -> str:
         text = "|".join((self.plan.patient, self.plan.protocol, subject))
@@ -535,13 +524,14 @@ def _place(clock: _Clock, occasion: _Occasion) -> int | None:
 
     None if it cannot be said in time: then somebody has to call.
     """
+    deadline = min(occasion.deadline, occasion.expires)
     together = next(iter(clock.slots(occasion.at)), FAR)
-    if together < occasion.deadline:
+    if together < deadline:
         return together
     soon = clock.awake(occasion.at)
-    if soon < occasion.deadline:
+    if soon < deadline:
         return soon
-    before = [m for m in clock.slots(occasion.early) if m < occasion.at]
+    before = [m for m in clock.slots(min(occasion.early, occasion.at)) if m < occasion.at]
     if before:
         return before[-1]
     return soon if soon < occasion.expires else None

@@ -19,11 +19,13 @@ from adjunct.due import Done, State
 from adjunct.fhir import Bundle
 from adjunct.followup.surveillance import sessions
 from adjunct.knowledge import Knowledge
+from adjunct.planning.beside import Beside, beside
 from adjunct.planning.case import Case, settings_for
 from adjunct.planning.course import DOSE, HOLDS, Course, Span, course
 from adjunct.planning.log import STOP, read_log
 from adjunct.planning.missed import missed
 from adjunct.planning.model import CarePlan, Override, Status, Told, Visit
+from adjunct.planning.outgoing import Outgoing, messages_due
 from adjunct.planning.protocols import protocol, with_settings
 from adjunct.planning.steps import OVER, Steps, steps_of
 from adjunct.planning.timeline import timeline
@@ -41,6 +43,7 @@ class Planned:
     plan: CarePlan
     case: Case
     course: Course
+    beside: Beside
     acts: tuple[Done, ...]  # what was done of the plan's steps
 
     @property
@@ -51,6 +54,13 @@ class Planned:
     @property
     def assessment(self) -> Assessment:
         return self.case.assessment
+
+    @property
+    def messages(self) -> tuple[Outgoing, ...]:
+        """What is to be sent now."""
+        contact, cover = self.beside.preferences.contact, self.case.clinic.cover
+        now, knowledge = self.plan.at.ms, self.case.knowledge
+        return messages_due(self.plan, self.acts, now, contact=contact, cover=cover, knowledge=knowledge)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values; instants in ISO 8601 with the clinic's offset on that day."""
@@ -210,7 +220,8 @@ def _course(case: Case, start: date, given: Sequence[Span]) -> Planned:
         status = Status.ACTIVE
     main = replace(main, visits=tuple(_with_facts(case, main.visits)))
     visits = sorted((*main.visits, *_companions(case, main, start)), key=lambda v: (v.starts, v.id))
-    return _planned(case, status, main, visits=visits, missed=tuple(told for _, told in rules))
+    found = beside(case, main, start)
+    return _planned(case, status, main, visits=visits, missed=tuple(told for _, told in rules), found=found)
 
 
 def _companions(case: Case, main: Course, start: date) -> Iterator[Visit]:
@@ -243,14 +254,17 @@ def _with_facts(case: Case, visits: Sequence[Visit]) -> Iterator[Visit]:
     asked = tuple((f"{p.id}.{f.id}", f.when) for p in phases.values() for f in p.facts if f.when)
     truths = case.truths(asked)
     unsure = case.knowledge.content["plan"]["notes"]["unsure"]["says"]
+    told = {(p.id, f.id): case.told(f) for p in phases.values() for f in p.facts}
     for visit in visits:
         inside = int(visit.id.rpartition(".")[-1])
         found = []
         for fact in phases[visit.phase].facts:
             truth = truths.get(f"{visit.phase}.{fact.id}", YES)
             if truth != NO and (not fact.visits or inside in fact.visits):
-                told = case.told(fact)
-                found.append(told if truth == YES else replace(told, says=case.knowledge.say(unsure, says=told.says)))
+                entry = told[visit.phase, fact.id]
+                found.append(
+                    entry if truth == YES else replace(entry, says=case.knowledge.say(unsure, says=entry.says))
+                )
         measures = () if case.protocol.substance else phases[visit.phase].measures  # else those of follow-up
         yield replace(visit, facts=tuple(found), measures=measures)
 
@@ -263,10 +277,12 @@ def _planned(
     visits: Sequence[Visit] = (),
     missed: tuple[Told, ...] = (),
     told: tuple[str, ...] = (),
+    found: Beside | None = None,
 ) -> Planned:
     """The plan with its steps. An emergency has none of it: what the person is told, and nothing else."""
     none = status is Status.NONE
-    open_ = () if none else tuple(_open(case))
+    found = found or Beside()
+    open_ = () if none else (*_open(case), *found.open)
     made = Steps((), ()) if none else steps_of(case, main, visits, open_, missed)
     kinds = {s.what for s in made.steps}
     given = (v for v in made.visits if v.kind == DOSE and v.given_at is not None)
@@ -286,7 +302,7 @@ def _planned(
             open=open_,
             told=told,
             visits=made.visits,
-            steps=made.steps,
+            steps=(*made.steps, *found.steps),
             missed=missed,
             reviews=tuple(case.told(r) for r in case.protocol.reviews if f"review:{r.id}" in kinds),
             stops=() if none else tuple(map(case.told, case.protocol.stops)),
@@ -300,7 +316,8 @@ def _planned(
         ),
         case=case,
         course=main,
-        acts=(*(Done(what=DOSE, at=v.given_at or 0, step=v.id) for v in given), *case.log.acts),
+        beside=found,
+        acts=(*(Done(what=DOSE, at=v.given_at or 0, step=v.id) for v in given), *found.acts, *case.log.acts),
     )
 
 

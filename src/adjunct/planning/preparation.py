@@ -14,7 +14,7 @@ from adjunct.knowledge import Knowledge
 from adjunct.planning.model import Setting, Told
 from adjunct.planning.pages import KNOWN, TRUTH, Page, Table, conditions, current_intakes, emergency, numbers
 from adjunct.planning.protocols import value_ms
-from adjunct.planning.timeline import in_words
+from adjunct.planning.timeline import NO_TREATMENT, in_words
 from adjunct.record import Record
 from adjunct.sheet import ENGLISH, Line, Part, Sheet, moment
 
@@ -40,7 +40,7 @@ def preparation(
     UTC), None if it is not booked: lengths then stand without clock times. `country`: where the person is now.
     """
     route = _route(assessment)
-    holds = conditions(record, knowledge, PAGE) | {
+    answers = conditions(record, knowledge, PAGE) | {
         "route": route,
         "starts": KNOWN[starts is not None],
         RECONCILED: TRUTH[YES if RECONCILED in record.attested else NO],
@@ -50,7 +50,7 @@ def preparation(
         name=PAGE,
         knowledge=knowledge,
         language=language,
-        holds=holds,
+        holds=answers,
         words=words | {"emergency": emergency(country, knowledge, language)},
         origin=origin,
     )
@@ -94,7 +94,9 @@ def holds(
 
 
 def _route(assessment: Assessment) -> str:
-    """How the treatment is given, as far as it matters for food and drink."""
+    """How the treatment is given, as far as it matters for food and drink; none where no treatment is planned."""
+    if assessment.question in NO_TREATMENT:
+        return "none"
     drug, _, way = assessment.question.rpartition("-")
     return "unknown" if not drug else "nasal" if way == "nasal" else "infusion"
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -343,16 +343,11 @@ def _setting(row: Mapping[str, Any], knowledge: Knowledge) -> Setting:
 
 
 def _phase(row: Mapping[str, Any]) -> Phase:
-    plain = dict(_tuples({name: value for name, value in row.items() if name not in ("fact", "if")}))
+    plain = _tuples({name: value for name, value in row.items() if name not in ("fact", "if")})
     if "if" in row:
         plain["only_if"] = (row["if"]["setting"], row["if"]["is"])
     return Phase(**plain, facts=tuple(PhaseFact(**_tuples(fact)) for fact in row.get("fact", ())))
 
 
 def _tuples(row: Mapping[str, Any]) -> dict[str, Any]:
-    return dict(_frozen(row))
-
-
-def _frozen(row: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    for name, value in row.items():
-        yield name, tuple(value) if isinstance(value, list) else value
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in row.items()}

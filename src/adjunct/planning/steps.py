@@ -103,19 +103,21 @@ def _prerequisites(case: Case, visits: Sequence[Visit], before: dict[str, list[s
         if truths.get(rule.id, YES) == NO:  # what is not known to be otherwise is asked for
             continue
         of_course = rule.each == BEFORE_COURSE
+        title, owner = case.words(rule.title), case.owner(rule.owner)
+        due = value_ms(values[rule.due])
+        opens = max(value_ms(values[rule.opens]), due)
         for visit in visits[:1] if of_course else [v for v in visits if v.state not in OVER]:
             name = f"{case.protocol.id}:{rule.id}" if of_course else f"{visit.id}:{rule.id}"
             if visit.state not in OVER:
                 before[visit.id].append(name)
-            due = value_ms(values[rule.due])
             yield Step(
                 id=name,
                 what=rule.what,
-                title=case.words(rule.title),
+                title=title,
                 domain="before",
-                owner=case.owner(rule.owner),
+                owner=owner,
                 window=Window(
-                    opens=visit.starts - max(value_ms(values[rule.opens]), due),
+                    opens=visit.starts - opens,
                     due=visit.starts - due,
                     overdue=visit.starts,
                     closes=max(visit.window.closes, visit.starts + 1),
@@ -140,13 +142,14 @@ def _tasks(case: Case, visits: Sequence[Visit]) -> Iterator[Step]:
             span = visits[-1].ends - visits[0].starts - due
             count = span // every + 1 if every and span >= 0 else 1
             times = {f"{case.protocol.id}.{n}": visits[0].starts + every * (n - 1) for n in range(1, count + 1)}
+        title, owner = case.words(rule.title), case.owner(rule.owner)
         for name, since in times.items():
             yield Step(
                 id=f"{name}:{rule.id}",
                 what=rule.what,
-                title=case.words(rule.title),
+                title=title,
                 domain="task",
-                owner=case.owner(rule.owner),
+                owner=owner,
                 window=Window(opens=since + min(opens, due), due=since + due, overdue=since + due),
                 basis=rule.source["id"],
             )

@@ -90,7 +90,7 @@ def _together(entries: Sequence[Intake], record: Record, knowledge: Knowledge) -
         depots = _depots(entry, knowledge)
         given = _given(entry, now, depots)
         last = given or (entry.t0, entry.t1)
-        if entry.t1 >= now and given is None:
+        if entry.t0 >= now and given is None:
             current.append((entry, _stay(depots)))
         elif last[0] > UNDATED:
             ends.append((last[1] + _stay(depots), last, _stay(depots), entry))
@@ -189,7 +189,7 @@ def _washout(taken: _Taken, row: Table, shown: _Shown) -> Iterator[Fact]:
     told = {"name": shown.name(hit, shown.language), "other": others.get(other, other)}
     told["length"] = knowledge.fact_text(fact.id, shown.language)
     yield Fact(
-        id=f"{fact.id}:{row['set']}:{'+'.join(hit)}",
+        id=f"{fact.id}:{'+'.join(hit)}:{fold(other).replace(' ', '-')}",
         title=shown.knowledge.say(words["title"], **said),
         says=_lead(taken, hit, shown)
         + (words["depot_after"] if taken.stay else "")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -13,6 +13,7 @@ import orjson
 from adjunct.base import FAR, MS_PER_SECOND
 from adjunct.due import Due, due
 from adjunct.planning.model import CarePlan, Fact, Told, Visit
+from adjunct.planning.outgoing import Outgoing
 from adjunct.planning.person import Planned
 
 MINUTE_MS = 60 * MS_PER_SECOND
@@ -23,7 +24,7 @@ def local_iso(ms: int, zone: str) -> str:
     return datetime.fromtimestamp(ms // MS_PER_SECOND, tz=UTC).astimezone(ZoneInfo(zone)).isoformat()
 
 
-def to_dict(planned: Planned, messages: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
+def to_dict(planned: Planned) -> dict[str, Any]:
     """The whole plan: what is open, the visits, every step with where it stands now, and the facts behind them."""
     plan = planned.plan
     zone = plan.zone
@@ -49,13 +50,15 @@ def to_dict(planned: Planned, messages: Sequence[Mapping[str, Any]] = ()) -> dic
         "settings": [asdict(s) for s in plan.settings],
         "changes": [asdict(c) | {"at": local_iso(c.at, zone)} for c in plan.changes],
         "notes": _all(plan.notes),
-        "messages": list(messages),
+        "consent": _consent(planned),
+        "routine": _routine(planned),
+        "messages": [_message(m, zone) for m in planned.messages],
     }
 
 
-def to_json(planned: Planned, messages: Sequence[Mapping[str, Any]] = ()) -> str:
+def to_json(planned: Planned) -> str:
     """The JSON that the command prints."""
-    return orjson.dumps(to_dict(planned, messages), option=orjson.OPT_INDENT_2, default=str).decode()
+    return orjson.dumps(to_dict(planned), option=orjson.OPT_INDENT_2, default=str).decode()
 
 
 def standing(planned: Planned) -> tuple[Due, ...]:
@@ -113,3 +116,37 @@ def _fact(fact: Fact, zone: str) -> dict[str, Any]:
         for name, at in (("opens", fact.opens), ("closes", fact.closes))
     }
     return asdict(fact) | times
+
+
+def _consent(planned: Planned) -> dict[str, Any] | None:
+    """The version of the form that counts now, and where consent to it stands; None where nothing is written of it."""
+    form, state = planned.beside.form, planned.beside.consent
+    if form is None:
+        return None
+    return {
+        "form": form.version,
+        "status": None if state is None else state.status.value,
+        "open": [] if state is None else [s.value for s in state.open],
+    }
+
+
+def _routine(planned: Planned) -> dict[str, Any] | None:
+    """What was agreed, what is offered, what must be asked first."""
+    found = planned.beside.routine
+    if found is None:
+        return None
+    return {
+        "habits": [h.activity.id for h in found.habits],
+        "waiting": [h.activity.id for h in found.waiting],
+        "paused": [h.activity.id for h in found.paused],
+        "offers": [o.id for o in found.offers],
+        "declined": list(found.declined),
+        "agreed": list(found.agreed),
+        "questions": [q.text for q in found.questions],
+        "alerts": [asdict(a) for a in found.alerts],
+    }
+
+
+def _message(message: Outgoing, zone: str) -> dict[str, Any]:
+    times = {name: local_iso(getattr(message, name), zone) for name in ("not_before", "send_by", "expires")}
+    return asdict(message) | times

@@ -138,21 +138,15 @@ class _Export:
         return made
 
     def follows(self, phase: Phase, n: int) -> list[Json]:
-        """What a visit comes after, and within which days; the very first one comes after nothing."""
-        before = self.before(phase) if n == 1 else phase
-        if before is None:
-            return []
+        """What a visit comes after, and within which days; the first visit of a course comes after nothing."""
         name = phase.lead if n == 1 else phase.gaps[(n - 2) % len(phase.gaps)]
         if name is None:
             return []
-        related = {"actionId": self.last(before) if n == 1 else _visit(phase, n - 1), "relationship": "after-start"}
+        phases = self.known.phases
+        before = self.last(phases[phases.index(phase) - 1]) if n == 1 else _visit(phase, n - 1)
+        related = {"actionId": before, "relationship": "after-start"}
         gap, early, late = (self.days(x) for x in (name, phase.early, phase.late))
         return [related | {"offsetRange": {"low": _days(gap - early), "high": _days(gap + late)}}]
-
-    def before(self, phase: Phase) -> Phase | None:
-        """The phase that this one follows: the last earlier one that goes with it."""
-        earlier = self.known.phases[: self.known.phases.index(phase)]
-        return next((p for p in reversed(earlier) if p.only_if in (None, phase.only_if)), None)
 
     def last(self, phase: Phase) -> str:
         return phase.id if phase.visits is None else _visit(phase, round(float(self.values[phase.visits].value)))

@@ -10,29 +10,29 @@ from adjunct.due import Done, Step, Window
 from adjunct.followup.cover import Cover
 from adjunct.knowledge import Knowledge
 from adjunct.routine.model import NOT_DONE, Entry, Habit
+from adjunct.routine.today import REST
 
 PERSON, DOMAIN = "person", "routine"
 NEXT = timedelta(days=1)
 
 
 def steps_of(
-    habits: Sequence[Habit], cover: Cover, knowledge: Knowledge, *, now: int, session: int | None
+    habits: Sequence[Habit], cover: Cover, knowledge: Knowledge, *, now: int, rest_days: frozenset[date]
 ) -> tuple[Step, ...]:
     """Steps of each active habit from the beginning of this week: one a day, or as many a week as were agreed.
 
     Ids hold the day or the week, so that they stay the same whenever they are made. A day on which it rests has none.
     """
     until = cover.local(now + round(knowledge.number("routine.ahead") * MS_PER_DAY)).date()
-    rest = None if session is None else cover.local(session).date()
-    resting = {e["id"] for e in knowledge.selfcare.values() if e["session_day"] == "rest"}
+    resting = {e["id"] for e in knowledge.selfcare.values() if e["session_day"] == REST}
     return tuple(
         step
         for habit in habits
-        for step in _steps(habit, cover, now, until, rest if habit.activity.id in resting else None)
+        for step in _steps(habit, cover, now, until, rest_days if habit.activity.id in resting else frozenset())
     )
 
 
-def _steps(habit: Habit, cover: Cover, now: int, until: date, rest: date | None) -> Iterator[Step]:
+def _steps(habit: Habit, cover: Cover, now: int, until: date, rest: frozenset[date]) -> Iterator[Step]:
     week = round(convert(1, "wk", "d"))
     today = cover.local(now).date()
     monday = today - timedelta(days=today.weekday())
@@ -46,7 +46,7 @@ def _steps(habit: Habit, cover: Cover, now: int, until: date, rest: date | None)
                     yield _step(habit, f"{year}-W{number:02}.{turn}", cover, max(start, since), end)
             continue
         for day in (start + timedelta(days=n) for n in range(week)):
-            if since <= day <= until and day != rest:
+            if since <= day <= until and day not in rest:
                 yield _step(habit, day.isoformat(), cover, day, day + NEXT)
 
 

@@ -16,7 +16,8 @@ done = "part"                    # yes, part or no
 note = "to the corner"
 ```
 
-Further tables: `edited`, `declined`, `asked` (for what was declined), `stopped`, `cleared` (by a named clinician).
+Further tables: `edited`, `declined`, `asked` (again for what was declined), `stopped`, and `cleared`: a named
+clinician has said yes to one limit (`about`) that had to be asked.
 """
 
 from __future__ import annotations
@@ -38,6 +39,11 @@ DONE = ("yes", "part", NOT_DONE)
 WORDS = ("goal", "cue", "dose")
 KEYS = frozenset({"energy", "pain", "answers", "log", *Kind})
 ACT_KEYS = frozenset({"activity", "at", "by"})
+MORE_KEYS = {
+    Kind.CHOSEN: frozenset({"step", *WORDS}),
+    Kind.EDITED: frozenset({"step", *WORDS}),
+    Kind.CLEARED: frozenset({"about"}),
+}
 OPEN = frozenset({Kind.CHOSEN, Kind.EDITED})  # after these, an activity may be edited or stopped
 NEEDS_ONE = frozenset({Kind.EDITED, Kind.STOPPED})
 HABIT = "habit"
@@ -61,7 +67,7 @@ def choices_of(section: Mapping[str, Any], knowledge: Knowledge) -> tuple[Choice
 
 def _acts(section: Mapping[str, Any], kind: Kind, knowledge: Knowledge) -> Iterator[Act]:
     for row, where in _rows(section, kind):
-        _known(row, ACT_KEYS | ({"step", *WORDS} if kind in (Kind.CHOSEN, Kind.EDITED) else set()), where)
+        _known(row, ACT_KEYS | MORE_KEYS.get(kind, frozenset()), where)
         activity = _activity(row, knowledge, where)
         by = row.get("by")
         if not isinstance(by, str) or not by.strip():
@@ -75,6 +81,7 @@ def _acts(section: Mapping[str, Any], kind: Kind, knowledge: Knowledge) -> Itera
             at=_instant(row, where),
             by=by.strip(),
             step=_step(row.get("step"), len(knowledge.selfcare[activity]["step"]), f"{where}.step"),
+            about=_about(row, knowledge, where) if kind == Kind.CLEARED else "",
             **own,
         )
 
@@ -122,6 +129,14 @@ def _activity(row: Mapping[str, Any], knowledge: Knowledge, where: str) -> str:
     if not isinstance(name, str) or name not in knowledge.selfcare:
         raise BadInput(f"no such activity; write one of {', '.join(sorted(knowledge.selfcare))}", f"{where}.activity")
     return name
+
+
+def _about(row: Mapping[str, Any], knowledge: Knowledge, where: str) -> str:
+    """The condition that was cleared: a yes to one is no yes to what comes later."""
+    limits = [limit["if"] for limit in knowledge.selfcare[row["activity"]].get("limit", ())]
+    if row.get("about") not in limits:
+        raise BadInput(f"no such limit of this activity; write one of {', '.join(limits)}", f"{where}.about")
+    return str(row["about"])
 
 
 def _instant(row: Mapping[str, Any], where: str) -> int:

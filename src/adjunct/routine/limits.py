@@ -38,8 +38,10 @@ def truths(
     return result
 
 
-def held(activity: Mapping[str, Any], holds: Mapping[str, int], voice: Voice) -> tuple[Held, ...]:
-    """The limits of an activity that hold or may hold, the strictest first."""
+def held(
+    activity: Mapping[str, Any], holds: Mapping[str, int], voice: Voice, cleared: frozenset[str]
+) -> tuple[Held, ...]:
+    """The limits of an activity that hold or may hold, the strictest first. What was `cleared` need not be asked."""
     conditions = {c["id"]: c for c in voice.data["condition"]}
     found = []
     for limit in activity.get("limit", ()):
@@ -49,6 +51,8 @@ def held(activity: Mapping[str, Any], holds: Mapping[str, int], voice: Voice) ->
         effect = Effect(limit["effect"])
         if truth == UNKNOWN:
             effect = Effect(limit["unknown"]) if "unknown" in limit else CAREFUL.get(effect, effect)
+        if effect == Effect.ASK and limit["if"] in cleared:
+            effect = Effect.CAUTION
         line = voice.told(limit["tell"], source=limit["source"]["id"], status=limit["status"])
         if truth == UNKNOWN or "private" in conditions[limit["if"]]:  # a page may be read by others
             line = voice.within("applies", line)

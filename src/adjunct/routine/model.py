@@ -47,7 +47,10 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Act:
-    """One decision. `step` counts the ladder from 0; `goal`, `cue` and `dose` are the person's own words, or empty."""
+    """One decision. `step` counts the ladder from 0; `goal`, `cue` and `dose` are the person's own words, or empty.
+
+    `about` is the condition that a clinician has cleared.
+    """
 
     kind: Kind
     activity: str
@@ -57,6 +60,7 @@ class Act:
     goal: str = ""
     cue: str = ""
     dose: str = ""
+    about: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,5 +206,5 @@ class Routine:
     done: tuple[Done, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values; instants in ms."""
-        return asdict(self)
+        """Plain values; instants in ms, `at` in ISO 8601."""
+        return asdict(self) | {"at": self.at.iso()}

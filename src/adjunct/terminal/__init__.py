@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from adjunct.terminal.answers import show, show_checks, show_exposure, show_model, show_models, show_ratio
 from adjunct.terminal.measures import show_follow_up, show_instruments, show_message, show_safety_plan, show_score
-from adjunct.terminal.planning import show_plan, show_protocol, show_protocols
+from adjunct.terminal.planning import (
+    show_plan,
+    show_protocol,
+    show_protocols,
+    show_request,
+    show_sheet,
+    show_timetable,
+)
 
 __all__ = [
     "show",
@@ -19,6 +26,9 @@ __all__ = [
     "show_protocol",
     "show_protocols",
     "show_ratio",
+    "show_request",
     "show_safety_plan",
     "show_score",
+    "show_sheet",
+    "show_timetable",
 ]

@@ -15,11 +15,15 @@ from rich.text import Text
 from adjunct.knowledge import Knowledge
 from adjunct.sheet import day, moment
 from adjunct.terminal.answers import DEEPER, INDENT, _console, _words
+from adjunct.terminal.measures import LEVELS
 
 if TYPE_CHECKING:
+    from adjunct.clinic import Timetable
     from adjunct.planning import Planned
     from adjunct.planning.model import Setting, Told
     from adjunct.planning.protocols import Protocol
+    from adjunct.planning.request import Asked
+    from adjunct.sheet import Sheet
 
 STYLES = {
     "none": "bold white on red",
@@ -135,3 +139,64 @@ def _settings(console: Console, settings: Iterable[Setting], title: str) -> None
         value = f"{setting.value} {setting.unit if setting.unit != '1' else ''}".strip()
         console.print(Padding(Text.assemble((setting.id, "bold"), f" = {value}; {bounds(setting)}"), INDENT))
         console.print(Padding(_words(f"{setting.title}. From: {where}."), DEEPER))
+
+
+# --- pages, timetables, requests --------------------------------------------------------------------------------------
+
+
+def show_sheet(sheet: Sheet, console: Console | None = None) -> None:
+    """A page for a person, as plain lines; what is printed with it, its sources, stands on the page itself."""
+    console = _console(console)
+    console.print(_words(sheet.title, "bold"))
+    for line in sheet.lead:
+        console.print(Padding(_words(line.text), INDENT))
+    for part in sheet.parts:
+        console.print(Rule(part.title, align="left", characters="-"))
+        if part.head:
+            table = Table(*part.head)
+            for row in part.rows:
+                table.add_row(*(_words(cell.text) for cell in row))
+            console.print(table)
+        for line in part.lines:
+            mark = "" if part.kind == "text" else "- "
+            sure = f"  ({line.sure})" if line.sure else ""
+            console.print(Padding(Text.assemble(mark, _words(line.text), (sure, "dim")), INDENT))
+    for line in sheet.foot:
+        console.print(Padding(_words(line.text, "dim"), INDENT))
+
+
+def show_timetable(found: Timetable, zone: str, console: Console | None = None) -> None:
+    """Who comes when; what cannot be placed, and why; whom a freed place is offered to."""
+    console = _console(console)
+    table = Table("when", "until", "visit", "place", "with")
+    for booking in found.booked:
+        names = ", ".join(dict.fromkeys(duty.staff for duty in booking.duties))
+        until = moment(booking.ends, zone).rpartition(" ")[-1]
+        table.add_row(moment(booking.starts, zone), until, booking.request.id, booking.chair, names)
+    console.print(table)
+    for title, entries in (("waiting", found.waiting), ("cannot be", found.conflicts)):
+        if entries:
+            console.print(Rule(title, align="left", characters="-"))
+        for entry in entries:
+            console.print(Padding(Text.assemble((f"{entry.request.id}: ", "bold"), _words(entry.says)), INDENT))
+    for says in (*found.faults, *(offer.says for offer in found.offers)):
+        console.print(Padding(_words(says), INDENT))
+    console.print(Padding(Text(f"{len(found.booked)} placed, {len(found.waiting)} waiting.", style="dim"), INDENT))
+
+
+def show_request(found: Asked, console: Console | None = None) -> None:
+    """How urgent, what the person reads at once, whom to call; then what may stand in the way and what is to be asked."""
+    console, triage = _console(console), found.triage
+    console.print(Text(f" {triage.level.upper()} ", style=LEVELS.get(triage.level, "bold")), ", ".join(triage.because))
+    for line in triage.told.lines:
+        console.print(Padding(_words(line), INDENT))
+    for contact in triage.told.contacts:
+        console.print(Padding(_words(contact.text, "bold"), INDENT))
+    for step in triage.steps:
+        console.print(Padding(_words(f"To do: {step.title} ({step.owner})"), INDENT))
+    for early in triage.early:
+        console.print(Padding(Text.assemble("- ", _words(early.says)), INDENT))
+    if triage.open:
+        console.print(Rule("still to ask", align="left", characters="-"))
+    for text in triage.open:
+        console.print(Padding(_words(f"- {text}"), INDENT))

@@ -1,0 +1,170 @@
+"""The papers of one person's plan, each as a sheet: report, care plan, before and after, consent, routine, handover.
+
+Nothing is decided here: each room says what stands on its own page, and this brings the pages together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from adjunct.assessment.lines import contact, lines_for
+from adjunct.documents import calendar as calendars
+from adjunct.documents.care_plan import care_plan_sheet
+from adjunct.documents.pdf import pdf
+from adjunct.documents.report import report_sheets, write_report
+from adjunct.documents.writing import write
+from adjunct.due import Due, State
+from adjunct.followup import FollowUp
+from adjunct.knowledge import Knowledge
+from adjunct.planning import Planned
+from adjunct.planning.aftercare import aftercare, escort_sheet
+from adjunct.planning.handover import handover
+from adjunct.planning.model import Told, Visit
+from adjunct.planning.preparation import preparation
+from adjunct.planning.written import standing
+from adjunct.routine import sheet as routine_sheet
+from adjunct.sheet import ENGLISH, Sheet
+
+ROLES = ("prescriber", "therapist", "primary-care")  # who gets a handover of their own
+OVER = (State.DONE, State.MISSED)
+PRESSING = (State.OVERDUE, State.DUE, State.OPEN)
+REPORT, CARE_PLAN = "report", "care-plan"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Folder:
+    """Sheets by file name; `pages` are ready-made HTML."""
+
+    sheets: Mapping[str, tuple[Sheet, ...]]
+    pages: Mapping[str, str]
+    language: str
+
+
+def folder(planned: Planned, follow: FollowUp, knowledge: Knowledge) -> Folder:
+    """Every paper for the person of a plan, in the language of the plan. An emergency gives the report alone."""
+    plan, case, clinic = planned.plan, planned.case, planned.case.clinic
+    language, zone, country = plan.language, plan.zone, planned.record.country or clinic.country
+    routine = planned.beside.routine
+    page = routine_sheet(routine, knowledge, language) if routine is not None else None
+    sheets: dict[str, tuple[Sheet, ...]] = {
+        REPORT: report_sheets(
+            knowledge,
+            language=language,
+            zone=zone,
+            at=plan.at,
+            assessment=planned.assessment,
+            record=planned.record,
+            plan=plan,
+            follow=follow,
+            routine=page,
+            steps=pressing(planned),
+            contacts=tuple(
+                contact(line, plan.at.date(), country, knowledge)
+                for purpose in ("emergency", "suicide")
+                for line in lines_for(purpose, country, knowledge)
+            ),
+        )
+    }
+    if plan.visits:
+        sheets[CARE_PLAN] = (care_plan_sheet(plan, knowledge),)
+    coming, last = _coming(planned), _last(planned)
+    if case.protocol.substance and plan.visits:
+        starts = None if coming is None else coming.starts
+        common = {"zone": zone, "language": language, "country": country, "telephone": clinic.telephone}
+        sheets["preparation"] = (
+            preparation(
+                planned.record,
+                knowledge,
+                planned.assessment,
+                protocol_settings=case.current,
+                starts=starts,
+                **common,
+            ),
+        )
+        sheets["aftercare"] = (
+            aftercare(
+                planned.record,
+                knowledge,
+                route=case.protocol.treatment,
+                given_at=None if last is None else last.given_at,
+                next_visit=starts,
+                **common,
+            ),
+        )
+        sheets["escort"] = (escort_sheet(knowledge, starts=starts, **common),)
+    if planned.beside.form is not None and plan.visits:
+        sheets["consent"] = (planned.beside.form.sheet, planned.beside.form.record)
+    if page is not None:
+        sheets["routine"] = (page,)
+    if plan.visits:
+        sheets["handover"] = tuple(_handover(planned, follow, knowledge, role) for role in ROLES)
+    return Folder(sheets=sheets, pages={"safety-plan": follow.safety_plan_page()}, language=language)
+
+
+def pressing(planned: Planned) -> tuple[Due, ...]:
+    """What is to be done now, the most pressing first."""
+    found = [d for d in standing(planned) if d.state in PRESSING]
+    return tuple(sorted(found, key=lambda d: PRESSING.index(d.state)))
+
+
+def _coming(planned: Planned) -> Visit | None:
+    """The next dose of the course."""
+    return next((v for v in planned.course.visits if v.state not in OVER), None)
+
+
+def _last(planned: Planned) -> Visit | None:
+    return next(reversed(planned.course.given), None)
+
+
+def _handover(planned: Planned, follow: FollowUp, knowledge: Knowledge, role: str) -> Sheet:
+    routine = planned.beside.routine
+    agreed = () if routine is None else routine.agreed
+    return handover(
+        planned.plan,
+        planned.assessment,
+        planned.beside.team.access(knowledge, planned.plan.at.ms),
+        role=role,
+        followup=follow,
+        routine=[Told(id=f"agreed-{n}", title=text, says=text) for n, text in enumerate(agreed)],
+        language=ENGLISH,
+    )
+
+
+def write_folder(planned: Planned, follow: FollowUp, knowledge: Knowledge, out: Path) -> tuple[Path, ...]:
+    """Write every paper as HTML and PDF, all of them or none, and the calendar of the visits beside them."""
+    made = folder(planned, follow, knowledge)
+    paths = write_report(out, made.sheets, knowledge, language=made.language, made=planned.plan.at, pages=made.pages)
+    if planned.plan.visits:
+        path = out / "visits.ics"
+        write(path, calendar(planned, knowledge), str(path))
+        paths = (*paths, path)
+    return paths
+
+
+def write_plan(planned: Planned, knowledge: Knowledge, *, ics: Path | None, pdf_path: Path | None) -> tuple[Path, ...]:
+    """The calendar and the care plan of one plan. Both are made before either is written."""
+    plan, files = planned.plan, dict[Path, bytes]()
+    if ics is not None:
+        files[ics] = calendar(planned, knowledge)
+    if pdf_path is not None:
+        sheet = care_plan_sheet(plan, knowledge)
+        files[pdf_path] = pdf([sheet], knowledge, language=sheet.language, title=sheet.title, made=plan.at)
+    for path, content in files.items():
+        write(path, content, str(path))
+    return tuple(files)
+
+
+def calendar(planned: Planned, knowledge: Knowledge) -> bytes:
+    """The visits as a calendar, with the clinic's telephone and address."""
+    clinic, first = planned.case.clinic, planned.course.visits[0].window.opens
+    return calendars.calendar(
+        planned.plan,
+        knowledge,
+        language=planned.plan.language,
+        telephone=clinic.telephone,
+        location=clinic.address,
+        course=str(clinic.cover.local(first).date()),
+        now=planned.plan.at.ms,
+    )

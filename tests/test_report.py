@@ -1,0 +1,433 @@
+"""The person's report, the care plan, and their files: what is known is told, what is not is said, all or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import adjunct
+from adjunct.assessment.result import Assessment, Cited, Contact, Finding, Gap
+from adjunct.base import BadInput, instant
+from adjunct.documents.care_plan import care_plan_sheet, drawn
+from adjunct.documents.page import page
+from adjunct.documents.report import report_sheets, write_report
+from adjunct.due import Done, State, due
+from adjunct.fhir import read_bundle
+from adjunct.followup import FollowUp
+from adjunct.knowledge import Knowledge
+from adjunct.planning.model import Override, Status
+from adjunct.record import Record, from_bundle
+from adjunct.sheet import LANGUAGES, Part, Sheet
+from bundles import NOW, person
+from sheets import DAY, DEFAULT, EVERY_KIND, FIRST, MADE, OVERRIDDEN, PLAN, SPANISH, ZONE, say
+
+KNOWLEDGE = Knowledge.load()
+EXAMPLE = Path(adjunct.__file__).parent / "examples" / "dana-course.json"
+VERDICTS = ("ELIGIBLE", "CAUTION", "DEFER", "NOT_ELIGIBLE", "ESCALATE")
+LINE = Contact(
+    purpose="suicide",
+    name="Lifeline",
+    contact="call or text 988",
+    hours="24/7",
+    as_of="2026-06-02",
+    expired=False,
+    text="Lifeline: call or text 988 (24/7).",
+)
+EMERGENCY = replace(LINE, purpose="emergency", name="Emergency", contact="911", text="Emergency: 911.")
+
+
+def finding(action: str = "avoid", **more: Any) -> Finding:
+    given: dict[str, Any] = {
+        "id": "f",
+        "title": "Pressure",
+        "severity": "high",
+        "action": action,
+        "kind": "condition",
+        "about": "bp",
+        "urgency": "soon",
+        "involves": (),
+        "says": "SBP high.",
+        "tell": "Your blood pressure is too high today.",
+        "why": "",
+        "grade": "B",
+        "status": "reported",
+        "certainty": "",
+        "sources": (Cited(id="l", citation="A label.", locator="5.1"),),
+        "disputed": (),
+        "because": (),
+        "rule": "r@1",
+        "verdict": "DEFER",
+    }
+    return Finding(**(given | more))
+
+
+def assessed(verdict: str = "DEFER", *findings: Finding, **more: Any) -> Assessment:
+    given: dict[str, Any] = {
+        "knowledge": {},
+        "question": "q",
+        "phase": "intake",
+        "verdict": verdict,
+        "complete": True,
+        "headline": {"says": "says", "tell": "What we found."},
+        "findings": findings,
+        "gaps": (),
+        "contacts": (),
+    }
+    return Assessment(**(given | more))
+
+
+def report(language: str = "en", **more: Any) -> Sheet:
+    return report_sheets(KNOWLEDGE, language=language, zone=ZONE, at=MADE, **more)[0]
+
+
+def parts(sheet: Sheet) -> Mapping[str, Part]:
+    return {part.id: part for part in sheet.parts}
+
+
+def cells(part: Part) -> list[list[str]]:
+    return [[cell.text for cell in row] for row in part.rows]
+
+
+# --- the verdict, and what cannot wait --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("verdict", VERDICTS)
+@pytest.mark.parametrize("complete", [True, False])
+def test_every_verdict_is_told_in_words(verdict: str, complete: bool, language: str) -> None:
+    lines = parts(report(language, assessment=assessed(verdict, complete=complete)))["verdict"].lines
+    assert all(line.language == language and verdict not in line.text for line in lines)
+    assert "safe" not in " ".join(line.text for line in lines)
+    if language == "es":
+        assert len(lines) == (1 if complete else 2)
+
+
+def test_without_a_question_there_is_no_verdict() -> None:
+    assert parts(report())["verdict"].lines[0].text == "No question about a treatment has been asked."
+
+
+@pytest.mark.parametrize(("language", "first"), [("en", "Call the emergency number"), ("es", "Llame ahora al número")])
+def test_an_emergency_stands_before_all_else_with_what_to_do_in_the_readers_language(language: str, first: str) -> None:
+    found = report(language, assessment=assessed("ESCALATE", finding(), finding("emergency", tell="Chest pain.")))
+    assert [part.id for part in found.parts][:4] == ["now", "verdict", "call", "why"]
+    assert found.parts[0].kind == "warning"
+    assert found.parts[0].lines[0].text.startswith(first)
+    assert found.parts[0].lines[0].language == language
+    assert [line.text for line in found.parts[0].lines[1:]] == ["Chest pain."]
+    assert [line.text for line in parts(found)["why"].lines] == ["Your blood pressure is too high today."]
+
+
+def test_what_a_plan_tells_at_once_is_told_once() -> None:
+    plan = replace(PLAN, status=Status.NONE, told=("Chest pain.", "Lie down."), visits=(), open=())
+    found = report(assessment=assessed("ESCALATE", finding("emergency", tell="Chest pain.")), plan=plan)
+    assert [line.text for line in parts(found)["now"].lines[1:]] == ["Chest pain.", "Lie down."]
+    assert parts(found)["course"].lines[-1].text.startswith("There is no plan at the moment")
+
+
+@pytest.mark.parametrize(
+    ("grade", "status", "source", "sure"),
+    [
+        ("A", "verified", "x", "several good studies agree"),
+        ("D", "proposed", "project-default", f"no direct evidence in people; a precaution; {DEFAULT}"),
+        ("C", "proposed", "uncited", "reports or expert opinion; uncertain; no source was read"),
+        ("X", "reported", "x", "the evidence found speaks against it"),
+    ],
+)
+def test_every_reason_says_how_sure_and_where_from(grade: str, status: str, source: str, sure: str) -> None:
+    cited = (Cited(id=source, citation="A label.", locator="5.1"), Cited(id="y", citation="A trial"))
+    line = parts(report(assessment=assessed("DEFER", finding(grade=grade, status=status, sources=cited))))["why"].lines[
+        0
+    ]
+    assert (line.sure, line.source) == (sure, "A label, 5.1; A trial")
+
+
+def test_what_the_team_must_ask_is_said_once() -> None:
+    gaps = tuple(Gap(fact=f, why="", ask=a, blocks=True) for f, a in (("a", "Ask."), ("b", "Ask."), ("c", "")))
+    assert [line.text for line in parts(report(assessment=assessed(gaps=gaps)))["ask"].lines] == ["Ask."]
+
+
+def test_the_emergency_number_leads_and_each_line_is_there_once() -> None:
+    found = parts(report(assessment=assessed(contacts=(LINE,)), contacts=(LINE, EMERGENCY)))["call"]
+    assert [line.text for line in found.lines] == ["911", EMERGENCY.text, "call or text 988", LINE.text]
+    assert [line.strong for line in found.lines] == [True, False, True, False]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_without_a_country_no_number_stands_in(language: str) -> None:
+    (line,) = parts(report(language))["call"].lines
+    assert line.language == language
+    assert not any(c.isdigit() for c in line.text)
+
+
+# --- visits and steps -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("language", "row"),
+    [
+        ("en", ["Session 1", "Monday 11 January 2027, 09:30", "planned"]),
+        ("es", ["Session 1", "lunes 11 de enero de 2027, 09:30", "está previsto"]),
+    ],
+)
+def test_a_visit_is_told_with_day_and_clock_of_the_clinic(language: str, row: list[str]) -> None:
+    found = parts(report(language, plan=PLAN))["course"]
+    assert cells(found)[0] == row
+    assert any(ZONE in line.text for line in found.lines)
+
+
+def test_a_clock_that_changes_is_the_clock_on_the_wall() -> None:
+    spring = replace(PLAN.visits[0], starts=FIRST + 70 * DAY)  # in Chicago the clocks went forward on 14 March
+    assert cells(parts(report(plan=replace(PLAN, visits=(spring,))))["course"])[0][1] == "Monday 22 March 2027, 10:30"
+
+
+def test_a_visit_that_took_place_shows_when_it_did() -> None:
+    given = replace(PLAN.visits[0], state=State.DONE, given_at=FIRST + DAY)
+    found = cells(parts(report(plan=replace(PLAN, visits=(given,))))["course"])
+    assert found[0][1:] == ["Tuesday 12 January 2027, 09:30", "done"]
+
+
+@pytest.mark.parametrize("status", Status)
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_status_of_a_plan_is_told(status: Status, language: str) -> None:
+    for visits in (PLAN.visits, ()):
+        found = parts(report(language, plan=replace(PLAN, status=status, visits=visits)))["course"]
+        assert len(found.lines) >= 2
+
+
+def test_what_is_done_is_no_next_step_and_what_was_missed_is() -> None:
+    steps = [*PLAN.steps, replace(PLAN.steps[0], id="b", what="bp", title="Pressure", owner="Dr. Adams")]
+    states = due(steps, [Done(what="consent", at=FIRST - DAY)], now=FIRST + 1)
+    found = cells(parts(report(plan=PLAN, steps=states))["next"])
+    assert found == [["Pressure", "Dr. Adams", "Sunday 10 January 2027, 09:30", "late: please talk to your team"]]
+    assert parts(report(steps=states[1:]))["next"].lines[0].text == "Nothing is waiting to be done."
+
+
+def test_a_role_is_told_as_the_person_knows_it() -> None:
+    assert cells(parts(report(steps=due(PLAN.steps, [], now=MADE.ms)))["next"])[0][1] == "your prescriber"
+
+
+# --- medicines --------------------------------------------------------------------------------------------------------
+
+
+def record(*takes: Any) -> Record:
+    bundle = person(age=40, takes=takes)
+    return from_bundle(read_bundle(bundle), KNOWLEDGE, now=instant(NOW), phase="intake")
+
+
+def test_medicines_stand_once_in_the_words_of_the_record_and_unknown_is_said() -> None:
+    found = cells(parts(report(record=record("sertraline 150 mg", "kratom-leaf", "sertraline 150 mg")))["medicines"])
+    assert [row[0] for row in found] == ["sertraline", "kratom-leaf"]
+    assert found[1][2:] == ["not known", "not known"]
+    assert "safe" not in str(found)
+
+
+@pytest.mark.parametrize(
+    ("mg", "language", "told"),
+    [
+        ((150.0, 150.0), "en", "150 mg"),
+        ((0.5, 0.5), "es", "0,5 mg"),
+        ((2500.0, 5000.0), "en", "2.5–5 g"),
+        ((500.0, 1500.0), "en", "500–1500 mg"),
+        (None, "es", "no se sabe"),
+    ],
+)
+def test_an_amount_is_written_with_its_unit(mg: tuple[float, float] | None, language: str, told: str) -> None:
+    made = record("sertraline 150 mg")
+    made = replace(made, intakes=(replace(made.intakes[0], per_day_mg=mg),))
+    assert cells(parts(report(language, record=made))["medicines"])[0][2] == told
+
+
+def test_what_can_be_several_things_is_asked_and_what_is_denied_is_not_taken() -> None:
+    intake = record("sertraline 150 mg").intakes[0]
+    either = replace(intake, text="a", options={"sertraline": ("sertraline",), "ketamine": ("ketamine",)})
+    denied = replace(intake, text="b", denied=True)
+    unsure = replace(intake, text="c", text_only=True)
+    made = replace(record(), intakes=(either, denied, unsure))
+    found = cells(parts(report(record=made))["medicines"])
+    assert [row[1] for row in found] == [
+        "this can be sertraline or ketamine: please tell us which",
+        "you do not take this",
+        "sertraline, not certain",
+    ]
+
+
+def test_several_doses_of_one_medicine_are_one_line_with_the_latest() -> None:
+    intake = record("sertraline 150 mg").intakes[0]
+    doses = tuple(replace(intake, per_day_mg=None, last_use=(FIRST + n * DAY,) * 2, as_needed=n == 1) for n in (2, 1))
+    found = cells(parts(report(record=replace(record(), intakes=doses)))["medicines"])
+    assert [row[2:] for row in found] == [["not known, when needed", "Wednesday 13 January 2027"]]
+
+
+def test_no_medicine_on_record_is_not_no_medicine() -> None:
+    assert "We do not know whether you take any" in parts(report(record=record()))["medicines"].lines[0].text
+
+
+# --- answers over time ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def dana() -> FollowUp:
+    return adjunct.follow(EXAMPLE, at="2026-11-21T08:30:00+01:00", country="US")
+
+
+def test_answers_are_told_before_and_now_in_plain_words(dana: FollowUp) -> None:
+    found = parts(report("es", follow=dana))
+    phq = next(row for row in cells(found["trend"]) if row[0] == "PHQ-9")
+    assert phq[1:] == ["20", "13 (viernes 20 de noviembre de 2026)", phq[3]]
+    assert phq[3].startswith("puede estar volviendo")
+    assert {row[0].sure for row in found["trend"].rows} == {"menos es mejor", "más es mejor"}
+
+
+def test_the_picture_of_answers_has_its_numbers_beside_it(dana: FollowUp) -> None:
+    found = parts(report(follow=dana))["dots"]
+    assert found.alt.startswith("PHQ-9: 20 on Friday 21 August 2026, 13 on Friday 20 November 2026.")
+    known = [value for _, value in cells(found) if value != "not known"]
+    assert found.svg.count("<circle") == len(known) > 5
+    assert all(f">{value}</text>" in found.svg for value in known)
+
+
+def test_a_follow_up_without_answers_says_so(dana: FollowUp) -> None:
+    found = parts(report(follow=replace(dana, courses={}, trajectory=None)))
+    assert found["trend"].lines[0].text == "No answers to questionnaires are on record yet."
+
+
+def test_the_report_says_when_it_was_made_and_from_what() -> None:
+    found = report("es", plan=PLAN)
+    assert found.meta["made"] == "domingo 22 de noviembre de 2026, 03:00 (America/Chicago)"
+    assert found.meta["knowledge"] == f"{KNOWLEDGE.version}, {KNOWLEDGE.as_of}"
+    assert (found.meta["plan"], found.meta["protocol"]) == ("2", "esketamine-trd 1")
+
+
+def test_the_routine_is_a_sheet_of_its_own() -> None:
+    assert report_sheets(KNOWLEDGE, language="en", zone=ZONE, at=MADE, routine=EVERY_KIND)[1] is EVERY_KIND
+
+
+# --- the care plan ----------------------------------------------------------------------------------------------------
+
+
+def test_the_care_plan_says_what_is_open_and_who() -> None:
+    found = parts(care_plan_sheet(PLAN, KNOWLEDGE))
+    assert found["open"].lines[0].text == "Measure blood pressure: No pressure is on record. Who: nurse."
+    assert "DEFER" in found["status"].lines[0].text
+
+
+def test_an_override_is_shown_with_its_name_and_reason() -> None:
+    lines = parts(care_plan_sheet(OVERRIDDEN, KNOWLEDGE))["status"].lines
+    assert [x.text for x in lines if x.strong] == [
+        "Planned against the verdict on the word of Dr. Adams: no other choice"
+    ]
+    assert OVERRIDDEN.override == Override(by="Dr. Adams", reason="no other choice")
+
+
+def test_no_open_item_is_no_clearance() -> None:
+    found = parts(care_plan_sheet(replace(PLAN, open=()), KNOWLEDGE))
+    assert "open" not in found
+    assert any("no clearance" in line.text for line in found["status"].lines)
+
+
+def test_visits_have_window_time_stay_prerequisites_and_measures() -> None:
+    found = parts(care_plan_sheet(PLAN, KNOWLEDGE))
+    assert cells(found["visits"])[0] == [
+        "Session 1",
+        "Sun 10 Jan 2027 – Wed 13 Jan 2027",
+        "Mon 11 Jan 2027 09:30",
+        "2 h",
+        "Talk about consent",
+        "PHQ-9",
+    ]
+    assert cells(found["facts"]) == [["induction 1, 2", "Dose of the label", "56 mg on day 1."]]
+    assert found["facts"].rows[0][2].sure == "read in a summary of the source"
+
+
+@pytest.mark.parametrize(
+    ("status", "source", "sure"),
+    [
+        ("proposed", "project-default", DEFAULT),
+        ("proposed", "uncited", "no source was read"),
+        ("verified", "x", "read in the source"),
+    ],
+)
+def test_every_setting_says_how_sure_it_is(status: str, source: str, sure: str) -> None:
+    setting = replace(PLAN.settings[0], status=status, source=source)
+    (row,) = parts(care_plan_sheet(replace(PLAN, settings=(setting,)), KNOWLEDGE))["settings"].rows
+    assert row[1].sure == sure
+    assert [cell.text for cell in row[1:]] == ["160 mm[Hg]", "140 – 180", "the clinic; default 150"]
+
+
+def test_the_timeline_is_a_table_and_what_is_dated_also_a_picture() -> None:
+    found = parts(care_plan_sheet(PLAN, KNOWLEDGE))
+    assert [row[1:3] for row in cells(found["timeline"])] == [
+        ["Thu 19 Nov 2026 03:00", "Thu 3 Dec 2026 03:00"],
+        ["not known", "open-ended"],
+    ]
+    assert found["bars"].svg.count("<text") == 1
+    assert "Thu 19 Nov 2026" in found["bars"].alt
+    undated = replace(PLAN, timeline=PLAN.timeline[1:])
+    assert "bars" not in parts(care_plan_sheet(undated, KNOWLEDGE))
+
+
+def test_the_log_says_who_and_why() -> None:
+    found = cells(parts(care_plan_sheet(PLAN, KNOWLEDGE))["changes"])
+    assert found == [["Sun 22 Nov 2026 03:00", "hold", "Dr. Adams", "holiday"]]
+
+
+def test_the_picture_of_the_course_fits_a_page(dana: FollowUp) -> None:
+    pytest.importorskip("altair")
+    picture = drawn(dana)
+    assert picture is not None
+    assert len(picture.rows) > 20
+    text = page([care_plan_sheet(PLAN, KNOWLEDGE, picture)], KNOWLEDGE, language="en", title="x")
+    assert "<path" in text
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+
+def write(folder: Path, **more: Any) -> tuple[Path, ...]:
+    given: dict[str, Any] = {"language": "en", "made": MADE} | more
+    sheets = given.pop("sheets", {"report": (EVERY_KIND, SPANISH), "care-plan": (care_plan_sheet(PLAN, KNOWLEDGE),)})
+    return write_report(folder, sheets, KNOWLEDGE, **given)
+
+
+def test_all_files_are_written_for_their_owner_only(tmp_path: Path) -> None:
+    folder = tmp_path / "a" / "b"
+    paths = write(folder, pages={"safety-plan": "<!DOCTYPE html>ñ"})
+    names = ["care-plan.html", "care-plan.pdf", "report.html", "report.pdf", "safety-plan.html"]
+    assert sorted(path.name for path in paths) == names
+    assert sorted(path.name for path in folder.iterdir()) == names
+    assert {path.stat().st_mode & 0o777 for path in paths} == {0o600}
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert (folder / "report.pdf").read_bytes().startswith(b"%PDF")
+    assert (folder / "safety-plan.html").read_text(encoding="utf-8") == "<!DOCTYPE html>ñ"
+
+
+def test_only_the_formats_asked_for(tmp_path: Path) -> None:
+    assert {path.suffix for path in write(tmp_path, formats=("pdf",))} == {".pdf"}
+
+
+def test_a_sheet_that_cannot_be_shown_leaves_everything_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "report.html").write_text("before")
+    broken = Sheet(id="x", title="x", parts=(Part(title="t", kind="table", head=("a",), rows=((say("1"), say("2")),)),))
+    with pytest.raises(BadInput, match="1 columns and a row of 2"):
+        write(tmp_path, sheets={"report": (EVERY_KIND,), "routine": (broken,)})
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("report.html", "before")]
+
+
+def test_a_place_that_cannot_be_written_leaves_everything_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "report.html").write_text("before")
+    (tmp_path / "care-plan.pdf").mkdir()
+    with pytest.raises(BadInput, match=r"cannot be written \(Is a directory\)"):
+        write(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["care-plan.pdf", "report.html"]
+    assert (tmp_path / "report.html").read_text() == "before"
+
+
+def test_a_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(BadInput, match="this folder cannot be made"):
+        write(tmp_path / "out")
+    assert (tmp_path / "out").read_text() == "a file"
