@@ -122,7 +122,7 @@ def told(value: Any, place: str = "") -> Iterator[tuple[str, dict[str, str]]]:
 
 
 TEXTS = [(f"{name}{place}", text) for name, entry in OWN.items() for place, text in told(dict(entry))]
-TEXTS += [(f"routine{place}", text) for place, text in told({k: v for k, v in DATA.items() if k != "units"})]
+TEXTS += [(f"routine{place}", text) for place, text in told(dict(DATA))]
 
 
 def test_there_are_texts() -> None:

@@ -146,7 +146,7 @@ def test_before_the_dose_days_are_numbers() -> None:
     [
         (140, 90, "for 24 hours; for 48 hours if we told you"),
         (141, 80, "Your blood pressure was high"),
-        (120, 91, "was high"),
+        (120, 91, "Your blood pressure was high"),
     ],
 )
 def test_strenuous_exercise_waits_longer_after_a_high_pressure(systolic: float, diastolic: float, read: str) -> None:

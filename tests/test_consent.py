@@ -6,10 +6,11 @@ import copy
 import re
 import tomllib
 from dataclasses import replace
+from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from adjunct.base import BadInput
@@ -219,6 +220,12 @@ def test_where_consent_stands(why: str, events: list[Event], status: Status) -> 
     assert state(events, V, now=20, course_start=5).status is status
 
 
+def test_consent_is_valid_since_the_last_of_what_it_takes() -> None:
+    events = [agreed(10), able(14), back(12)]
+    assert state(events, V, now=20, course_start=5).since == 14
+    assert state(events, V, now=13, course_start=5).since is None
+
+
 @pytest.mark.parametrize("status", Status)
 def test_every_state_has_words_for_both(status: Status) -> None:
     one = replace(state([], V, now=0, course_start=0), status=status)
@@ -249,6 +256,7 @@ EVENTS = st.lists(
 
 
 @given(EVENTS, st.randoms(), TIMES, TIMES)
+@example([agreed(), replace(agreed(), id="h"), out(3), replace(out(3), id="x")], Random(2), 20, 0)
 def test_the_order_of_arrival_changes_nothing(events: list[Event], random: Any, now: int, start: int) -> None:
     shuffled = [*events, *events[:2]]  # some arrive twice
     random.shuffle(shuffled)

@@ -274,7 +274,11 @@ def test_a_visit_that_is_gone_is_told_to_those_who_knew_of_it() -> None:
     ],
 )
 def test_a_pause_is_told_before_the_visit_that_does_not_happen(decided: str, told: str) -> None:
-    history = (sent(ask(plan(MONDAY), "2027-01-08 10:00")[0], "2027-01-08 10:00"),)
+    past = plan(visit(9, "2027-01-05 09:00"))  # one that took place hurries nothing
+    history = (
+        sent(ask(past, "2027-01-04 10:00")[0], "2027-01-04 10:00"),
+        sent(ask(plan(MONDAY), "2027-01-08 10:00")[0], "2027-01-08 10:00"),
+    )
     held = plan(status=Status.ON_HOLD, changes=(change("hold", decided),))
     assert expected(held, history) == {"held": told}
 
@@ -325,7 +329,7 @@ def test_the_evening_of_a_visit_brings_one_message() -> None:
     assert message.why == (MONDAY.id, checkin.id)
     answered = (Done(what="checkin", at=at("2027-01-11 18:10"), step=checkin.id),)
     assert set(expected(the_plan, answered)) == {"aftercare"}
-    assert ask(plan(steps=(checkin,)), "2027-01-12 10:00") == ()  # from here on it is somebody's task to call
+    assert ask(plan(steps=(checkin,)), "2027-01-11 20:00") == ()  # in the morning it is somebody's task to call
 
 
 def test_missed_is_told_kindly_and_once_somebody_recorded_it() -> None:
@@ -352,13 +356,32 @@ def test_steps_of_the_person_and_of_the_clinic() -> None:
         ("questionnaire", "person", "q1"): "06 10:00",
         ("consent", "person", "c1"): "06 10:00",
         ("review", "person", "r1"): "07 10:00",
-        ("worklist", "nurse", "q2"): "09 10:00",
-        ("worklist", "prescriber", "c1"): "09 10:00",
         ("worklist", "prescriber", "r1"): "09 10:00",
     }
     assert next(m for m in found if m.template == "questionnaire").text.startswith(
         "Some questions are ready for you. Please answer them by Friday 8 January 2027 if you can."
     )
+
+
+def test_what_is_due_as_soon_as_it_opens_is_asked_for_until_it_is_overdue() -> None:
+    at_once = step("q1", "phq9", "2027-01-06 08:00", "2027-01-06 08:00", overdue="2027-01-07 08:00")
+    assert expected(plan(steps=(at_once,))) == {"questionnaire": "2027-01-06 10:00"}
+
+
+def test_a_task_reaches_its_owner_by_whatever_name() -> None:
+    late = step("missed:1", "missed-visit", "2027-01-06 08:00", "2027-01-06 09:00", owner="Dr. Ito: team + 2")
+    (message,) = ask(plan(steps=(late,)), "2027-01-06 10:00")
+    assert (message.to, message.template, message.language) == ("Dr. Ito: team + 2", "worklist", "en")
+    assert ask(plan(steps=(late,)), "2027-01-06 10:00", (sent(message, "2027-01-06 10:00"),)) == ()
+
+
+def test_many_questionnaires_are_one_sentence() -> None:
+    steps = tuple(step(f"q{d}", "phq9", "2027-01-06 08:00", f"2027-01-{d} 20:00") for d in (12, 11, 13))
+    (message,) = ask(plan(steps=steps), "2027-01-06 10:00")
+    assert message.text.count("Some questions are ready") == 1
+    assert "Monday 11 January 2027" in message.text
+    assert message.why == ("q11", "q12", "q13")
+    assert ask(plan(steps=steps), "2027-01-14 10:00") == ()  # nobody reads that something was due the day before
 
 
 # --- whose clocks, which language, how often --------------------------------------------------------------------------
@@ -386,6 +409,7 @@ def test_what_would_come_too_late_goes_before_the_quiet_hours_begin() -> None:
     asleep = {"quiet_from": "23:55", "quiet_to": "23:50"}  # five minutes a day
     early = plan(replace(visit(1, at("2027-01-11 00:30")), kind="taper"))
     assert expected(early, **asleep)["reminder-last"] == "2027-01-09 23:50"
+    assert [m.template for m in ask(early, "2027-01-09 23:50", **asleep)] == ["reminder-last"]
 
 
 @pytest.mark.parametrize(

@@ -117,6 +117,14 @@ def test_one_sheet_needs_no_list_of_contents_and_gives_the_page_its_heading() ->
     assert '<h1 id="s1h">After your session</h1>' in ONE
 
 
+def test_a_first_sheet_with_the_title_of_the_whole_is_not_told_twice() -> None:
+    tree = Tree(page([EVERY_KIND, SPANISH], KNOWLEDGE, language="en", title=EVERY_KIND.title))
+    levels = [name for name, _ in tree.tags if name in ("h1", "h2", "h3")]
+    assert levels[:2] == ["h1", "h2"]
+    assert levels.count("h1") == 1
+    assert levels.count("h3") == 2  # what the second sheet says, and its sources
+
+
 def test_a_line_in_another_language_is_marked_for_ear_and_eye() -> None:
     assert [a.get("lang") for a in TREE.of("article")] == [None, "es"]
     assert '<span lang="en">Only in English.</span> <span class="aside">(en inglés)</span>' in BOTH

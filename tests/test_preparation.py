@@ -105,6 +105,22 @@ def test_who_reads_what(row: Mapping[str, str], language: str) -> None:
 
 TAKEN = ["kratom-leaf", "kratom-extract", "7-hydroxymitragynine", "alcohol", "cannabis", "insulin", "glipizide"]
 TAKEN += ["sertraline", "lorazepam", "semaglutide", "lithium"]
+
+
+def test_an_entry_that_may_be_kratom_is_spoken_of_as_kratom() -> None:
+    """Mitra-9 is sold as kratom extract and as kava: until somebody has asked, it counts as the one to care for."""
+    mitra = {
+        "resourceType": "MedicationStatement",
+        "id": "mitra",
+        "status": "active",
+        "subject": {"reference": "Patient/p"},
+        "medicationCodeableConcept": {"text": "mitra-9"},
+    }
+    record = record_of(extra=[mitra], **CLEAR)
+    assert {"kratom-extract", "kava"} <= set(record.intakes[0].options)
+    assert conditions(record, knowledge(), "preparation")["kratom"] == "may-depend"
+
+
 FREQUENCY = st.sampled_from([None, "yes", "no"])
 
 

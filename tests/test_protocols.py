@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import chain
@@ -244,6 +245,22 @@ def test_an_unknown_setting_is_named_with_near_ones() -> None:
         with_settings(the("esketamine-trd"), {"observe.last": 3})
     with pytest.raises(BadInput, match="not a table"):
         with_settings(the("esketamine-trd"), [])  # type: ignore[arg-type]
+
+
+def test_a_name_may_be_written_with_or_without_quotes() -> None:
+    known = the("ketamine-sc")
+    plain = with_settings(known, tomllib.loads('dose.gap.least = "3 d"\ninduction.visits = 6'))
+    assert plain == with_settings(known, tomllib.loads('"dose.gap.least" = "3 d"\n"induction.visits" = 6'))
+    assert (plain["dose.gap.least"].value, plain["induction.visits"].value) == (72, 6)
+    with pytest.raises(BadInput, match=r"no setting 'dose\.gap\.most'"):
+        with_settings(known, tomllib.loads("dose.gap.most = 3"))
+
+
+def test_every_setting_may_be_written_without_quotes() -> None:
+    """No name is a setting and the beginning of another one's name."""
+    for name in NAMES:
+        ids = sorted(the(name).settings)
+        assert not [(a, b) for a in ids for b in ids if b.startswith(f"{a}.")], name
 
 
 def test_a_later_amendment_keeps_what_the_clinic_set() -> None:

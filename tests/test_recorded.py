@@ -320,6 +320,7 @@ FULL: dict[str, object] = {
     "mood": 4,
     "suicide": "no",
     "side-effects": ("dizzy", "nausea"),
+    "ketamine-elsewhere": "no",
     "anything-else": DECLINED,
 } | {f"phq9.i{n}": str(n % 3) for n in range(1, 9)} | {"phq9.i9": "0"}  # fmt: skip
 LAST_NIGHT = instant("2026-11-22T20:00:00+01:00").ms

@@ -23,7 +23,7 @@ from adjunct.planning.model import Override, Status
 from adjunct.record import Record, from_bundle
 from adjunct.sheet import LANGUAGES, Part, Sheet
 from bundles import NOW, person
-from sheets import DAY, DEFAULT, EVERY_KIND, FIRST, MADE, OVERRIDDEN, PLAN, SPANISH, ZONE, say
+from sheets import DAY, DEFAULT, EVERY_KIND, FIRST, MADE, OVERRIDDEN, PLAN, SPANISH, ZONE, say, visit
 
 KNOWLEDGE = Knowledge.load()
 EXAMPLE = Path(adjunct.__file__).parent / "examples" / "dana-course.json"
@@ -169,14 +169,21 @@ def test_without_a_country_no_number_stands_in(language: str) -> None:
 @pytest.mark.parametrize(
     ("language", "row"),
     [
-        ("en", ["Session 1", "Monday 11 January 2027, 09:30", "planned"]),
-        ("es", ["Session 1", "lunes 11 de enero de 2027, 09:30", "está previsto"]),
+        ("en", ["Visit 1: Session 1", "Monday 11 January 2027, 09:30", "planned"]),
+        ("es", ["Visita 1: Session 1", "lunes 11 de enero de 2027, 09:30", "está previsto"]),
     ],
 )
 def test_a_visit_is_told_with_day_and_clock_of_the_clinic(language: str, row: list[str]) -> None:
     found = parts(report(language, plan=PLAN))["course"]
     assert cells(found)[0] == row
     assert any(ZONE in line.text for line in found.lines)
+
+
+def test_a_row_of_visits_is_named_once() -> None:
+    visits = [replace(v, title="Two visits a week") for v in PLAN.visits]
+    other = replace(PLAN.visits[0], id="t", phase="talk", title="Talk")
+    found = parts(report(plan=replace(PLAN, visits=(*visits, other))))["course"]
+    assert [row[0] for row in cells(found)] == ["Visit 1: Two visits a week", "Visit 2", "Visit 1: Talk"]
 
 
 def test_a_clock_that_changes_is_the_clock_on_the_wall() -> None:
@@ -204,6 +211,11 @@ def test_what_is_done_is_no_next_step_and_what_was_missed_is() -> None:
     found = cells(parts(report(plan=PLAN, steps=states))["next"])
     assert found == [["Pressure", "Dr. Adams", "Sunday 10 January 2027, 09:30", "late: please talk to your team"]]
     assert parts(report(steps=states[1:]))["next"].lines[0].text == "Nothing is waiting to be done."
+
+
+def test_what_is_open_is_told_once_and_in_words_for_the_person() -> None:
+    steps = due([replace(PLAN.steps[0], domain="open")], [], now=FIRST)
+    assert not parts(report(steps=steps))["next"].rows
 
 
 def test_a_role_is_told_as_the_person_knows_it() -> None:
@@ -332,15 +344,30 @@ def test_no_open_item_is_no_clearance() -> None:
 def test_visits_have_window_time_stay_prerequisites_and_measures() -> None:
     found = parts(care_plan_sheet(PLAN, KNOWLEDGE))
     assert cells(found["visits"])[0] == [
-        "Session 1",
+        "induction 1",
         "Sun 10 Jan 2027 – Wed 13 Jan 2027",
         "Mon 11 Jan 2027 09:30",
         "2 h",
-        "Talk about consent",
-        "PHQ-9",
     ]
-    assert cells(found["facts"]) == [["induction 1, 2", "Dose of the label", "56 mg on day 1."]]
+    assert found["visits"].lines[1].text == "induction: Session 1"
+    assert cells(found["before"]) == [["Talk about consent", "prescriber", "induction 1–2"]]
+    assert cells(found["measured"]) == [["PHQ-9", "induction 1–2"]]
+    assert cells(found["facts"]) == [["Dose of the label", "induction 1–2", "56 mg on day 1."]]
     assert found["facts"].rows[0][2].sure == "read in a summary of the source"
+
+
+def test_visits_of_a_row_are_told_as_a_row_and_others_are_not() -> None:
+    visits = (*(visit(n) for n in (1, 2, 3, 5)), replace(visit(1), id="m", phase="maintenance"))
+    found = parts(care_plan_sheet(replace(PLAN, visits=visits), KNOWLEDGE))
+    assert cells(found["measured"]) == [["PHQ-9", "induction 1–3; induction 5; maintenance 1"]]
+
+
+def test_what_comes_again_is_one_row_and_what_belongs_to_a_visit_is_not_told_twice() -> None:
+    again = tuple(
+        replace(PLAN.steps[0], id=f"c{n}", title="Check-in", owner="person", window=visit(n).window) for n in (2, 1)
+    )
+    found = parts(care_plan_sheet(replace(PLAN, steps=(*PLAN.steps, *again)), KNOWLEDGE))
+    assert cells(found["steps"]) == [["Check-in", "person", "2", "Mon 11 Jan 2027 09:30", "Thu 14 Jan 2027 09:30"]]
 
 
 @pytest.mark.parametrize(
@@ -403,6 +430,12 @@ def test_all_files_are_written_for_their_owner_only(tmp_path: Path) -> None:
     assert folder.stat().st_mode & 0o777 == 0o700
     assert (folder / "report.pdf").read_bytes().startswith(b"%PDF")
     assert (folder / "safety-plan.html").read_text(encoding="utf-8") == "<!DOCTYPE html>ñ"
+
+
+def test_a_document_speaks_its_own_language(tmp_path: Path) -> None:
+    write(tmp_path, language="es", formats=("html",))
+    assert '<html lang="es">' in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert '<html lang="en">' in (tmp_path / "care-plan.html").read_text(encoding="utf-8")
 
 
 def test_only_the_formats_asked_for(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import adjunct
 from adjunct.base import BadInput, instant
 from adjunct.followup.checkins import CONTACT, DECLINED, Answer, entries, value_of
 from adjunct.followup.cover import Cover, Hours
+from adjunct.followup.stored import check_in_to_fhir
 from adjunct.knowledge import Knowledge
 from adjunct.planning.request import (
     BOOK,
@@ -516,3 +517,24 @@ def test_what_was_told_from_home_counts_at_the_next_visit(value: str, at: str, s
     assert "reconciled" in {
         g.fact for g in unreconciled.gaps if g.blocks
     }  # a no from home does not answer at the visit
+
+
+def test_the_door_gives_triage_and_record() -> None:
+    found = adjunct.request(CALM | REST, at=AT, name="p", language="es", knowledge=KNOWLEDGE)
+    assert found.to_dict()["level"] == "routine"
+    assert found.to_bundle() == to_bundle(found.request)
+    with pytest.raises(BadInput, match="no such question"):
+        adjunct.request({"colour": "blue"}, at=AT, knowledge=KNOWLEDGE)
+
+
+def test_a_check_in_asks_about_ketamine_from_elsewhere_and_writes_it_down() -> None:
+    answer = said(1, "ketamine-elsewhere", "past-week")
+    *responses, event = check_in_to_fhir(
+        [answer], check_in="checkin:2026-05-04:daily", patient_reference="Patient/p", knowledge=KNOWLEDGE
+    )
+    assert [r["resourceType"] for r in responses] == ["QuestionnaireResponse"]
+    assert event["effectivePeriod"] == {
+        "start": "2026-04-28T01:12:00.001+00:00",
+        "end": "2026-05-04T01:12:00.001+00:00",
+    }
+    assert all("ketamine-elsewhere" in s["questions"] for s in KNOWLEDGE.content["checkins"]["set"])

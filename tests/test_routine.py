@@ -251,6 +251,13 @@ def test_the_last_seven_days_make_a_step_smaller_or_offer_the_next(week: str, st
     assert (habit.next is not None) is grows
 
 
+def test_a_day_on_which_it_was_done_after_all_is_a_done_day() -> None:
+    log = [noted("breathing", -n, done) for n in range(7) for done in ("no", "yes")]
+    (habit,) = made({"chosen": [chose("breathing")], "log": log}).habits
+    assert habit.adherence is not None
+    assert (habit.adherence.done, habit.adherence.most) == (7, 1)
+
+
 def test_who_finds_it_hard_is_not_offered_more_unless_they_ask() -> None:
     section = {"chosen": [chose("walk")], "log": [noted("walk", -n, "no") for n in range(7)]}
     assert made({"chosen": section["chosen"]}).offers
@@ -346,6 +353,14 @@ def test_steps_stay_the_same_whenever_they_are_made_and_are_never_overdue() -> N
     assert len({s.id for s in early.steps}) == len(early.steps)
 
 
+def test_no_step_before_it_was_chosen_nor_on_a_session_day() -> None:
+    chosen = {"chosen": [chose("breathing", -2, step=2), chose("meditation", -2, step=3)]}
+    found = made(chosen, session_at=NOW_MS - 20 * HOUR)
+    days = {name: [s.id[-10:] for s in found.steps if f".{name}." in s.id] for name in ("breathing", "meditation")}
+    assert days["breathing"][:3] == ["2026-11-19", "2026-11-20", "2026-11-21"]
+    assert days["meditation"][:2] == ["2026-11-19", "2026-11-21"]
+
+
 def test_a_week_over_the_change_of_clocks_has_each_day_once() -> None:
     found = made({"chosen": [chose("breathing", step=2)]}, at=instant("2027-03-12T09:00:00-06:00").ms)
     days = [s for s in found.steps if s.id.startswith("routine.breathing.2027-03")]
@@ -355,15 +370,16 @@ def test_a_week_over_the_change_of_clocks_has_each_day_once() -> None:
 
 @pytest.mark.parametrize("language", ["en", "es"])
 def test_the_page_says_how_sure_it_is_and_when_to_stop(language: str) -> None:
-    found = made({"chosen": [chose("walk")]}, language=language)
+    found = made({"chosen": [chose("walk", cue="a las tres", dose="once round the pond")]}, language=language)
     page = sheet(found, knowledge())
     text = page.text()
     grade = knowledge().content["routine"]["grade"]["A"][language]
-    assert grade in text
+    assert any(grade in line.sure for part in page.parts for line in part.lines)
     assert knowledge().selfcare["walk"]["stop"][language] in text
     assert "{" not in text
-    assert all(line.language in (language, "") for part in page.parts for line in part.lines)
+    assert all(line.language == language for part in page.parts for line in part.lines)
     assert page.language == language
+    assert "a las tres" in text
     assert ("minutos" in text) is (language == "es")
     json.dumps(found.to_dict())
 
@@ -399,6 +415,11 @@ def test_bad_input_says_where_and_nothing_of_the_person(section: Mapping[str, An
         read(section)
     assert "\n" not in str(error.value)
     assert "a little" not in str(error.value)
+
+
+def test_energy_beyond_its_scale_is_refused() -> None:
+    with pytest.raises(BadInput, match="energy"):
+        made({}, energy=11)
 
 
 def test_no_pages_in_a_language_that_nobody_wrote() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -99,6 +100,9 @@ def test_nobody_starts_a_dose_while_the_only_nurse_gives_another_or_observes(mak
     ]
     table = make(asked, clinic(), now=NOW)
     assert sorted(starts(table).values()) == ["2027-01-11 08:00", "2027-01-11 09:00"]  # alone means alone
+    watched = replace(asked[0], needs=(replace(WATCH, during="whole"),), asked=9)
+    table = make([replace(asked[1], needs=(NURSE,), priority=-1), watched], clinic(), now=NOW)
+    assert starts(table) == {"b": "2027-01-11 08:00", "a": "2027-01-11 08:40"}  # nor observes one meanwhile
     helped = clinic(
         staff=[
             {"id": "nurse", "roles": ["nurse"], "competences": ["infusion"]},
@@ -131,8 +135,9 @@ def test_a_room_holds_no_more_than_its_capacity(make: Maker) -> None:
 
 
 @BOTH
-def test_two_at_the_start_are_two_people(make: Maker) -> None:
-    two = Need(role="nurse", count=2)
+@pytest.mark.parametrize("how", ["alone", "shared", "present"])
+def test_two_at_the_start_are_two_people(make: Maker, how: str) -> None:
+    two = Need(role="nurse", count=2, how=how)
     nurses = [{"id": f"n{n}", "roles": ["nurse"]} for n in (1, 2)]
     table = make([visit("a", needs=(two,))], clinic(staff=nurses), now=NOW)
     assert sorted(d.staff for d in table.booked[0].duties) == ["n1", "n2"]
@@ -160,6 +165,26 @@ def test_what_comes_after_comes_after_and_the_first_leaves_room(make: Maker) -> 
     ]
     table = make(asked, clinic(), now=NOW)
     assert starts(table) == {"consult": "2027-01-11 08:00", "talk": "2027-01-11 09:00"}
+
+
+@BOTH
+def test_what_is_booked_already_binds_what_comes_before_it_and_beside_it(make: Maker) -> None:
+    def with_booked(kept: list[Request], asked: Request) -> str:
+        booked = schedule(kept, clinic(), now=NOW).booked
+        return starts(make([asked], clinic(), now=NOW, booked=booked))[asked.id]
+
+    ten = at("2027-01-12 10:00")
+    second = visit("two", "2027-01-12", "2027-01-13", person="p", order=2, least_gap_ms=DAY, wanted=ten)
+    first = visit("one", kind="nasal", person="p", order=1, wanted=at("2027-01-11 11:00"))
+    assert with_booked([second], first) == "2027-01-11 10:00"  # the day between the two is kept backwards too
+    talk = visit("talk", person="p", after="consult", wanted=ten - DAY)
+    consult = visit("consult", kind="nasal", person="p", wanted=at("2027-01-11 09:30"))
+    both = schedule([talk, replace(consult, closes=at("2027-01-11 09:00"), wanted=None)], clinic(), now=NOW).booked
+    table = make([consult], clinic(), now=NOW, booked=[b for b in both if b.request.id == "talk"])
+    assert starts(table) == {"consult": "2027-01-11 09:00", "talk": "2027-01-11 10:00"}
+    own = [visit("a", person="p"), visit("b", person="p", wanted=at("2027-01-11 10:00"))]
+    for wanted, given_ in (("2027-01-11 08:00", "2027-01-11 09:00"), ("2027-01-11 10:20", "2027-01-11 11:00")):
+        assert with_booked(own, visit("c", kind="nasal", person="p", wanted=at(wanted))) == given_
 
 
 def test_a_preferred_time_a_time_to_avoid_and_the_time_that_the_plan_wants() -> None:
@@ -240,7 +265,7 @@ IMPOSSIBLE: list[tuple[str, Request, dict[str, Any], str]] = [
     ("no such chair", visit("a", kind="therapy"), {}, "no chair is for visits of the kind therapy"),
     ("nobody can", visit("a", needs=(ACLS,)), {}, "nobody here is a nurse with acls competence"),
     ("nobody at work", visit("a", needs=(NURSE,)), AWAY,
-     "no nurse with infusion competence is at work long enough in the window; the next free start is Tuesday 2027-01-12"),
+     "no nurse with infusion competence is at work long enough in the window; the next free start is Tuesday"),
     ("never then", visit("a", avoid=(ALL_DAY,)), {}, "outside the times that the person cannot come"),
     ("after nothing", visit("a", after="ghost"), {}, "comes after ghost, which nobody asked for"),
     ("over", visit("a", "2027-01-01", "2027-01-04 08:30"), {}, "its window is over"),
@@ -305,18 +330,63 @@ def test_what_cannot_be_read_is_refused(make_bad: Callable[[], object], says: st
         make_bad()
 
 
+def test_without_or_tools_the_optimiser_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ortools.sat.python", None)
+    with pytest.raises(BadInput, match=r"install adjunct\[scheduling\]"):
+        optimise([visit("a")], clinic(), now=NOW)
+
+
+def test_the_soonest_due_goes_first() -> None:
+    """A long visit that must be early: two short ones that asked first would both be in its way."""
+    tight = visit("tight", "2027-01-11 08:00", "2027-01-11 10:00", asked=9, duration_ms=100 * MINUTE)
+    table = schedule([visit("a", asked=1), visit("b", asked=2), tight], clinic(), now=NOW)
+    assert starts(table) == {"tight": "2027-01-11 08:00", "a": "2027-01-11 10:00", "b": "2027-01-11 11:00"}
+
+
+@BOTH
+def test_what_has_no_place_among_the_bookings_waits_and_what_comes_after_it_too(make: Maker) -> None:
+    nurses = [{"id": f"n{n}", "roles": ["nurse"], "competences": ["infusion"]} for n in (1, 2)]
+    morning = visit("x", kind="nasal", duration_ms=4 * HOUR, observe_ms=0, needs=(NURSE,))
+    kept = schedule([morning], clinic(staff=nurses), now=NOW).booked  # one nurse and one chair all morning
+    two_hands = visit("hands", needs=(NURSE, Need(during="whole", how="shared", role="nurse")))
+    consult, talk = visit("consult", kind="nasal"), visit("talk", after="consult")
+    table = make([two_hands, consult, talk], clinic(staff=nurses), now=NOW, booked=kept)
+    assert {w.request.id: w.says.partition(";")[0] for w in table.waiting} == {
+        "hands": "one person would have to be in two places: the same staff are needed for two parts of it",
+        "consult": "no chair for nasal is free for long enough in the window: all are taken",
+        "talk": "it comes after consult, which has no place",
+    }
+
+
 # --- bookings that exist, the waiting list, a freed place -------------------------------------------------------------
 
 
 @BOTH
-def test_bookings_that_exist_are_kept_and_what_no_longer_fits_is_said(make: Maker) -> None:
+def test_bookings_that_exist_are_kept(make: Maker) -> None:
     first = schedule([visit("a")], clinic(), now=NOW).booked
     table = make([visit("a"), visit("b")], clinic(), now=NOW, booked=first)
     assert starts(table) == {"a": "2027-01-11 08:00", "b": "2027-01-11 09:00"}
     assert not table.faults
-    shut = make([], clinic(cover={"closed": ["2027-01-11"]}), now=NOW, booked=first)
-    assert starts(shut) == {"a": "2027-01-11 08:00"}
-    assert shut.faults == ("a on Monday 2027-01-11 08:00: the clinic is closed then",)
+
+
+NURSE_GONE = {"staff": [{"id": "x"}]}
+FAULTY: list[tuple[str, dict[str, Any], list[str], list[str]]] = [
+    ("nothing changed", {}, ["a"], []),
+    ("a holiday", {"cover": {"closed": ["2027-01-11"]}}, ["a"],
+     ["the clinic is closed then", "nurse is not at work then"]),
+    ("the chair is gone", {"chair": [{"id": "c9"}]}, ["a"], ["there is no chair c2"]),
+    ("the nurse is gone", NURSE_GONE, ["a"], ["nurse does not work here"]),
+    ("somebody else sits there", {}, ["a", "b"],
+     ["a chair, a room or somebody of the staff is bound elsewhere at the same time"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("parts", "who", "faults"), [f[1:] for f in FAULTY], ids=[f[0] for f in FAULTY])
+def test_what_no_longer_fits_is_kept_and_named(parts: dict[str, Any], who: list[str], faults: list[str]) -> None:
+    made = [schedule([visit(name, needs=(NURSE,))], clinic(), now=NOW).booked[0] for name in who]
+    table = schedule([], clinic(**parts), now=NOW, booked=made)
+    assert len(table.booked) == len(who)
+    assert [f.partition(": ")[2] for f in table.faults] == faults
 
 
 def test_the_waiting_list_is_by_urgency_then_deadline_then_arrival() -> None:

@@ -25,6 +25,7 @@ STORY = json.loads(TEXT)
 DATES = ("authored", "effectiveDateTime", "sent", "dateAsserted", "recordedDate", "dateTime", "issued")
 PERIODS = ("effectivePeriod", "period")
 MOST_BYTES = 120_000
+DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday")
 CDT, CST = "-05:00", "-06:00"
 
 
@@ -80,6 +81,13 @@ SCENES: list[tuple[str, str, str, set[str], set[str]]] = [
         set(),
     ),
     (f"2026-10-05T09:40:00{CDT}", "pre-dose", "ELIGIBLE", set(), set()),
+    (
+        f"2026-10-28T09:00:00{CDT}",  # a call after the missed visit: worse
+        "follow-up",
+        "CAUTION",
+        {"missed-session-worsening", "phq9-deterioration"},
+        set(),
+    ),
     (f"2026-11-02T09:40:00{CST}", "pre-dose", "CAUTION", {"missed-session-worsening"}, set()),
     (f"2026-11-16T09:40:00{CST}", "pre-dose", "ELIGIBLE", set(), set()),
     (f"2026-11-20T17:00:00{CST}", "follow-up", "ELIGIBLE", set(), set()),
@@ -122,6 +130,40 @@ def test_the_course_as_followed(at: str, doses: int, last_phq9: float, alerts: l
     assert found["trajectory"]["points"][-1]["score"] == last_phq9
     assert [a["id"] for a in found["alerts"]] == alerts
     assert found["problems"] == []
+
+
+@pytest.mark.parametrize(
+    ("at", "status", "open_", "missed", "last_given"),
+    [
+        (f"2026-05-11T10:55:00{CDT}", "waiting", ["finding:bp-too-high-to-start", "gap:hcg"], [], None),
+        (f"2026-05-26T11:15:00{CDT}", "active", [], [], None),
+        (f"2026-10-28T09:00:00{CDT}", "active", [], ["later-worse"], "2026-10-05"),
+        (f"2026-11-20T17:00:00{CST}", "active", [], [], "2026-11-16"),
+    ],
+)
+def test_the_plan_at_each_turn(
+    at: str, status: str, open_: list[str], missed: list[str], last_given: str | None
+) -> None:
+    order = tomllib.loads((EXAMPLES / "mara-order.toml").read_text(encoding="utf-8"))
+    clinic = {
+        "cover": {"zone": "America/Chicago", "hours": [{"day": d, "opens": "08:00", "closes": "17:00"} for d in DAYS]}
+    }
+    found = adjunct.plan(
+        json.dumps(until(STORY, at)),
+        protocol="esketamine-trd",
+        start="2026-06-01",
+        clinic=clinic,
+        order=order if at > "2026-07-20" else None,
+        at=at,
+        country="US",
+        knowledge=KNOWLEDGE,
+    ).to_dict()
+    plan = found.get("plan", found)
+    assert plan["status"] == status
+    assert [o["id"] for o in plan["open"]] == open_
+    assert [m["id"] for m in plan["missed"]] == missed
+    given = [str(v["given_at"])[:10] for v in plan["visits"] if v["given_at"]]
+    assert (given[-1] if given else None) == last_given
 
 
 def test_at_month_six_nothing_is_overdue() -> None:

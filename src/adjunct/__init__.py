@@ -40,10 +40,10 @@ __all__ = [
     "plan",
     "report",
     "request",
-    "routine",
     "schedule",
     "score",
     "simulate",
+    "suggest",
     "triage",
 ]
 
@@ -338,7 +338,7 @@ def report(
     return write_folder(made, run(read, record, known, settings=clinic), known, Path(out))
 
 
-def routine(
+def suggest(
     bundle: Mapping[str, Any] | bytes | str | Path | IO[bytes],
     *,
     order: Mapping[str, Any] | None = None,
@@ -351,7 +351,7 @@ def routine(
     language: str = "en",
     knowledge: Knowledge | None = None,
 ) -> Routine:
-    """The routine of one person: what was chosen, fitted to the day, and what may be chosen next.
+    """Suggest a routine: what the person chose, fitted to the day, and what they may choose next.
 
     `order` holds what was decided under [routine]; `energy` and `pain` are 0 to 10, today; `session` is the instant of
     the session of today or of the last one.

@@ -215,7 +215,7 @@ def after(
 
 # --- many people at once ----------------------------------------------------------------------------------------------
 
-_KIND_BITS = 32  # a person and a kind of act in one number
+_KIND_BITS = np.iinfo(np.int32).bits  # a person and a kind of act in one number
 STATES = tuple(State)  # a state as a number is its place here
 _DUE, _OVERDUE, _DONE = (STATES.index(state) for state in (State.DUE, State.OVERDUE, State.DONE))
 

@@ -200,6 +200,7 @@ def test_the_pages_own_policy_stops_what_would_run_or_load(browser: Browser, pag
 def test_on_paper_each_sheet_has_a_page_and_tables_are_open(pages: dict[str, str], tab: Page, tmp_path: Path) -> None:
     from pypdf import PdfReader
 
+    tab.emulate_media(media="print")
     tab.set_content(pages["every kind"])
     tab.pdf(path=tmp_path / "page.pdf")
     text = [" ".join(found.extract_text().split()) for found in PdfReader(tmp_path / "page.pdf").pages]

@@ -130,7 +130,7 @@ def routine(
     """A few small habits that the person chooses, fitted to the day; graded, with what speaks against them."""
     import adjunct
 
-    result = adjunct.routine(
+    result = adjunct.suggest(
         _source(record),
         order=_read(order),
         clinic=_read(clinic),

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from adjunct.clinic.model import ALONE, PRESENT, Booking, Duty, Need, Request, wish
+from adjunct.clinic.model import ALONE, DOSE, OBSERVE, PRESENT, WHOLE, Booking, Duty, Need, Request, wish
 from adjunct.clinic.settings import Clinic, Staff
 from adjunct.followup.cover import Cover, Hours
 
@@ -101,10 +101,10 @@ class Board:
     def part(self, request: Request, during: str) -> tuple[int, int]:
         """From and to which step after its start a part of the visit lasts."""
         dose, stay = self.steps(request.duration_ms), self.steps(request.observe_ms)
-        return {"dose": (0, dose), "observe": (dose, dose + stay)}.get(during, (0, dose + stay))
+        return {DOSE: (0, dose), OBSERVE: (dose, dose + stay), WHOLE: (0, dose + stay)}[during]
 
     def length(self, request: Request) -> int:
-        return self.part(request, "whole")[1]
+        return self.part(request, WHOLE)[1]
 
     def span(self, starts: int, ends: int) -> int:
         """The steps that lie wholly inside; what is outside the board is cut off."""
@@ -266,6 +266,7 @@ class Board:
         return None
 
     def booking(self, request: Request, step: int, chair: str, duties: Sequence[tuple[str, Need]]) -> Booking:
+        """The booking of a request at a step, with who does what when."""
         bound = tuple(
             Duty(staff=person, how=need.how, starts=self.ms(step + begins), ends=self.ms(step + ends))
             for person, need in duties

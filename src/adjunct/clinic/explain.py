@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from adjunct.base import MS_PER_SECOND
+from adjunct.base import duration_ms
 from adjunct.clinic.board import Board, Choices, lasting, runs
 from adjunct.clinic.model import PRESENT, Request
 from adjunct.clinic.settings import Clinic
 from adjunct.followup.cover import DAYS
 
 SHOWN = 2  # times that are named before the rest is counted
-MINUTE_MS = 60 * MS_PER_SECOND
+MINUTE_MS = duration_ms("1 min")
 
 
 def moment(ms: int, clinic: Clinic) -> str:

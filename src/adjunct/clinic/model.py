@@ -85,12 +85,6 @@ class Request:
     def length_ms(self) -> int:
         return self.duration_ms + self.observe_ms
 
-    def part(self, during: str) -> tuple[int, int]:
-        """From and to when after the start a part of the visit lasts."""
-        if during == OBSERVE:
-            return self.duration_ms, self.length_ms
-        return 0, self.duration_ms if during == DOSE else self.length_ms
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Duty:

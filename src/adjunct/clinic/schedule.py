@@ -26,11 +26,10 @@ MOVES = 40  # bookings that are tried elsewhere to make room for one that waits
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is to be placed: an empty board, one with the bookings that stay, and for each request its first and last
-    possible start when those that come before and after it have their time too.
+    """What is to be placed beside the bookings that stay: for each request its first and last possible start, with
+    time left for those that come before and after it.
     """
 
-    blank: Board
     board: Board
     asked: Mapping[str, Request]
     starts: Mapping[str, tuple[int, int]]
@@ -133,7 +132,7 @@ def prepare(asked: Iterable[Request], clinic: Clinic, *, now: int, booked: Itera
     links = _links(fresh, known, conflicts)
     starts = _tightened(fresh, links, conflicts, blank, now)
     found = tuple(sorted(conflicts.values(), key=lambda c: turn(c.request)))
-    return Problem(blank, board, fresh, starts, links, found, tuple(faults), now)
+    return Problem(board, fresh, starts, links, found, tuple(faults), now)
 
 
 def closing(request: Request, now: int) -> int:

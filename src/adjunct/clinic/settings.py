@@ -16,7 +16,7 @@ from adjunct.followup.cover import DAYS, LOOK_AHEAD_D, Cover, Hours
 from adjunct.followup.settings import ELSEWHERE, NUMBER, SHAPE, TEXT, shaped
 from adjunct.knowledge import Knowledge
 
-HOUR_MS = 3600 * MS_PER_SECOND
+HOUR_MS = duration_ms("1 h")
 COUNTRY = len("US")
 _SHAPE: Mapping[str, Any] = {
     **dict.fromkeys(SHAPE, ELSEWHERE),

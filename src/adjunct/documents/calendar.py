@@ -37,8 +37,11 @@ def calendar(
     course: str = "",
     key: str = "",
     now: int,
+    earlier: CarePlan | None = None,
 ) -> bytes:
     """The visits as they are planned at `now`; proposals are TENTATIVE, those of a stopped plan CANCELLED.
+
+    Visits of an `earlier` version that this one no longer has are CANCELLED too.
 
     `course` tells two courses of one protocol apart, such as the day on which this one was to start. `key`: a secret
     of the clinic, without which nobody can try out whose visits these are.
@@ -57,6 +60,9 @@ def calendar(
             if location:
                 event.add("location", location)
         events.append(event)
+    left = {v.id for v in plan.visits}
+    gone = [v for v in (earlier.visits if earlier else ()) if v.id not in left and v.state is not State.DONE]
+    events += [_event(plan, v, True, knowledge, language, _uid(plan, v, course, key), now) for v in gone]
     return _file(events)
 
 

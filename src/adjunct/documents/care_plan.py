@@ -6,22 +6,24 @@ what a label or a trial says stands as theirs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from adjunct.base import FAR, MS_PER_SECOND, BadInput
 from adjunct.documents.drawings import bars, extent
 from adjunct.documents.report import cited, how_sure, made_of
+from adjunct.due import Step
 from adjunct.followup import FollowUp
 from adjunct.followup.context import UNDATED
 from adjunct.knowledge import Knowledge
 from adjunct.planning.model import CarePlan, Setting, Status, Told, Visit
 from adjunct.sheet import ENGLISH, Line, Part, Sheet
 
+Key = TypeVar("Key", bound=Hashable)
 MS_PER_MINUTE = 60 * MS_PER_SECOND  # unit: milliseconds a minute
 MINUTES_PER_HOUR = 60  # unit: minutes an hour
 DAY, CLOCK = "%a %-d %b %Y", "%a %-d %b %Y %H:%M"
@@ -33,12 +35,12 @@ def care_plan_sheet(plan: CarePlan, knowledge: Knowledge, picture: Part | None =
     `picture`: of the scores so far (`drawn`).
     """
     say = _Words(plan, knowledge)
+    known = knowledge.protocols.get(plan.protocol)
     parts = (
         say.status(),
         *say.told("open", plan.open),
         *say.told("missed", plan.missed),
         *say.visits(),
-        *say.facts(),
         *say.steps(),
         *say.told("reviews", plan.reviews),
         *say.told("stops", plan.stops),
@@ -50,7 +52,7 @@ def care_plan_sheet(plan: CarePlan, knowledge: Knowledge, picture: Part | None =
     )
     return Sheet(
         id="care-plan",
-        title=say.text("title", protocol=plan.protocol_title),
+        title=say.text("title", protocol=known["title"][ENGLISH] if known else plan.protocol_title),
         reader="clinician",
         parts=parts,
         meta=made_of(knowledge, ENGLISH, plan.zone, plan.at, plan),
@@ -121,47 +123,63 @@ class _Words:
         return self.text("owner", owner=told.owner) if told.owner else ""
 
     def visits(self) -> Iterator[Part]:
-        steps = {step.id: step.title for step in self.plan.steps}
+        """When each visit is, then what comes before and what is measured, each once with the visits it belongs to."""
+        plan, visits = self.plan, self.plan.visits
+        phases = dict.fromkeys(f"{visit.phase}: {visit.title}" for visit in visits)
+        lines = (
+            Line(text=self.text("visits_say", zone=plan.zone)),
+            *(Line(text=text, language=plan.language) for text in phases),
+        )
         rows = (
             (
-                Line(text=visit.title, language=self.plan.language, sure=visit.state.value),
+                Line(text=f"{visit.phase} {visit.number}", sure=visit.state.value),
                 Line(text=f"{self.day(visit.window.opens)} \u2013 {self.day(visit.window.closes)}"),
                 Line(text=self.clock(visit.starts if visit.given_at is None else visit.given_at)),
                 Line(text=_length(visit.observe_ms)),
-                Line(text="; ".join(steps.get(name, name) for name in visit.prerequisites) or "\u2013"),
-                Line(text="; ".join(self._measure(name) for name in visit.measures) or "\u2013"),
             )
-            for visit in self.plan.visits
+            for visit in visits
         )
-        return self.table("visits", rows, (Line(text=self.text("visits_say", zone=self.plan.zone)),))
+        yield from self.table("visits", rows, lines)
+        facts = _by((fact, visit) for visit in visits for fact in visit.facts)
+        yield from self.table(
+            "facts",
+            (
+                (Line(text=f.title), Line(text=_numbers(having)), self.line(f.says, f.source, f.locator, f.status))
+                for f, having in facts.items()
+            ),
+        )
+        steps = {step.id: (step.title, step.owner) for step in plan.steps}
+        before = _by((steps.get(name, (name, "")), visit) for visit in visits for name in visit.prerequisites)
+        yield from self.table(
+            "before",
+            (
+                (Line(text=title, language=plan.language), Line(text=owner), Line(text=_numbers(having)))
+                for (title, owner), having in before.items()
+            ),
+        )
+        measured = _by((self._measure(name), visit) for visit in visits for name in visit.measures)
+        yield from self.table(
+            "measured", ((Line(text=name), Line(text=_numbers(having))) for name, having in measured.items())
+        )
 
     def _measure(self, name: str) -> str:
         return str(self.knowledge.instruments[name]["title"]) if name in self.knowledge.instruments else name
 
-    def facts(self) -> Iterator[Part]:
-        """What is said of the visits; the same words for several visits stand once."""
-        visits: dict[Told, list[Visit]] = {}
-        for visit in self.plan.visits:
-            for fact in visit.facts:
-                visits.setdefault(fact, []).append(visit)
-        rows = (
-            (
-                Line(text=_numbers(having), language=ENGLISH),
-                Line(text=fact.title),
-                self.line(fact.says, fact.source, fact.locator, fact.status),
-            )
-            for fact, having in visits.items()
-        )
-        return self.table("facts", rows)
-
     def steps(self) -> Iterator[Part]:
+        """What belongs to no visit; what comes again and again is one row with its first and its last time."""
+        before = {name for visit in self.plan.visits for name in (visit.id, *visit.prerequisites)}
+        kinds: dict[tuple[str, str], list[Step]] = {}
+        for step in sorted(self.plan.steps, key=lambda s: (s.window.due, s.id)):
+            if step.id not in before:
+                kinds.setdefault((step.title, step.owner), []).append(step)
         rows = (
             (
-                Line(text=step.title, language=self.plan.language),
-                Line(text=step.owner),
-                *(Line(text=self.clock(ms)) for ms in (step.window.opens, step.window.due, step.window.overdue)),
+                Line(text=title, language=self.plan.language),
+                Line(text=owner),
+                Line(text=str(len(steps))),
+                *(Line(text=self.clock(step.window.due)) for step in (steps[0], steps[-1])),
             )
-            for step in sorted(self.plan.steps, key=lambda s: (s.window.due, s.id))
+            for (title, owner), steps in kinds.items()
         )
         return self.table("steps", rows)
 
@@ -249,12 +267,24 @@ def _length(ms: int) -> str:
     return " ".join(filter(None, (f"{hours} h" if hours else "", f"{minutes} min" if minutes else ""))) or "\u2013"
 
 
+def _by(pairs: Iterable[tuple[Key, Visit]]) -> dict[Key, list[Visit]]:
+    """What belongs to several visits once, with all of them."""
+    found: dict[Key, list[Visit]] = {}
+    for key, visit in pairs:
+        found.setdefault(key, []).append(visit)
+    return found
+
+
 def _numbers(visits: Sequence[Visit]) -> str:
-    """Visits by phase and number, such as "induction 1, 2, 3"."""
-    phases: dict[str, list[str]] = {}
+    """Visits by phase and number, such as "induction 1\u20138"."""
+    runs: list[tuple[str, int, int]] = []
     for visit in visits:
-        phases.setdefault(visit.phase, []).append(str(visit.number))
-    return "; ".join(f"{phase} {', '.join(numbers)}" for phase, numbers in phases.items())
+        phase, first, last = runs[-1] if runs else ("", 0, 0)
+        if phase == visit.phase and visit.number == last + 1:
+            runs[-1] = (phase, first, visit.number)
+        else:
+            runs.append((visit.phase, visit.number, visit.number))
+    return "; ".join(f"{phase} {first}" + (f"\u2013{last}" if last > first else "") for phase, first, last in runs)
 
 
 def _with_unit(setting: Setting, value: object) -> str:

@@ -18,7 +18,7 @@ from adjunct.documents.writing import write
 from adjunct.due import Due, State
 from adjunct.followup import FollowUp
 from adjunct.knowledge import Knowledge
-from adjunct.planning import Planned
+from adjunct.planning import Planned, first_version
 from adjunct.planning.aftercare import aftercare, escort_sheet
 from adjunct.planning.handover import handover
 from adjunct.planning.model import Told, Visit
@@ -69,7 +69,7 @@ def folder(planned: Planned, follow: FollowUp, knowledge: Knowledge) -> Folder:
     }
     if plan.visits:
         sheets[CARE_PLAN] = (care_plan_sheet(plan, knowledge),)
-    coming, last = _coming(planned), _last(planned)
+    coming = _coming(planned)
     if case.protocol.substance and plan.visits:
         starts = None if coming is None else coming.starts
         common = {"zone": zone, "language": language, "country": country, "telephone": clinic.telephone}
@@ -88,7 +88,7 @@ def folder(planned: Planned, follow: FollowUp, knowledge: Knowledge) -> Folder:
                 planned.record,
                 knowledge,
                 route=case.protocol.treatment,
-                given_at=None if last is None else last.given_at,
+                given_at=_lately(planned),
                 next_visit=starts,
                 **common,
             ),
@@ -114,8 +114,11 @@ def _coming(planned: Planned) -> Visit | None:
     return next((v for v in planned.course.visits if v.state not in OVER), None)
 
 
-def _last(planned: Planned) -> Visit | None:
-    return next(reversed(planned.course.given), None)
+def _lately(planned: Planned) -> int | None:
+    """The last dose while its card still speaks of days to come."""
+    last = max((v.given_at for v in planned.course.given if v.given_at is not None), default=None)
+    week = planned.case.ms("checkin.weekly")
+    return None if last is None or planned.plan.at.ms - last > week else last
 
 
 def _handover(planned: Planned, follow: FollowUp, knowledge: Knowledge, role: str) -> Sheet:
@@ -157,14 +160,15 @@ def write_plan(planned: Planned, knowledge: Knowledge, *, ics: Path | None, pdf_
 
 
 def calendar(planned: Planned, knowledge: Knowledge) -> bytes:
-    """The visits as a calendar, with the clinic's telephone and address."""
-    clinic, first = planned.case.clinic, planned.course.visits[0].window.opens
+    """The visits as a calendar, with the clinic's telephone and address; what is left out since is cancelled."""
+    clinic = planned.case.clinic
     return calendars.calendar(
         planned.plan,
         knowledge,
         language=planned.plan.language,
         telephone=clinic.telephone,
         location=clinic.address,
-        course=str(clinic.cover.local(first).date()),
+        course=planned.start.isoformat(),
         now=planned.plan.at.ms,
+        earlier=first_version(planned) if planned.plan.changes else None,
     )

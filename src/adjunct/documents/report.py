@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from adjunct.followup import FollowUp
 from adjunct.instruments.course import Course
 from adjunct.instruments.ratings import Measured
 from adjunct.knowledge import Knowledge
-from adjunct.planning.model import CarePlan, Status
+from adjunct.planning.model import CarePlan, Status, Visit
 from adjunct.record import Intake, Record
 from adjunct.record.draft import PAST
 from adjunct.sheet import ENGLISH, Line, Part, Sheet, day, line, moment
@@ -33,6 +34,7 @@ FORMATS = ("html", "pdf")
 PRIVATE = 0o700  # layout: a folder with an answer about a person is its owner's
 MG_PER_G = 1000  # unit: milligrams a gram
 EMERGENCY = "emergency"
+OPEN = "open"  # the steps of a plan that close what is open
 UNCITED = "uncited"
 PROJECT = "project-default"
 
@@ -197,7 +199,10 @@ class Words:
     # --- what comes -------------------------------------------------------------------------------------------------
 
     def next(self, steps: Sequence[Due], spoken: str) -> Part:
-        """What is to be done, by whom and by when; what is done is left out, what was missed is not."""
+        """What is to be done, by whom and by when; what is done is left out, what was missed is not.
+
+        What is open has been told among the reasons, in words for the person.
+        """
         rows = tuple(
             (
                 Line(text=found.step.title, language=spoken),
@@ -206,7 +211,7 @@ class Words:
                 self.line(f"report.states.{found.state.value}"),
             )
             for found in steps
-            if found.state is not State.DONE
+            if found.state is not State.DONE and found.step.domain != OPEN
         )
         head, title = self._head("report.next_head"), self.text("report.next")
         if not rows:
@@ -229,11 +234,12 @@ class Words:
             return
         rows = tuple(
             (
-                Line(text=visit.title, language=plan.language),
+                self._visit(visit, before, plan.language),
                 self._own(moment(visit.starts if visit.given_at is None else visit.given_at, self.zone, self.language)),
                 self.line(f"report.states.{visit.state.value}"),
             )
-            for visit in plan.visits
+            for before, visit in pairwise((None, *plan.visits))
+            if visit is not None
         )
         lines.append(self.line("report.course_zone", zone=self.zone))
         head = self._head("report.course_head")
@@ -241,6 +247,12 @@ class Words:
         stops = tuple(self._told(t.tell, plan.language, t.source, t.locator, t.status) for t in plan.stops if t.tell)
         if stops:
             yield Part(title=self.text("report.stops"), kind="list", lines=stops, id="stops")
+
+    def _visit(self, visit: Visit, before: Visit | None, spoken: str) -> Line:
+        """The first visit of a row tells what the row is; the others only their number."""
+        number = self.text("report.visit", number=str(visit.number))
+        same = before is not None and (before.phase, before.title) == (visit.phase, visit.title)
+        return self._own(number) if same else Line(text=f"{number}: {visit.title}", language=spoken)
 
     # --- medicines --------------------------------------------------------------------------------------------------
 
@@ -392,15 +404,17 @@ def write_report(
     """Write each entry of `sheets` as `NAME.html` and `NAME.pdf`, all of them or none; `pages` are ready-made HTML.
 
     Everything is made before anything is written, and nothing stands in its place before all is written. Each title is
-    that of its first sheet. Raises `BadInput` where a file cannot be written.
+    that of its first sheet; a document that has nothing in `language` speaks that of its first sheet. Raises `BadInput`
+    where a file cannot be written.
     """
     content: dict[str, bytes] = {f"{name}.html": text.encode() for name, text in (pages or {}).items()}
     for name, some in sheets.items():
-        title = some[0].title
+        spoken = {sheet.language for sheet in some}
+        words = {"language": language if language in spoken else some[0].language, "title": some[0].title}
         if "html" in formats:
-            content[f"{name}.html"] = page(some, knowledge, language=language, title=title).encode()
+            content[f"{name}.html"] = page(some, knowledge, **words).encode()
         if "pdf" in formats:
-            content[f"{name}.pdf"] = pdf(some, knowledge, language=language, title=title, made=made, paper=paper)
+            content[f"{name}.pdf"] = pdf(some, knowledge, **words, made=made, paper=paper)
     try:
         folder.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
     except OSError as error:

@@ -67,8 +67,8 @@ def beside(case: Case, main: Course, start: date) -> Beside:
         acts=(
             *found.done,
             *(
-                [Done(what=CONSENT, at=state.given.at, step=f"{case.protocol.id}:{CONSENT}", reference=state.given.by)]
-                if state is not None and state.valid and state.given is not None
+                [Done(what=CONSENT, at=state.since, step=f"{case.protocol.id}:{CONSENT}")]
+                if state is not None and state.valid and state.since is not None
                 else []
             ),
         ),

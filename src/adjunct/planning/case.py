@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -16,7 +16,7 @@ from adjunct.knowledge.columns import Program
 from adjunct.knowledge.language import parse
 from adjunct.planning.log import Log
 from adjunct.planning.model import Override, Setting, Told
-from adjunct.planning.protocols import Protocol, words
+from adjunct.planning.protocols import Protocol, flat, words
 from adjunct.record import Record
 
 
@@ -92,8 +92,8 @@ def settings_for(given: Mapping[str, Any], known: Protocol, knowledge: Knowledge
     """
     of_all = {name: value for name, value in given.items() if name not in knowledge.protocols}
     ids = {s["id"] for p in knowledge.protocols.values() for s in p["setting"]}
-    own = dict(_flat(given.get(known.id, {})))
-    for name, value in _flat(of_all):
+    own = dict(flat(given.get(known.id, {})))
+    for name, value in flat(of_all):
         if name not in ids:
             raise BadInput(
                 f"no protocol has the setting {shown(name)}: `adjunct protocols NAME` lists them", "clinic.protocol"
@@ -101,15 +101,6 @@ def settings_for(given: Mapping[str, Any], known: Protocol, knowledge: Knowledge
         if name in known.settings:
             own.setdefault(name, value)
     return own
-
-
-def _flat(given: object, at: str = "") -> Iterator[tuple[str, Any]]:
-    """Tables within tables as dotted names: TOML reads a.b = 1 as such."""
-    if not isinstance(given, Mapping):
-        yield at, given
-        return
-    for name, value in given.items():
-        yield from _flat(value, f"{at}.{name}" if at else str(name))
 
 
 @cache

@@ -212,6 +212,7 @@ class ConsentState:
     withdrawn: Withdrawn | None = None
     capacity: Capacity | None = None
     again: tuple[str, ...] = ()  # questions to explain again
+    since: int | None = None  # when the last of what makes it valid was recorded; None: it is not valid
 
     @property
     def valid(self) -> bool:
@@ -242,7 +243,7 @@ def state(events: Iterable[Event], version: str, *, now: int, course_start: int)
     >>> state([*back, Withdrawn(id="4", at=7, by="B", version="v")], "v", now=9, course_start=0).status.value
     'withdrawn'
     """
-    past = sorted((e for e in set(events) if e.at <= now), key=lambda e: (e.at, e.id))
+    past = sorted((e for e in events if e.at <= now), key=lambda e: (e.at, e.id))
     withdrawn = next((e for e in reversed(past) if isinstance(e, Withdrawn)), None)
     counts = [e for e in past if e.at >= course_start and (withdrawn is None or e.at > withdrawn.at)]
     given = [e for e in counts if isinstance(e, Given)]
@@ -268,6 +269,7 @@ def state(events: Iterable[Event], version: str, *, now: int, course_start: int)
         withdrawn=withdrawn,
         capacity=found,
         again=again,
+        since=None if in_the_way else max(e.at for e in counts if e is found or e in (*fits[-1:], *last)),
     )
 
 

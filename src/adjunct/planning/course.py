@@ -207,7 +207,7 @@ class _Builder:
         return walk.free.pop(0) if walk.free and walk.free[0][0] < nearest else None
 
     def _starts(self, target: date, opens: int, closes: int, length: int, name: str) -> int | None:
-        """The proposed time: on the target day if the clinic is open, else the nearest day of the window, later first."""
+        """The proposed time: on the target day if the clinic is open, else on the nearest of the window, later first."""
         moved = self.log.moved(name)
         cover = self.clinic.cover
         if moved is not None:

@@ -15,7 +15,7 @@ from adjunct.base import FAR, BadInput, instant, shown
 from adjunct.due import Done, Window
 from adjunct.followup.cover import Cover
 from adjunct.planning.model import Change, Setting
-from adjunct.planning.protocols import Protocol, changed
+from adjunct.planning.protocols import Protocol, changed, flat
 
 AMEND, HOLD, RESUME, STOP, MISSED, MOVE = "amend", "hold", "resume", "stop", "missed", "move"
 KINDS = (AMEND, HOLD, RESUME, STOP, MISSED, MOVE)
@@ -157,7 +157,9 @@ def _change(entry: Mapping[str, Any], at: str) -> Change:
         raise BadInput("after is the version on which it was written: a whole number", at)
     if "settings" in entry and not isinstance(entry["settings"], Mapping):
         raise BadInput("settings is a table of names and values", at)
-    data = {name: entry[name] for name in ("visit", "settings") if name in entry}
+    data = {name: entry[name] for name in ("visit",) if name in entry}
+    if "settings" in entry:
+        data["settings"] = dict(flat(entry["settings"]))
     if "to" in entry:
         data["to"] = day(entry["to"], f"{at}.to")
     return Change(

@@ -22,7 +22,7 @@ def missed(case: Case, main: Course) -> list[tuple[Missed, Told]]:
     if not row or case.log.stopped():
         return []
     doses = [v.given_at for v in main.given if v.given_at is not None] or ([main.before[1]] if main.before else [])
-    gap = case.now.ms - max(doses) if doses else None
+    gap = case.now.ms - max(doses) if doses else 0  # nothing was begun that could be lost
     worse = ("no", "unknown", "yes")[got_worse(case, since=row[0].window.opens)]
     values = case.current
     found = []
@@ -32,8 +32,8 @@ def missed(case: Case, main: Course) -> list[tuple[Missed, Told]]:
         if (
             (not rule.phases or row[-1].phase in rule.phases)
             and rule.worse in ("any", worse)
-            and (above is None or (gap is not None and gap > above))
-            and (upto is None or (gap is not None and gap <= upto))
+            and (above is None or gap > above)
+            and (upto is None or gap <= upto)
             and (not rule.count or len(row) >= float(values[rule.count].value))
         ):
             found.append((rule, case.told(rule)))

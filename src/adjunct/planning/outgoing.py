@@ -117,9 +117,10 @@ def messages_due(
     """
     past = [act for act in history if act.at <= now]
     most = knowledge.number("outgoing.most_per_day")
+    desk = _Desk(plan, tuple(past), contact, cover, knowledge)
     parts: dict[str, list[Outgoing]] = {}
-    for part in messages(plan, past, contact=contact, cover=cover, knowledge=knowledge):
-        if part.not_before <= now < part.expires:
+    for part in desk.parts(now):
+        if part.key not in desk.sent and part.not_before <= now:
             parts.setdefault(part.to, []).append(part)
     found = []
     for to, waiting in parts.items():
@@ -172,14 +173,18 @@ def _is_to(act: Done, to: str) -> bool:
 
 
 def _together(parts: Sequence[Outgoing], rest: int, knowledge: Knowledge) -> Outgoing:
-    """One message of several parts, the most important first, to be sent before `rest`."""
-    turn = [entry["id"] for entry in knowledge.content["outgoing"]["message"]]
-    parts = sorted(parts, key=lambda p: (turn.index(p.template), p.key))
+    """One message of several parts, the most important first, to be sent before `rest`.
+
+    Of several tasks of one kind it says only the first: whoever looks sees them all.
+    """
+    kinds = {entry["id"]: (turn, entry["on"]) for turn, entry in enumerate(knowledge.content["outgoing"]["message"])}
+    parts = sorted(parts, key=lambda p: (kinds[p.template][0], int(p.key.rpartition(":")[2].split(".")[2]), p.key))
     lead = parts[0]
+    texts = {p.template if kinds[p.template][1] in ("step", "overdue") else p.text: p.text for p in reversed(parts)}
     return replace(
         lead,
         key=lead.to + ":" + "+".join(p.key.rpartition(":")[2] for p in parts),
-        text="\n\n".join(dict.fromkeys(p.text for p in parts)),
+        text="\n\n".join(reversed(texts.values())),
         not_before=max(p.not_before for p in parts),
         send_by=min(rest, *(p.expires for p in parts)),
         expires=min(p.expires for p in parts),
@@ -332,8 +337,8 @@ class _Desk:
                 found = dict.fromkeys(found, (0, at))
         return found
 
-    def parts(self) -> Iterator[Outgoing]:
-        """Everything there is to say, sent or not."""
+    def parts(self, now: int | None = None) -> Iterator[Outgoing]:
+        """Everything there is to say, sent or not; with `now` only what may be due then."""
         if self.plan.status is Status.NONE:
             return
         may = {PERSON: self.contact.reminders, SUPPORTER: self.contact.supporter_ride, OWNER: True}
@@ -341,9 +346,10 @@ class _Desk:
             if may[entry["to"]]:
                 clock = self.clinic if entry["to"] == OWNER else self.own
                 for to, occasion in _OCCASIONS[entry["on"]](self, entry):
-                    placed = _place(clock, occasion)
-                    if placed is not None:
-                        yield self._part(entry, to, occasion, placed, clock)
+                    if now is None or min(occasion.early, occasion.at) <= now < occasion.expires:
+                        placed = _place(clock, occasion)
+                        if placed is not None:
+                            yield self._part(entry, to, occasion, placed, clock)
 
     def _part(self, entry: Mapping[str, Any], to: str, occasion: _Occasion, at: int, clock: _Clock) -> Outgoing:
         code = self.contact.language if to in (PERSON, SUPPORTER) else sheet.ENGLISH
@@ -427,16 +433,15 @@ class _Desk:
         for step in self._open():
             asked = entry.get("instruments") and step.owner == PERSON and step.what in self.knowledge.instruments
             if step.what.partition(":")[0] in entry["what"] or asked:
-                due_at = step.window.due
-                expires = step.window.overdue if step.window.overdue > due_at else step.window.closes
-                more = {"deadline": due_at, "words": {"day": due_at}}
-                yield entry["to"], self._of(step.id, due_at, step.window.opens, expires, **more)
+                opens, due_at = step.window.opens, step.window.due
+                expires = due_at if due_at > opens else step.window.overdue
+                yield entry["to"], self._of(step.id, due_at, opens, expires, words={"day": due_at})
 
     def overdue(self, entry: Mapping[str, Any]) -> Iterator[tuple[str, _Occasion]]:
-        """A task of the clinic's that nobody did in time."""
+        """A task of the clinic's that nobody did in time and that does not wait for the next visit."""
         for step in self._open():
             at = step.window.overdue
-            if step.owner not in (PERSON, SUPPORTER) and at < step.window.closes:
+            if step.owner not in (PERSON, SUPPORTER) and step.what.partition(":")[0] in entry["what"]:
                 expires = min(step.window.closes, at + _length(entry["useful"], self.knowledge))
                 yield step.owner, self._of(step.id, at, at, expires)
 

@@ -42,6 +42,7 @@ class Planned:
 
     plan: CarePlan
     case: Case
+    start: date
     course: Course
     beside: Beside
     acts: tuple[Done, ...]  # what was done of the plan's steps
@@ -121,7 +122,7 @@ def plan(
             order=order,
         )
         if assessment.verdict == Verdict.ESCALATE.name:
-            return _planned(case, Status.NONE, Course(visits=()), told=advice)
+            return _planned(case, start, Status.NONE, Course(visits=()), told=advice)
         _allowed(assessment, chosen)
         _begins(start, case, given)
         return _course(case, start, given)
@@ -221,7 +222,14 @@ def _course(case: Case, start: date, given: Sequence[Span]) -> Planned:
     main = replace(main, visits=tuple(_with_facts(case, main.visits)))
     visits = sorted((*main.visits, *_companions(case, main, start)), key=lambda v: (v.starts, v.id))
     found = beside(case, main, start)
-    return _planned(case, status, main, visits=visits, missed=tuple(told for _, told in rules), found=found)
+    return _planned(case, start, status, main, visits=visits, missed=tuple(told for _, told in rules), found=found)
+
+
+def first_version(planned: Planned) -> CarePlan:
+    """The plan as it would stand if nothing had been changed since it was made: which visits were ever announced."""
+    case = planned.case
+    given = sessions(case.record, case.knowledge) if case.protocol.substance else ()
+    return _course(replace(case, log=replace(case.log, changes=())), planned.start, given).plan
 
 
 def _companions(case: Case, main: Course, start: date) -> Iterator[Visit]:
@@ -271,6 +279,7 @@ def _with_facts(case: Case, visits: Sequence[Visit]) -> Iterator[Visit]:
 
 def _planned(
     case: Case,
+    start: date,
     status: Status,
     main: Course,
     *,
@@ -308,13 +317,20 @@ def _planned(
             stops=() if none else tuple(map(case.told, case.protocol.stops)),
             timeline=()
             if none
-            else timeline(case.record, case.knowledge, treatment=case.protocol.treatment, zone=case.clinic.cover.zone),
+            else timeline(
+                case.record,
+                case.knowledge,
+                treatment=case.protocol.treatment,
+                zone=case.clinic.cover.zone,
+                language=case.language,
+            ),
             settings=tuple(case.current.values()),
             changes=case.log.changes,
             notes=() if none else tuple(_notes(case, main)),
             knowledge=case.assessment.knowledge,
         ),
         case=case,
+        start=start,
         course=main,
         beside=found,
         acts=(*(Done(what=DOSE, at=v.given_at or 0, step=v.id) for v in given), *found.acts, *case.log.acts),

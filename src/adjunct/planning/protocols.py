@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -208,6 +208,7 @@ def protocol(knowledge: Knowledge, name: str) -> Protocol:
 def with_settings(known: Protocol, given: Mapping[str, Any]) -> Mapping[str, Setting]:
     """The settings with a clinic's own values: numbers in the setting's unit, or texts with a unit ("36 h").
 
+    TOML reads `dose.gap.least = "72 h"` as tables in tables; both ways of writing a name mean the same.
     Raises `BadInput` that names protocol, setting, value and bounds for one that is not known, of another kind or unit,
     or outside its bounds.
     """
@@ -219,7 +220,7 @@ def changed(known: Protocol, values: Mapping[str, Setting], given: Mapping[str, 
     if not isinstance(given, Mapping):  # it is read from a file
         raise BadInput("not a table of names and values", at)
     own = {}
-    for name, value in given.items():
+    for name, value in flat(given):
         if name not in known.settings:
             near = difflib.get_close_matches(str(name), known.settings) or list(known.settings)
             raise BadInput(f"{known.id} has no setting {shown(str(name))}; there is {', '.join(near)}", at)
@@ -253,6 +254,15 @@ def words(values: Mapping[str, Setting], knowledge: Knowledge) -> Mapping[str, s
         name: f"{s.value:g} {display.get(s.unit, s.unit)}".strip() if s.unit else str(s.value)
         for name, s in values.items()
     }
+
+
+def flat(given: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, Any]]:
+    """Names and values, where a table in a table is a name with a dot."""
+    for name, value in given.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{within}{name}.")
+        else:
+            yield f"{within}{name}", value
 
 
 def _allowed(setting: Setting, value: object) -> float | str:

@@ -15,6 +15,8 @@ from datetime import timedelta
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
+import orjson
+
 from adjunct.assessment.lines import contact, emergency_text, lines_for
 from adjunct.base import BadInput, partial_date, shown
 from adjunct.due import Step, Window
@@ -81,6 +83,32 @@ class Triage:
             "early": [asdict(early) for early in self.early],
             "open": list(self.open),
         }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A request as it was answered, and what it comes to."""
+
+    request: Request
+    triage: Triage
+
+    def to_dict(self) -> Json:
+        """Plain values."""
+        return {"id": self.request.id, "language": self.request.language} | self.triage.to_dict()
+
+    def to_json(self) -> str:
+        """What `adjunct request --json` prints."""
+        return orjson.dumps(self.to_dict(), option=orjson.OPT_INDENT_2).decode()
+
+    def to_bundle(self) -> Json:
+        """See `to_bundle`."""
+        return to_bundle(self.request)
+
+
+def asked(given: Mapping[str, Any], knowledge: Knowledge, *, name: str, now: int, language: str, cover: Cover) -> Asked:
+    """The request that a file of answers makes at `now`, and its triage."""
+    request = read(given, knowledge, name=name, at=now, language=language)
+    return Asked(request=request, triage=triage(request, now=now, cover=cover))
 
 
 # --- asking -----------------------------------------------------------------------------------------------------------
@@ -254,10 +282,10 @@ def _told(
 
 def _open(state: Request, now: int) -> Iterator[str]:
     """What the first visit asks: every question that is open or declined, and every name that was not understood."""
-    asked = checkins.entries(state.knowledge, BOOK)
+    book = checkins.entries(state.knowledge, BOOK)
     for name in checkins.asked(state):
         if value_of(state, name) in (None, DECLINED) or (name == BIRTH_DATE and not _born(state, now)):
-            yield asked[name].get("ask", f"Ask again: {asked[name]['text'][DEFAULT_LANGUAGE]}")
+            yield book[name].get("ask", f"Ask again: {book[name]['text'][DEFAULT_LANGUAGE]}")
     for item in _items(state):
         if item.match != "known":
             yield f"Ask which product this is: {shown(item.text)}."

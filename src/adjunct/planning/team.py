@@ -107,7 +107,7 @@ class Access:
     ) -> frozenset[str]:
         """The labels of a text: `base`, and those of the substances and subjects that it names. Doubt adds a label."""
         text = "\n".join(texts)
-        named = {*involves, *self._named(text)}
+        named = {part for name in (*involves, *self._named(text)) for part in name.split("+")}
         found = {
             label["id"]
             for label in self.labels.values()
@@ -454,6 +454,8 @@ def team_of(section: Mapping[str, Any], knowledge: Knowledge) -> Team:
         _known(share.label, blank.labels, "label", "team.share")
         _known(share.purpose, knowledge.content["team"]["purpose"]["known"], "purpose", "team.share")
     shared = {share.id for share in found["share"]}
+    if len(shared) < len(found["share"]):
+        raise BadInput("two consents to share have one id: give each its own", "team.share")
     for back in found["taken_back"]:
         _known(back.share, shared, "share", "team.taken_back")
     for asked in found["referral"]:

@@ -124,8 +124,10 @@ def _begins(name: str, text: str) -> bool:
 
 def _given(intake: Intake, now: int, depots: Sequence[Table]) -> Span | None:
     """When a depot was last given. The record has already moved its end on by interval and tail, at most to now."""
-    if not depots or intake.last_use is not None:
-        return intake.last_use if depots else None
+    if not depots:
+        return None
+    if intake.last_use is not None:
+        return intake.last_use
     back = _stay(depots)
     return (intake.t0 - back, intake.t1 - back) if intake.t0 > UNDATED and intake.t1 < now else None
 

@@ -61,7 +61,7 @@ def choices_of(section: Mapping[str, Any], knowledge: Knowledge) -> tuple[Choice
     )
     _in_order(acts)
     log = tuple(sorted(_log(section, knowledge), key=lambda e: (e.at, e.activity)))
-    scale = {name: _score(section.get(name), knowledge, f"{SECTION}.{name}") for name in ("energy", "pain")}
+    scale = {name: scored(section.get(name), knowledge, f"{SECTION}.{name}") for name in ("energy", "pain")}
     return Choices(acts=tuple(acts), answers=_answers(section.get("answers", {}), knowledge), **scale), log
 
 
@@ -191,7 +191,8 @@ def _answers(given: object, knowledge: Knowledge) -> Mapping[str, int]:
     return {name: TRUTHS[value] for name, value in given.items()}
 
 
-def _score(value: object, knowledge: Knowledge, where: str) -> int | None:
+def scored(value: object, knowledge: Knowledge, where: str) -> int | None:
+    """Energy or pain, from 0 to the greatest answer; None if it was not asked."""
     most = knowledge.number("routine.scale.most")
     if value is not None and (not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most):
         raise BadInput(f"not a whole number from 0 to {most:g}; leave it out when it was not asked", where)

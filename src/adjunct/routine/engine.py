@@ -18,6 +18,7 @@ from adjunct.knowledge import Knowledge
 from adjunct.record import Record
 from adjunct.routine.agenda import acts_done, steps_of
 from adjunct.routine.agreed import agreed, alerts
+from adjunct.routine.choices import scored
 from adjunct.routine.limits import STRICT, held, strictest, truths
 from adjunct.routine.model import Activity, Adherence, Choices, Effect, Entry, Habit, Held, Kind, Routine, State
 from adjunct.routine.standing import Standing, fold, versions
@@ -59,8 +60,8 @@ def routine(
         voice=voice,
         cover=cover,
         now=now.ms,
-        energy=choices.energy if energy is None else energy,
-        pain=choices.pain if pain is None else pain,
+        energy=choices.energy if energy is None else scored(energy, knowledge, "energy"),
+        pain=choices.pain if pain is None else scored(pain, knowledge, "pain"),
         session=session,
         rest_days=frozenset(cover.local(ms).date() for ms in (*given, session) if ms is not None),
         holds=truths(record, knowledge, choices.answers, last_bp=last_bp),
@@ -206,13 +207,14 @@ def _reason(limit: Held, voice: Voice) -> str:
 def _own_words(today: Today, entry: Table, standing: Standing, step: int) -> Activity:
     """The activity with the person's own goal and cue; their own dose only while it is the agreed step."""
     shown = today.activity(entry, step, standing.cleared)
-    own: Any = {name: _own(text) for name in ("goal", "cue") if (text := getattr(standing, name))}
-    dose = replace(shown.dose, text=_own(standing.dose)) if standing.dose and step == standing.step else shown.dose
+    language = today.voice.language
+    own: Any = {
+        name: Line(text=text, language=language) for name in ("goal", "cue") if (text := getattr(standing, name))
+    }
+    dose = shown.dose
+    if standing.dose and step == standing.step:
+        dose = replace(dose, text=Line(text=standing.dose, language=language))
     return replace(shown, dose=dose, **own)
-
-
-def _own(text: str) -> Line:
-    return Line(text=text, language="")  # the person's own words, in whatever language
 
 
 # --- offers -----------------------------------------------------------------------------------------------------------

@@ -55,7 +55,8 @@ def held(
             effect = Effect.CAUTION
         line = voice.told(limit["tell"], source=limit["source"]["id"], status=limit["status"])
         if truth == UNKNOWN or "private" in conditions[limit["if"]]:  # a page may be read by others
-            line = voice.within("applies", line)
+            named = conditions[limit["if"]].get("if")
+            line = voice.within("if", line, condition=voice.pick(named)) if named else voice.within("applies", line)
         found.append(
             Held(
                 condition=limit["if"],
@@ -66,7 +67,7 @@ def held(
                 tell=line,
             )
         )
-    return tuple(sorted(found, key=lambda h: -STRICT.index(h.effect)))
+    return tuple(sorted(found, key=lambda h: (-STRICT.index(h.effect), not h.known)))
 
 
 def strictest(limits: tuple[Held, ...]) -> Effect | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from adjunct.base import MS_PER_DAY
 from adjunct.knowledge import Knowledge
@@ -78,9 +77,8 @@ def _how(shown: Activity, voice: Voice) -> Iterator[Line]:
 
 
 def _evidence(shown: Activity, voice: Voice) -> Iterator[Line]:
-    for line, name, grade in ((shown.known, "evidence", shown.grade), (shown.after, "after", shown.after_grade)):
-        text = voice.word(name, grade=voice.pick(voice.data["grade"][grade]), text=line.text).text
-        yield replace(line, text=text)
+    yield shown.known
+    yield voice.within("after", shown.after)
 
 
 def _short(habits: tuple[Habit, ...]) -> Iterator[Line]:

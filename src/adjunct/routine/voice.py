@@ -1,4 +1,4 @@
-"""In which language a routine speaks, and how it writes a number of the knowledge there."""
+"""In which language a routine speaks, and how sure it says it is."""
 
 from __future__ import annotations
 
@@ -25,28 +25,17 @@ class Voice:
         """A text with its places filled. `source` is the id of a source, `status` how far it was read."""
         citation = self.knowledge.sources[source].citation if source else ""
         sure = self.pick(self.data["sure"][status]) if status else ""
-        filled: Any = self._numbers(texts.get(self.language, "")) | words
+        filled: Any = words  # names of places, none of them an option of `line`
         return line(texts, self.language, self.knowledge, source=citation, sure=sure, **filled)
 
     def word(self, name: str, part: str = "words", **words: str) -> Line:
         """A sentence of `planning/routine.toml`, such as `because.low`."""
         return self.told(self.data[part][name], **words)
 
-    def within(self, name: str, inner: Line) -> Line:
+    def within(self, name: str, inner: Line, **words: str) -> Line:
         """A line put into a sentence; source and certainty stay."""
-        return replace(inner, text=self.word(name, text=inner.text).text)
+        return replace(inner, text=self.word(name, text=inner.text, **words).text)
 
     def pick(self, texts: Mapping[str, str]) -> str:
         """A text without places."""
         return line(texts, self.language, self.knowledge).text
-
-    def _numbers(self, text: str) -> dict[str, str]:
-        """Facts with their units in the words of the language, where it has its own."""
-        units = self.data["units"].get(self.language, {})
-        found = {}
-        for place in self.knowledge.places(text):
-            fact = self.knowledge.facts.get(place)
-            if fact is not None and fact.unit in units:
-                values = fact.value if isinstance(fact.value, tuple) else (fact.value,)
-                found[place] = f"{'–'.join(f'{v:g}' for v in values)} {units[fact.unit]}"
-        return found

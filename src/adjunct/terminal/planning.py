@@ -117,9 +117,11 @@ def show_protocols(knowledge: Knowledge, console: Console | None = None) -> None
 
 def show_protocol(found: Protocol, knowledge: Knowledge, console: Console | None = None) -> None:
     """What a protocol is, its phases, and every setting with bounds and provenance."""
+    from adjunct.planning.protocols import words
+
     console = _console(console)
     console.print(_words(found.title["en"], "bold"))
-    console.print(Padding(_words(found.clinician), INDENT))
+    console.print(Padding(_words(knowledge.say(found.clinician, **words(found.settings, knowledge))), INDENT))
     for phase in found.phases:
         console.print(Padding(_words(f"- {phase.title['en']}"), INDENT))
     _settings(console, found.settings.values(), "settings")
@@ -136,7 +138,8 @@ def _settings(console: Console, settings: Iterable[Setting], title: str) -> None
     console.print(Rule(title, align="left", characters="-"))
     for setting in found:
         where = PROPOSED if setting.status == "proposed" else f"{setting.status}, {setting.source}"
-        value = f"{setting.value} {setting.unit if setting.unit != '1' else ''}".strip()
+        amount = setting.value if isinstance(setting.value, str) else f"{setting.value:g}"
+        value = f"{amount} {setting.unit if setting.unit != '1' else ''}".strip()
         console.print(Padding(Text.assemble((setting.id, "bold"), f" = {value}; {bounds(setting)}"), INDENT))
         console.print(Padding(_words(f"{setting.title}. From: {where}."), DEEPER))
 
@@ -185,7 +188,7 @@ def show_timetable(found: Timetable, zone: str, console: Console | None = None) 
 
 
 def show_request(found: Asked, console: Console | None = None) -> None:
-    """How urgent, what the person reads at once, whom to call; then what may stand in the way and what is to be asked."""
+    """How urgent, what the person reads at once, whom to call; then what may stand in the way and what is to ask."""
     console, triage = _console(console), found.triage
     console.print(Text(f" {triage.level.upper()} ", style=LEVELS.get(triage.level, "bold")), ", ".join(triage.because))
     for line in triage.told.lines:
