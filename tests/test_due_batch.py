@@ -106,6 +106,9 @@ def test_rows_out_of_order_and_windows_out_of_order_are_refused() -> None:
         replace(plans, due=plans.due[::-1].copy())
     with pytest.raises(BadInput, match="in this order"):
         replace(plans, closes=np.array([2, 8]))
+    both, _ = Plans.of([([step("a", "x", 1, 2, 3, 4)], [Done(what="x", at=1, step="a")]), ([], [])])
+    with pytest.raises(BadInput, match="somebody else"):
+        replace(both, act_person=np.array([1], dtype=np.int32))
     with pytest.raises(BadInput, match="one id"):
         Plans.of([([step("a", "x", 1, 2, 3, 4), step("a", "y", 5, 6, 7, 8)], [])])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -143,6 +144,12 @@ def test_every_reason_says_how_sure_and_where_from(grade: str, status: str, sour
         0
     ]
     assert (line.sure, line.source) == (sure, "A label, 5.1; A trial")
+
+
+def test_what_is_open_is_told_unless_it_was_told_among_the_reasons() -> None:
+    plan = replace(PLAN, open=(*PLAN.open, replace(PLAN.open[0], id="f", tell=finding().tell)))
+    found = parts(report(assessment=assessed("DEFER", finding()), plan=plan))
+    assert [line.text for line in found["first"].lines] == ["We have to measure your blood pressure first."]
 
 
 def test_what_the_team_must_ask_is_said_once() -> None:
@@ -300,6 +307,17 @@ def test_the_picture_of_answers_has_its_numbers_beside_it(dana: FollowUp) -> Non
     known = [value for _, value in cells(found) if value != "not known"]
     assert found.svg.count("<circle") == len(known) > 5
     assert all(f">{value}</text>" in found.svg for value in known)
+
+
+def test_a_missing_answer_is_in_the_table_and_nowhere_in_the_picture(dana: FollowUp) -> None:
+    missing = replace(dana.series["phq9"][0], value=math.nan)
+    series = {**dana.series, "phq9": (missing, *dana.series["phq9"][1:])}
+    found = parts(report(follow=replace(dana, series=series)))["dots"]
+    assert cells(found)[0] == ["Friday 21 August 2026", "not known"]
+    assert found.svg.count("<circle") == len(found.rows) - 1
+    assert found.alt.startswith("PHQ-9: 17 on")
+    nothing = replace(dana, series={"phq9": (missing,)})
+    assert "dots" not in parts(report(follow=nothing))
 
 
 def test_a_follow_up_without_answers_says_so(dana: FollowUp) -> None:

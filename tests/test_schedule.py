@@ -178,7 +178,7 @@ def test_what_is_booked_already_binds_what_comes_before_it_and_beside_it(make: M
     first = visit("one", kind="nasal", person="p", order=1, wanted=at("2027-01-11 11:00"))
     assert with_booked([second], first) == "2027-01-11 10:00"  # the day between the two is kept backwards too
     talk = visit("talk", person="p", after="consult", wanted=ten - DAY)
-    consult = visit("consult", kind="nasal", person="p", wanted=at("2027-01-11 09:30"))
+    consult = visit("consult", kind="nasal", person="q", wanted=at("2027-01-11 09:30"))
     both = schedule([talk, replace(consult, closes=at("2027-01-11 09:00"), wanted=None)], clinic(), now=NOW).booked
     table = make([consult], clinic(), now=NOW, booked=[b for b in both if b.request.id == "talk"])
     assert starts(table) == {"consult": "2027-01-11 09:00", "talk": "2027-01-11 10:00"}
@@ -348,7 +348,8 @@ def test_what_has_no_place_among_the_bookings_waits_and_what_comes_after_it_too(
     nurses = [{"id": f"n{n}", "roles": ["nurse"], "competences": ["infusion"]} for n in (1, 2)]
     morning = visit("x", kind="nasal", duration_ms=4 * HOUR, observe_ms=0, needs=(NURSE,))
     kept = schedule([morning], clinic(staff=nurses), now=NOW).booked  # one nurse and one chair all morning
-    two_hands = visit("hands", needs=(NURSE, Need(during="whole", how="shared", role="nurse")))
+    one, other = (replace(need, during="whole", how="shared") for need in (NURSE, Need(role="nurse")))
+    two_hands = visit("hands", needs=(one, other))
     consult, talk = visit("consult", kind="nasal"), visit("talk", after="consult")
     table = make([two_hands, consult, talk], clinic(staff=nurses), now=NOW, booked=kept)
     assert {w.request.id: w.says.partition(";")[0] for w in table.waiting} == {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import tomllib
-from collections.abc import Mapping
 from datetime import timedelta
 from importlib import resources
 from typing import Any
@@ -14,6 +13,7 @@ import pytest
 
 import adjunct
 from adjunct.base import instant, partial_date
+from adjunct.demo import dated, until
 from adjunct.followup.cover import Cover
 from adjunct.knowledge import Knowledge
 from adjunct.planning.request import read, triage
@@ -22,28 +22,9 @@ KNOWLEDGE = Knowledge.load()
 EXAMPLES = resources.files("adjunct") / "examples"
 TEXT = (EXAMPLES / "mara-story.json").read_text(encoding="utf-8")
 STORY = json.loads(TEXT)
-DATES = ("authored", "effectiveDateTime", "sent", "dateAsserted", "recordedDate", "dateTime", "issued")
-PERIODS = ("effectivePeriod", "period")
 MOST_BYTES = 120_000
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday")
 CDT, CST = "-05:00", "-06:00"
-
-
-def dated(resource: Mapping[str, Any]) -> str:
-    """When a resource was written, or what it says happened; empty for what has no date, such as the person."""
-    starts = (resource[p]["start"] for p in PERIODS if "start" in resource.get(p, {}))
-    return str(next((resource[d] for d in DATES if d in resource), next(starts, "")))
-
-
-def until(bundle: Mapping[str, Any], at: str) -> dict[str, Any]:
-    """The record as it stood at an instant: what is dated later is not in it yet."""
-    now = instant(at).ms
-    kept = [
-        e
-        for e in bundle["entry"]
-        if not (when := dated(e["resource"])) or partial_date(when, timedelta(hours=-5))[0] <= now
-    ]
-    return {**bundle, "timestamp": at, "entry": kept}
 
 
 def assessed(at: str, phase: str) -> Any:

@@ -1,10 +1,15 @@
-"""Invented people that come with Adjunct, so that the first command shows a whole answer."""
+"""Invented people that come with Adjunct: records to try the commands on, and Mara, whose half year the demo tells."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from importlib import resources
 from pathlib import Path
+from typing import Any
+
+from adjunct.base import instant, partial_date
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +51,89 @@ PEOPLE = (
     ),
 )
 
-FOLLOWED = Person(
-    "dana-course.json",
-    "Dana, nine infusions since August; well in October, and now a score that rises, with a yes to item 9.",
-    "",
-    "follow-up",
-    "2026-11-21T09:00:00+01:00",
-    "DE",
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """One moment of Mara's story. `shows`: request, assess, plan, follow or report; `phase` for assess."""
+
+    at: str
+    story: str
+    shows: str
+    phase: str = ""
+    order: str = "mara-start.toml"
+
+
+RECORD, REQUEST, CLINIC = "mara-story.json", "mara-request.toml", "mara-clinic.toml"
+PROTOCOL, TREATMENT, START, COUNTRY, LANGUAGE = "esketamine-trd", "esketamine-nasal", "2026-06-01", "US", "es"
+DECIDED = "mara-order.toml"
+SCENES = (
+    Scene(
+        at="2026-05-04T20:12:00-05:00",
+        shows="request",
+        story="Mara, 41, cannot bear another month like this. In the evening she answers the clinic's first questions, "
+        "in Spanish. Where she is, a number to call back and the local emergency number come before anything else.",
+    ),
+    Scene(
+        at="2026-05-11T10:55:00-05:00",
+        shows="assess",
+        phase="intake",
+        story="First visit. Her blood pressure is too high, and nobody has done a pregnancy test.",
+    ),
+    Scene(
+        at="2026-05-11T10:55:00-05:00",
+        shows="plan",
+        story="A plan can be drawn up all the same: it begins with what is open.",
+    ),
+    Scene(
+        at="2026-05-26T11:15:00-05:00",
+        shows="report",
+        story="Two weeks later both are done. Her papers are written, in Spanish, with what to do before the first day.",
+    ),
+    Scene(
+        at="2026-06-01T09:40:00-05:00",
+        shows="assess",
+        phase="pre-dose",
+        story="The first day, before the spray: measured anew, asked anew.",
+    ),
+    Scene(
+        at="2026-07-27T12:00:00-05:00",
+        shows="follow",
+        order=DECIDED,
+        story="Eight weeks on she bakes on Sundays again. Is it more than the error of the scale?",
+    ),
+    Scene(
+        at="2026-10-28T09:00:00-05:00",
+        shows="plan",
+        order=DECIDED,
+        story="In October a child was ill and she missed a visit. She says that she is fine. Her score says otherwise.",
+    ),
+    Scene(
+        at="2026-11-20T17:00:00-06:00",
+        shows="report",
+        order=DECIDED,
+        story="Month six: the review. What helped, what it cost, whether to go on.",
+    ),
 )
 
 
 def bundle_path(file: str) -> Path:
-    """Where the bundle lies in the installed package."""
+    """Where an example lies in the installed package."""
     return Path(str(resources.files("adjunct") / "examples" / file))
+
+
+DATES = ("authored", "effectiveDateTime", "sent", "dateAsserted", "recordedDate", "dateTime", "issued")
+PERIODS = ("effectivePeriod", "period")
+
+
+def until(bundle: Mapping[str, Any], at: str) -> dict[str, Any]:
+    """The record as it stood at an instant: what is dated later is not in it yet; what has no date always was."""
+    now = instant(at)
+    offset: timedelta = now.offset
+    kept = [e for e in bundle["entry"] if not (when := dated(e["resource"])) or partial_date(when, offset)[0] <= now.ms]
+    return {**bundle, "timestamp": at, "entry": kept}
+
+
+def dated(resource: Mapping[str, Any]) -> str:
+    """When a resource was written, or what it says happened; empty for what has no date, such as the person."""
+    starts = (resource[p]["start"] for p in PERIODS if "start" in resource.get(p, {}))
+    return str(next((resource[d] for d in DATES if d in resource), next(starts, "")))

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -226,8 +227,8 @@ class Plans:
 
     A row of steps stands after those of the people before, and within one person by kind (`what`, any numbering) and
     then in the order in which the steps fall due: due, opens, id. A row of acts stands by person and then in order of
-    time; `names` is the row of the step that the act names, -1 if it names none of its person's; the same act stands
-    there once. `Plans.of` makes all this from steps and acts; a database can sort it so.
+    time; `act_names` is the row of the step that the act names, -1 if it names none of its person's; the same act
+    stands there once. `Plans.of` makes all this from steps and acts; a database can sort it so.
     """
 
     person: Int32s
@@ -244,6 +245,9 @@ class Plans:
     def __post_init__(self) -> None:
         if not (_sorted(self.person, self.what, self.due, self.opens) and _sorted(self.act_person, self.act_at)):
             raise BadInput("the rows are out of order: sort steps by person, kind, due, opens; acts by person, time")
+        named = self.act_names >= 0
+        if (self.person[self.act_names[named]] != self.act_person[named]).any():
+            raise BadInput("an act names a step of somebody else: write the row of a step of its person, or -1")
         times = (self.opens, self.due, self.overdue, self.closes)
         if not all((early <= late).all() for early, late in pairwise(times)):
             raise BadInput("a window must open, fall due, be overdue and close in this order; put its times in order")
@@ -267,27 +271,14 @@ class Plans:
                 (person, kinds[s.what], s.window.opens, s.window.due, s.window.overdue, s.window.closes) for s in rows
             ]
             ordered.append(tuple(rows))
-        person_, what_, opens, due_, overdue, closes = _columns(
-            steps, len(("person", "what", "opens", "due", "overdue", "closes"))
-        )
-        act_person, act_what, act_at, act_names = _columns(acts, len(("person", "what", "at", "names")))
-        plans = cls(
-            person=person_.astype(np.int32),
-            what=what_.astype(np.int32),
-            opens=opens,
-            due=due_,
-            overdue=overdue,
-            closes=closes,
-            act_person=act_person.astype(np.int32),
-            act_what=act_what.astype(np.int32),
-            act_at=act_at,
-            act_names=act_names,
-        )
-        return plans, tuple(ordered)
+        columns = _columns(steps, "person", "what", "opens", "due", "overdue", "closes")
+        return cls(**columns, **_columns(acts, "act_person", "act_what", "act_at", "act_names")), tuple(ordered)
 
 
-def _columns(rows: Sequence[tuple[int, ...]], width: int) -> Int64s:
-    return np.ascontiguousarray(np.array(rows, dtype=np.int64).reshape(len(rows), width).T)
+def _columns(rows: Sequence[tuple[int, ...]], *names: str) -> dict[str, Any]:
+    table = np.array(rows, dtype=np.int64).reshape(len(rows), len(names)).T
+    small = ("person", "what", "act_person", "act_what")
+    return {n: c.astype(np.int32 if n in small else np.int64) for n, c in zip(names, table, strict=True)}
 
 
 def states_many(plans: Plans, *, now: int) -> tuple[Int8s, Int64s]:

@@ -1,4 +1,4 @@
-"""`adjunct check`, `assess`, `demo`: is what somebody takes a danger, and may a treatment start?"""
+"""`adjunct check`, `assess`: is what somebody takes a danger, and may a treatment start?"""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Put the commands of this file on the command line."""
-    for command in (check, assess, demo):
+    for command in (check, assess):
         app.command()(command)
 
 
@@ -70,30 +70,6 @@ def assess(
     source = sys.stdin.buffer if bundle == "-" else Path(bundle)
     result = adjunct.assess(source, treatment=treatment, phase=phase, at=at, country=country)
     _show(result, as_json=as_json, as_fhir=as_fhir, sources=sources)
-
-
-def demo() -> None:
-    """Assess three invented people from the bundles that come with Adjunct, and follow a fourth."""
-    import adjunct
-    from adjunct.demo import FOLLOWED, PEOPLE, bundle_path
-    from adjunct.terminal import show_follow_up
-
-    for person in PEOPLE:
-        question = f"--for {person.treatment} --phase {person.phase} --at {person.at}"
-        typer.echo(f"\n$ adjunct assess examples/{person.file} {question}")
-        typer.echo(person.story + "\n")
-        result = adjunct.assess(
-            bundle_path(person.file),
-            treatment=person.treatment,
-            phase=person.phase,
-            at=person.at,
-            country=person.country,
-        )
-        _show(result, as_json=False, as_fhir=False, sources=False)
-    typer.echo(f"\n$ adjunct follow examples/{FOLLOWED.file} --at {FOLLOWED.at} --country {FOLLOWED.country}")
-    typer.echo(FOLLOWED.story + "\n")
-    course = adjunct.follow(bundle_path(FOLLOWED.file), at=FOLLOWED.at, country=FOLLOWED.country)
-    show_follow_up(course.to_dict())
 
 
 def _show(result: Assessment, *, as_json: bool, as_fhir: bool, sources: bool) -> None:

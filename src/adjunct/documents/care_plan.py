@@ -26,7 +26,6 @@ from adjunct.sheet import ENGLISH, Line, Part, Sheet
 Key = TypeVar("Key", bound=Hashable)
 MS_PER_MINUTE = 60 * MS_PER_SECOND  # unit: milliseconds a minute
 MINUTES_PER_HOUR = 60  # unit: minutes an hour
-DAY, CLOCK = "%a %-d %b %Y", "%a %-d %b %Y %H:%M"
 
 
 def care_plan_sheet(plan: CarePlan, knowledge: Knowledge, picture: Part | None = None) -> Sheet:
@@ -82,15 +81,16 @@ class _Words:
             yield Part(title=self.text(name), kind="table", lines=lines, head=head, rows=found, id=name)
 
     def day(self, ms: int) -> str:
-        return f"{datetime.fromtimestamp(ms // MS_PER_SECOND, tz=UTC).astimezone(self.zone):{DAY}}"
+        return _day(self.local(ms))
 
     def clock(self, ms: int | None) -> str:
         """Date and time in the clinic's zone; what has no end says so."""
         if ms is None:
             return self.text("unknown")
-        if abs(ms) >= FAR:
-            return self.text("always")
-        return f"{datetime.fromtimestamp(ms // MS_PER_SECOND, tz=UTC).astimezone(self.zone):{CLOCK}}"
+        return self.text("always") if abs(ms) >= FAR else _clock(self.local(ms))
+
+    def local(self, ms: int) -> datetime:
+        return datetime.fromtimestamp(ms // MS_PER_SECOND, tz=UTC).astimezone(self.zone)
 
     # --- parts ------------------------------------------------------------------------------------------------------
 
@@ -247,7 +247,7 @@ def drawn(follow: FollowUp) -> Part | None:
     marks = sorted((row for row in rows(follow) if row.band is None), key=lambda row: row.at)
     twin = tuple(
         (
-            Line(text=words["unknown"] if row.at <= UNDATED else f"{clock.local(row.at):{CLOCK}}"),
+            Line(text=words["unknown"] if row.at <= UNDATED else _clock(clock.local(row.at))),
             Line(text=f"{row.of}: {row.what}"),
             Line(text="\u2013" if row.value is None else f"{row.value:g} {row.unit}"),
             Line(text=row.note or "\u2013", source=row.source),
@@ -259,6 +259,14 @@ def drawn(follow: FollowUp) -> Part | None:
 
 
 # --- words ------------------------------------------------------------------------------------------------------------
+
+
+def _day(local: datetime) -> str:
+    return f"{local:%a} {local.day} {local:%b %Y}"
+
+
+def _clock(local: datetime) -> str:
+    return f"{_day(local)} {local:%H:%M}"
 
 
 def _length(ms: int) -> str:

@@ -7,8 +7,14 @@ from collections.abc import Sequence
 from xml.etree import ElementTree
 
 LABEL = 60  # layout: characters of a label above its bar; the table has all of it
-WIDE, ROW, EDGE, BAR, LETTER = 480, 38, 8, 12, 13  # layout: of the bars, in the picture's own units
-HIGH, MARGIN, RADIUS = 200, 30, 5  # layout: of the dots
+WIDE = 480  # layout: of a picture, in its own units, as all below
+EDGE = 8  # layout: free at its border
+LETTER = 13  # layout: height of its letters
+ROW = 38  # layout: height of a bar with its title
+BAR = 12  # layout: height of a bar
+HIGH = 200  # layout: height of a picture of dots
+MARGIN = 30  # layout: around the dots, for their numbers and days
+RADIUS = 5  # layout: of a dot
 INK, FILL, MARK = "#1a1a1a", "#0072b2", "#9b1c1c"
 
 Span = tuple[str, int, int]  # title, from, to (ms)

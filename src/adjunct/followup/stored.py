@@ -350,7 +350,7 @@ def check_ins(bundle: Bundle, knowledge: Knowledge, *, now: Instant) -> tuple[Ch
             phq=False,
             language=str(entry.resource.get("language") or DEFAULT_LANGUAGE),
         )
-        if (book := _book(entry.resource)) != checkins.BOOK:  # its screener is a form of its own, and says nothing of it
+        if (book := _book(entry.resource)) != checkins.BOOK:  # its screener is a form of its own
             state = replace(state, book=book, set=book)
         for answer in answers:
             state = checkins.receive(state, answer)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
@@ -22,6 +22,7 @@ from adjunct.planning.team import (
     acknowledge_steps,
     message_steps,
     preferences_of,
+    referral,
     team_of,
 )
 from adjunct.routine import Routine, choices_of, routine
@@ -61,6 +62,7 @@ def beside(case: Case, main: Course, start: date) -> Beside:
         open=() if state is None or state.valid else (_reasked(case, state),),
         steps=(
             *found.steps,
+            *_referrals(case, team),
             *acknowledge_steps(team.threads, cover, team.access(case.knowledge, now)),
             *message_steps(happened, cover, case.knowledge, until=now),
         ),
@@ -100,6 +102,16 @@ def _routine(case: Case, main: Course) -> Routine:
         country=case.record.country,
         session_at=max(past, default=None),
     )
+
+
+def _referrals(case: Case, team: Team) -> Iterator[Step]:
+    """Whose turn it is in each referral that is not closed."""
+    for asked in team.referrals:
+        found = referral(
+            asked.id, asked.sender, asked.receiver, asked.moves, case.clinic.cover, case.knowledge, now=case.now.ms
+        )
+        if found.step is not None:
+            yield found.step
 
 
 def _consent(case: Case, start: date) -> tuple[consent.Form | None, consent.ConsentState | None]:
