@@ -41,6 +41,7 @@ bench: $(KNOWLEDGE) ## measure speed beside the strongest alternative that runs
 	$(BIN)/python bench/exposure.py
 	$(BIN)/python bench/trajectory.py
 	$(BIN)/python bench/scoring.py
+	$(BIN)/python bench/planning.py
 
 docs: $(KNOWLEDGE) ## write the generated pages: rules, facts, claims, record
 	$(BIN)/adjunct knowledge book

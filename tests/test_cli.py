@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -15,7 +16,7 @@ from typing import Any
 import fhirkit
 import pytest
 
-from adjunct.demo import PEOPLE, bundle_path
+from adjunct.demo import PEOPLE, SCENES, bundle_path
 from bundles import NOW, RXNORM, SUBJECT, diagnosis, medicine, person, pressure
 
 Json = dict[str, Any]
@@ -252,17 +253,30 @@ def test_words_of_a_record_cannot_drive_the_terminal() -> None:
 # --- demo -------------------------------------------------------------------------------------------------------------
 
 
-def test_the_demo_ends_by_itself_and_shows_three_people() -> None:
-    done = run("demo")
+def test_the_demo_ends_by_itself_and_writes_the_papers_of_half_a_year(tmp_path: Path) -> None:
+    done = run("demo", "--out", str(tmp_path / "mara"))
     assert (done.returncode, done.stderr) == (0, "")
-    shown = [line for line in done.stdout.splitlines() if line.startswith("$ adjunct assess ")]
-    assert len(shown) == len(PEOPLE) == 3
-    for person_, line in zip(PEOPLE, shown, strict=True):
-        assert person_.file in line
-        assert person_.story.split(",")[0] in done.stdout
+    days = [line[:10] for line in done.stdout.splitlines() if re.match(r"\d{4}-\d\d-\d\d  ", line)]
+    assert days == sorted(days)
+    assert (days[0], days[-1]) == ("2026-05-04", "2026-11-20")
+    for verdict in ("DEFER", "WAITING", "CAUTION", "ACTIVE"):
+        assert f"  {verdict}  " in done.stdout
+    papers = {path.parent.name for path in tmp_path.rglob("*.pdf")}
+    assert papers == {"2026-05-26-papers", "2026-11-20-papers"}
 
 
-def test_each_demo_command_can_be_typed() -> None:
+def test_every_command_of_the_demo_can_be_typed(tmp_path: Path) -> None:
+    """What the story shows is what the commands answer, on the records that it leaves behind."""
+    shown = run("demo", "--out", str(tmp_path / "mara")).stdout
+    commands = [shlex.split(line.removeprefix("$ adjunct ")) for line in shown.splitlines() if line.startswith("$ ")]
+    assert len(commands) >= len(SCENES)
+    for words in commands:
+        if words[0] != "report":
+            given = [str(bundle_path(Path(w).name)) if w.startswith("examples/") else w for w in words]
+            assert run(*given, "--json").returncode == 0, words
+
+
+def test_each_example_answers() -> None:
     verdicts = set()
     for person_ in PEOPLE:
         asked = ("--for", person_.treatment, "--phase", person_.phase, "--at", person_.at, "--country", person_.country)

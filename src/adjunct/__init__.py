@@ -387,23 +387,24 @@ def schedule(
     clinic: Mapping[str, Any],
     at: str | None = None,
     best: bool = False,
+    cancelled: Sequence[str] = (),
     knowledge: Knowledge | None = None,
 ) -> Timetable:
     """Place visits into a clinic's chairs, rooms, staff and hours. What cannot be placed says why, and what would help.
 
-    `requests` as plain values (see the example `visits.json`); `best` looks for a better timetable with OR-tools.
+    `requests` as plain values (see the example `visits.json`); `best` looks for a better timetable with OR-tools;
+    `cancelled` are ids of visits whose places are free again: the answer says to whom each is offered.
     """
-    from adjunct.clinic import Clinic
+    from adjunct.clinic import Clinic, rebook
     from adjunct.clinic import requests as read
     from adjunct.clinic import schedule as run
 
     known, now = knowledge or _knowledge(), _instant(at).ms
     place, asked = Clinic.of(clinic, known), read(requests)
-    if not best:
-        return run(asked, place, now=now)
-    from adjunct.clinic.optimise import optimise
-
-    return optimise(asked, place, now=now)
+    if best:
+        from adjunct.clinic.optimise import optimise as run
+    found = run(asked, place, now=now)
+    return rebook(found, place, cancelled=cancelled, now=now) if cancelled else found
 
 
 def request(

@@ -87,7 +87,7 @@ SCENES = (
     Scene(
         at="2026-05-26T11:15:00-05:00",
         shows="report",
-        story="Two weeks later both are done. Her papers are written, in Spanish, with what to do before the first day.",
+        story="Two weeks later both are done. Her papers are written, in Spanish, with all that comes before day one.",
     ),
     Scene(
         at="2026-06-01T09:40:00-05:00",

@@ -16,6 +16,7 @@ from adjunct.base import MS_PER_SECOND, BadInput, shown
 from adjunct.knowledge import Knowledge
 
 ENGLISH = "en"
+UNCITED = "uncited"  # the source of what was read nowhere
 LANGUAGES = (ENGLISH, "es")
 Kind = Literal["text", "list", "steps", "checklist", "table", "warning", "contacts", "picture"]
 
@@ -92,6 +93,19 @@ def line(
     """A text of the knowledge in a language, else in English and marked so. `{fact.id}` and `{word}` are filled."""
     used = code if code in texts else ENGLISH
     return Line(text=knowledge.say(texts[used], used, **words), language=used, source=source, sure=sure, strong=strong)
+
+
+def cited(knowledge: Knowledge, source: str, locator: str = "") -> str:
+    """A source as a reader may look it up; one that this knowledge does not have keeps its name."""
+    found = knowledge.sources.get(source)
+    citation = found.citation if found else source
+    return ", ".join(filter(None, (citation.rstrip("."), locator))) if citation else ""
+
+
+def how_sure(knowledge: Knowledge, status: str, source: str = "", code: str = ENGLISH) -> str:
+    """In words, how far what a source says may be trusted: a number without a published rule says so."""
+    texts = knowledge.content["documents"]["how_sure"]["status"]
+    return str(texts[UNCITED if status == "proposed" and source == UNCITED else status][code])
 
 
 def plain(lines: Iterable[Line]) -> tuple[str, ...]:

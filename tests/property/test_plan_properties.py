@@ -153,9 +153,7 @@ def test_a_log_is_taken_whole_or_refused_and_a_held_course_proposes_nothing(
     now = instant((at + timedelta(days=1)).isoformat()).ms
     held, fits = False, True
     for kind in kinds:
-        fits = (
-            fits and not (kind == "resume" and not held) and not (kind == "hold" and held) and "stopped" not in (held,)
-        )
+        fits = fits and not (kind == "resume" and not held) and not (kind == "hold" and held) and held != "stopped"
         held = {"hold": True, "resume": False}.get(kind, held) if kind != "stop" else "stopped"  # type: ignore[assignment]
     if not fits:
         with pytest.raises(BadInput):

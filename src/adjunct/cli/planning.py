@@ -38,6 +38,9 @@ def plan(
     language: Language = "en",
     ics: Annotated[Path | None, typer.Option(help="Write the visits as a calendar (.ics).")] = None,
     pdf: Annotated[Path | None, typer.Option(help="Write the care plan as a PDF.")] = None,
+    requests: Annotated[
+        Path | None, typer.Option(help="Write the visits to come for `adjunct schedule` (JSON).")
+    ] = None,
     as_json: AsJson = False,
     as_fhir: AsFhir = False,
 ) -> None:
@@ -66,12 +69,12 @@ def plan(
         from adjunct.terminal import show_plan
 
         show_plan(result, adjunct._knowledge())
-    _written(result, ics, pdf)
+    _written(result, ics, pdf, requests)
 
 
-def _written(result: Any, ics: Path | None, pdf: Path | None) -> None:
+def _written(result: Any, ics: Path | None, pdf: Path | None, requests: Path | None) -> None:
     """The files asked for; where there is no plan nothing is written, and that is said."""
-    if ics is None and pdf is None:
+    if ics is None and pdf is None and requests is None:
         return
     if not result.plan.visits:
         typer.echo("adjunct: there is no visit to write, so no file was made", err=True)
@@ -80,6 +83,12 @@ def _written(result: Any, ics: Path | None, pdf: Path | None) -> None:
     from adjunct.documents.folder import write_plan
 
     done = write_plan(result, adjunct._knowledge(), ics=ics, pdf_path=pdf)
+    if requests is not None:
+        from adjunct.documents.writing import write
+        from adjunct.planning.bookings import visit_requests
+
+        write(requests, as_text(visit_requests(result)), str(requests))
+        done = (*done, requests)
     typer.echo("written: " + ", ".join(map(str, done)), err=True)
 
 
@@ -168,18 +177,20 @@ def schedule(
     clinic: Annotated[Path, typer.Option(help="The clinic's hours, chairs, rooms and staff (TOML).")],
     at: At = None,
     best: Annotated[bool, typer.Option("--best", help="Look for a better timetable (needs OR-tools).")] = False,
+    cancelled: Annotated[list[str] | None, typer.Option(help="A visit that was cancelled: who is offered it?")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Place visits into the clinic's chairs and hours; say in words what cannot be placed, and what would help."""
     import adjunct
 
-    result = adjunct.schedule(_json(requests), clinic=toml(clinic), at=at, best=best)
+    place = toml(clinic)
+    result = adjunct.schedule(_json(requests), clinic=place, at=at, best=best, cancelled=cancelled or ())
     if as_json:
         print_json(as_text(result.to_dict()))
     else:
         from adjunct.terminal import show_timetable
 
-        show_timetable(result, toml(clinic)["cover"]["zone"])
+        show_timetable(result, place.get("cover", {}).get("zone", "UTC"))
 
 
 def request(

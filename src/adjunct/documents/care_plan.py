@@ -15,13 +15,13 @@ from zoneinfo import ZoneInfo
 
 from adjunct.base import FAR, MS_PER_SECOND, BadInput
 from adjunct.documents.drawings import bars, extent
-from adjunct.documents.report import cited, how_sure, made_of
+from adjunct.documents.report import made_of
 from adjunct.due import Step
 from adjunct.followup import FollowUp
 from adjunct.followup.context import UNDATED
 from adjunct.knowledge import Knowledge
 from adjunct.planning.model import CarePlan, Setting, Status, Told, Visit
-from adjunct.sheet import ENGLISH, Line, Part, Sheet
+from adjunct.sheet import ENGLISH, Line, Part, Sheet, cited, how_sure
 
 Key = TypeVar("Key", bound=Hashable)
 MS_PER_MINUTE = 60 * MS_PER_SECOND  # unit: milliseconds a minute

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
+from string import ascii_lowercase
 from typing import Any
 from xml.etree import ElementTree
 
@@ -21,6 +22,7 @@ SVG = "http://www.w3.org/2000/svg"
 DRAWN = frozenset(
     "svg g defs clipPath path rect circle ellipse line polyline polygon text tspan marker linearGradient stop".split()
 )
+WITH_TIME = ("person", "supporter", "escort")  # who reads large letters; the others read many pages a day
 LEAST_DIGITS = 2  # layout: of a number to call among contacts
 LEAST_DIGITS_WITHIN = 3  # layout: the same inside a sentence, where two digits are hours
 NO_NUMBER = re.compile(rf"24/7|(19|20)\d\d|{ISO_DATE.pattern}")  # hours, a year, a date
@@ -52,35 +54,43 @@ def clean(text: str) -> str:
 
 
 def prepared(sheet: Sheet, knowledge: Knowledge, language: str, name: str) -> dict[str, Any]:
-    """A sheet as plain values for the templates of page and PDF: sources numbered, foreign lines marked.
+    """A sheet as plain values for the templates of page and PDF: sources numbered, how sure as a letter, both told
+    once at its end; foreign lines marked.
 
     `language`: of the page around it; `name`: what the ids of this sheet begin with.
     """
-    words, notes = page_words(knowledge, sheet.language), dict[str, int]()
+    words, notes, marks = page_words(knowledge, sheet.language), dict[str, int](), dict[str, int]()
     called: set[str] = set()
 
-    def shown(line: Line, kind: str = "") -> dict[str, Any]:
-        source, foreign = clean(line.source), line.language != sheet.language
+    def shown(line: Line, kind: str = "", *, alone: bool = False) -> dict[str, Any]:
+        """`alone`: it stands in no part that says for all its lines which are foreign."""
+        source, sure, foreign = clean(line.source), clean(line.sure), line.language != sheet.language
         return {
             "text": clean(line.text),
             "pieces": list(_dialled(line, called) if kind == "contacts" else [(clean(line.text), "")]),
             "language": line.language if foreign else "",
-            "aside": "; ".join(filter(None, (words[f"in_{line.language}"] if foreign else "", clean(line.sure)))),
+            "aside": words[f"in_{line.language}"] if foreign and alone else "",
             "strong": line.strong,
-            "note": note(source) if source else None,
+            "marks": [*([mark(sure)] if sure else []), *([note(source)] if source else [])],
         }
 
-    def note(source: str) -> dict[str, Any]:
+    def mark(sure: str) -> dict[str, str]:
+        sign = letter(marks.setdefault(sure, len(marks)))
+        return {"sign": sign, "id": f"{name}s{sign}", "label": f"{words['sure']}, {sign}: {sure}"}
+
+    def note(source: str) -> dict[str, str]:
         number = notes.setdefault(source, len(notes) + 1)
-        return {"number": number, "id": f"{name}n{number}", "label": f"{words['source']} {number}"}
+        return {"sign": str(number), "id": f"{name}n{number}", "label": f"{words['source']} {number}"}
 
     def part(given: Part, number: int) -> dict[str, Any]:
         id_ = f"{name}p{number}"
         if wrong := [row for row in given.rows if len(row) != len(given.head)]:
             raise BadInput(f"a table has {len(given.head)} columns and a row of {len(wrong[0])}", given.title)
+        lines = (*given.lines, *(cell for row in given.rows for cell in row))
         return {
             "id": id_,
             "title": clean(given.title),
+            "foreign": words["foreign"] if any(line.language != sheet.language for line in lines) else "",
             "kind": given.kind,
             "entries": list(_entries([shown(line, given.kind) for line in given.lines], given.kind)),
             "head": [clean(text) for text in given.head],
@@ -94,12 +104,23 @@ def prepared(sheet: Sheet, knowledge: Knowledge, language: str, name: str) -> di
         "title": clean(sheet.title),
         "language": sheet.language if sheet.language != language else "",
         "words": words,
-        "lead": [shown(line) for line in sheet.lead],
+        "dense": sheet.reader not in WITH_TIME,
+        "lead": [shown(line, alone=True) for line in sheet.lead],
         "parts": [part(given, number) for number, given in enumerate(sheet.parts, start=1)],
-        "foot": [shown(line) for line in sheet.foot],
+        "foot": [shown(line, alone=True) for line in sheet.foot],
         "meta": [(words.get(f"meta_{key}", key), clean(value)) for key, value in sheet.meta.items()],
     }
-    return found | {"notes": list(notes)}
+    return found | {"notes": list(notes), "marks": [(letter(n), sure) for sure, n in marks.items()]}
+
+
+def letter(number: int) -> str:
+    """A sign for how sure a line is, told apart from the numbers of the sources.
+
+    >>> letter(0), letter(25), letter(26)
+    ('a', 'z', 'aa')
+    """
+    rest, last = divmod(number, len(ascii_lowercase))
+    return (letter(rest - 1) if rest else "") + ascii_lowercase[last]
 
 
 def _entries(lines: Sequence[dict[str, Any]], kind: str) -> Iterator[list[dict[str, Any]]]:

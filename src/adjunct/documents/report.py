@@ -28,14 +28,13 @@ from adjunct.knowledge import Knowledge
 from adjunct.planning.model import CarePlan, Status, Visit
 from adjunct.record import Intake, Record
 from adjunct.record.draft import PAST
-from adjunct.sheet import ENGLISH, Line, Part, Sheet, day, line, moment
+from adjunct.sheet import ENGLISH, Line, Part, Sheet, cited, day, how_sure, line, moment
 
 FORMATS = ("html", "pdf")
 PRIVATE = 0o700  # layout: a folder with an answer about a person is its owner's
 MG_PER_G = 1000  # unit: milligrams a gram
 EMERGENCY = "emergency"
 OPEN = "open"  # the steps of a plan that close what is open
-UNCITED = "uncited"
 PROJECT = "project-default"
 
 
@@ -90,18 +89,6 @@ def made_of(knowledge: Knowledge, language: str, zone: str, at: Instant, plan: C
     if plan:
         made |= {"plan": str(plan.version), "protocol": f"{plan.protocol} {plan.protocol_version}"}
     return made
-
-
-def cited(knowledge: Knowledge, source: str, locator: str = "") -> str:
-    """A source as a reader may look it up; one that this knowledge does not have keeps its name."""
-    found = knowledge.sources.get(source)
-    return _citation(found.citation if found else source, locator)
-
-
-def how_sure(knowledge: Knowledge, status: str, source: str, language: str = ENGLISH) -> str:
-    """In words, how far what a source says may be trusted: a number without a published rule says so."""
-    texts = knowledge.content["documents"]["how_sure"]["status"]
-    return str(texts[UNCITED if status == "proposed" and source == UNCITED else status][language])
 
 
 @dataclass(frozen=True, slots=True)

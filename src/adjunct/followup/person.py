@@ -222,9 +222,9 @@ class FollowUp:
     def safety_plan_text(self) -> str:
         return safety_plan.text(self.plan, self.told, self.knowledge)
 
-    def safety_plan_page(self) -> str:
-        """The plan as one page to print, with whom to call where the person is."""
-        return safety_plan.page(self.plan, self.told, self.knowledge)
+    def safety_plan_page(self, language: str = "en") -> str:
+        """The plan as one page to print, with whom to call where the person is. What somebody wrote stays theirs."""
+        return safety_plan.page(self.plan, self.told, self.knowledge, language=language)
 
     def _due(self, entry: Due) -> dict[str, Any]:
         step = entry.step

@@ -24,7 +24,18 @@ TABLES = {
     "perpetrators": "perpetrator",
 }
 FOLLOWUP = ("outcomes", "courses", "workflow", "checkins", "surveillance", "context")
-PLANNING = ("plan", "timeline", "consent", "preparation", "aftercare", "team", "outgoing", "request", "documents", "routine")
+PLANNING = (
+    "plan",
+    "timeline",
+    "consent",
+    "preparation",
+    "aftercare",
+    "team",
+    "outgoing",
+    "request",
+    "documents",
+    "routine",
+)
 SINGLE = ("knowledge", "derive", "sets", "phrases", "wording", "method", "fit", *FOLLOWUP, *PLANNING)
 WHOLE = {
     "models": "models",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -54,7 +54,7 @@ def beside(case: Case, main: Course, start: date) -> Beside:
     given = [v for v in main.visits if v.kind == DOSE and v.given_at is not None]
     happened = [Happened(id=v.id, kind=SESSION, at=v.given_at or 0, number=v.number) for v in given[-1:]]
     return Beside(
-        preferences=preferences_of(_table(order, "contact"), case.knowledge),
+        preferences=_preferences(case),
         team=team,
         routine=found,
         form=form,
@@ -75,6 +75,14 @@ def beside(case: Case, main: Course, start: date) -> Beside:
             ),
         ),
     )
+
+
+def _preferences(case: Case) -> Preferences:
+    """As the order says; about somebody recorded as having died nobody outside the clinic is written to."""
+    found = preferences_of(_table(case.order, "contact"), case.knowledge)
+    if not case.record.died:
+        return found
+    return replace(found, contact=replace(found.contact, reminders=False, supporter_ride=False))
 
 
 def _table(order: Mapping[str, Any], name: str) -> Mapping[str, Any]:

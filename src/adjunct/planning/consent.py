@@ -19,7 +19,7 @@ import orjson
 from adjunct.base import BadInput, shown
 from adjunct.knowledge import Knowledge
 from adjunct.planning.entries import moment, only, tables, text, texts
-from adjunct.sheet import Line, Part, Sheet, line
+from adjunct.sheet import Line, Part, Sheet, how_sure, line
 from adjunct.sheet import language as page_language
 
 ELSEWHERE = "elsewhere"  # any region that the forms say nothing special of, and one that is not known
@@ -125,7 +125,7 @@ class _Pages:
         return self.line(
             entry["text"],
             source=f"{self.knowledge.sources[entry['source']['id']].citation} ({entry['source']['locator']})",
-            sure=self.line(content["sure"][entry["status"]]).text,
+            sure=how_sure(self.knowledge, entry["status"], entry["source"]["id"], self.language),
             strong=entry.get("strong", False),
         )
 

@@ -341,9 +341,10 @@ class _Desk:
         """Everything there is to say, sent or not; with `now` only what may be due then."""
         if self.plan.status is Status.NONE:
             return
+        over = self.plan.status is Status.STOPPED
         may = {PERSON: self.contact.reminders, SUPPORTER: self.contact.supporter_ride, OWNER: True}
         for entry in self.entries:
-            if may[entry["to"]]:
+            if may[entry["to"]] and not (over and entry.get("during")):
                 clock = self.clinic if entry["to"] == OWNER else self.own
                 for to, occasion in _OCCASIONS[entry["on"]](self, entry):
                     if now is None or min(occasion.early, occasion.at) <= now < occasion.expires:
@@ -429,13 +430,17 @@ class _Desk:
                 yield entry["to"], self._of(visit.id, visit.starts, at, at + _length(entry["useful"], self.knowledge))
 
     def steps(self, entry: Mapping[str, Any]) -> Iterator[tuple[str, _Occasion]]:
-        """Something that the person has to do or will be asked for, from its opening on."""
+        """Something that the person has to do or will be asked for, from its opening on (`ahead`: not long before).
+
+        What was not said in time is said while it may still be done.
+        """
         for step in self._open():
             asked = entry.get("instruments") and step.owner == PERSON and step.what in self.knowledge.instruments
             if step.what.partition(":")[0] in entry["what"] or asked:
                 opens, due_at = step.window.opens, step.window.due
-                expires = due_at if due_at > opens else step.window.overdue
-                yield entry["to"], self._of(step.id, due_at, opens, expires, words={"day": due_at})
+                until = due_at if due_at > max(opens, self.plan.at.ms) else step.window.overdue
+                at = max(opens, due_at - _length(entry["ahead"], self.knowledge)) if "ahead" in entry else opens
+                yield entry["to"], self._of(step.id, due_at, at, until, words={"day": due_at if until == FAR else until})
 
     def overdue(self, entry: Mapping[str, Any]) -> Iterator[tuple[str, _Occasion]]:
         """A task of the clinic's that nobody did in time and that does not wait for the next visit."""

@@ -19,7 +19,7 @@ from adjunct.knowledge import Knowledge
 from adjunct.knowledge.columns import Program
 from adjunct.knowledge.language import parse
 from adjunct.record import Intake, Record
-from adjunct.sheet import ENGLISH, Line, Part, line
+from adjunct.sheet import ENGLISH, Line, Part, cited, how_sure, line
 
 Table = Mapping[str, Any]
 SHARED = "preparation"  # whose words on certainty and on telephone numbers every page uses
@@ -71,7 +71,7 @@ class Page:
     def said(self, row: Table, texts: Mapping[str, str]) -> Line:
         """A text of a row, with the row's source, or that of the length it names."""
         source = row.get("source", {}).get("id", "")
-        own = (self._cited(source), self._sure(row["status"])) if source else ("", "")
+        own = self._known(source, row["status"]) if source else ("", "")
         cited, sure = self.origin.get(row.get("number", ""), own)
         return self.text(texts, source=cited, sure=sure, strong=row.get("strong", False))
 
@@ -87,13 +87,10 @@ class Page:
     def measured(self, fact: str) -> tuple[str, str]:
         """Source and certainty of a fact, as a reader sees them."""
         found = self.knowledge.facts[fact]
-        return self._cited(found.source), self._sure(found.status)
+        return self._known(found.source, found.status)
 
-    def _cited(self, source: str) -> str:
-        return str(self.knowledge.sources[source].citation)
-
-    def _sure(self, status: str) -> str:
-        return self.title(self.knowledge.content[SHARED]["sure"][status])
+    def _known(self, source: str, status: str) -> tuple[str, str]:
+        return cited(self.knowledge, source), how_sure(self.knowledge, status, source, self.language)
 
 
 # --- the answers ------------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from adjunct.planning.pages import KNOWN, TRUTH, Page, Table, conditions, curren
 from adjunct.planning.protocols import value_ms
 from adjunct.planning.timeline import NO_TREATMENT, in_words
 from adjunct.record import Record
-from adjunct.sheet import ENGLISH, Line, Part, Sheet, moment
+from adjunct.sheet import ENGLISH, Line, Part, Sheet, how_sure, moment
 
 PAGE = "preparation"
 RECONCILED = "reconciled"
@@ -126,7 +126,7 @@ def _fasting(
             if setting
             else knowledge.fact_text(fact.id, language)
         )
-        origin[name] = ("", page.title(page.data["sure"]["clinic"])) if own else page.measured(fact.id)
+        origin[name] = ("", how_sure(knowledge, "clinic", code=language)) if own else page.measured(fact.id)
         if starts is not None:
             words[f"{name}_at"] = moment(starts - length, zone, language)
     return words, origin

@@ -64,6 +64,7 @@ class Record:
     jurisdiction: str = ""
     patient: str = ""
     refusal: str = ""  # why the whole record cannot be answered; its red flags still are
+    died: bool = False  # the person is recorded as having died: nobody is written to
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +105,7 @@ class Draft:
     problems: list[Problem] = field(default_factory=list)
     choices: list[Choice] = field(default_factory=list)
     refusal: str = ""
+    died: bool = False
     intakes: list[Intake] = field(default_factory=list)
     seen: dict[str, list[Row]] = field(default_factory=dict)  # rows by concept, for what is derived from them
 
@@ -244,6 +246,7 @@ class Draft:
             jurisdiction=jurisdiction,
             patient=patient,
             refusal=self.refusal,
+            died=self.died,
         )
 
     def _once(self, rows: Sequence[Row]) -> list[Row]:

@@ -426,6 +426,7 @@ def _coded_fact(draft: Draft, codes: Codes, span: Span, reference: str, status: 
 def patient(draft: Draft, resource: Resource, reference: str) -> None:
     """Birth date and sex at birth. Administrative gender `male` alone does not settle sex at birth."""
     if resource.get("deceasedBoolean") is True or resource.get("deceasedDateTime"):
+        draft.died = True
         said = "the person is recorded as having died"
         draft.problem(reference, said, "Is this the right record? Correct it.", blocks=True)
     _age(draft, resource.get("birthDate"), reference)

@@ -47,7 +47,7 @@ def agreed(chosen: Sequence[Habit], standing: Mapping[str, Standing], today: Tod
             goal=own.goal or plain.goal.text,
             cue=own.cue or plain.cue.text,
             since=since,
-            state=" ".join(_states(habit, english, round(today.number("adherence.window")))),
+            state=" ".join(_states(habit, english, round(today.number("routine.adherence.window")))),
         )
     for own in standing.values():
         if own.kind in (Kind.DECLINED, Kind.STOPPED):

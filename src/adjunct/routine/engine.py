@@ -98,7 +98,7 @@ def routine(
 
 def _placed(today: Today, chosen: Sequence[Standing]) -> tuple[Habit, ...]:
     """Chosen habits, the oldest first. New ones beyond the greatest number at a time wait for their turn."""
-    places = round(today.number("new.most"))
+    places = round(today.number("routine.new.most"))
     found = []
     for standing in sorted(chosen, key=lambda s: (s.since, s.activity)):
         habit = _habit(today, standing)
@@ -122,14 +122,14 @@ def _habit(today: Today, standing: Standing) -> Habit:
     limits = held(entry, today.holds, voice, standing.cleared)
     lately = today.adherence(entry, standing.since, dose.days, "adherence.window")
     long = today.adherence(entry, standing.since, kept_up, "established.span")
-    lasted = today.now - standing.since >= today.number("established.span") * MS_PER_DAY
-    established = lasted and long is not None and long.least >= today.number("established.share")
+    lasted = today.now - standing.since >= today.number("routine.established.span") * MS_PER_DAY
+    established = lasted and long is not None and long.least >= today.number("routine.established.share")
     because, why, step, resting = _adapted(today, entry, standing, limits, lately)
     state = _state(limits)
     if state != State.ACTIVE:
         stopping = [h for h in limits if STRICT.index(h.effect) >= STRICT.index(Effect.ASK)]
         because, why = [h.tell for h in stopping], [_reason(h, voice) for h in stopping]
-    good = lately is not None and lately.least >= today.number("adherence.good")
+    good = lately is not None and lately.least >= today.number("routine.adherence.good")
     may_grow = good and step == standing.step and strictest(limits) in (None, Effect.CAUTION)
     next_step = today.dose(entry, step + 1) if may_grow and step + 1 < len(entry["step"]) else None
     if state == State.ACTIVE and lately is not None and not lately.done and lately.unknown:
@@ -222,7 +222,7 @@ def _own_words(today: Today, entry: Table, standing: Standing, step: int) -> Act
 
 def _offers(today: Today, standing: Mapping[str, Standing], chosen: Sequence[Habit]) -> tuple[Activity, ...]:
     """A few activities that fit, the best first: none that is declined, excluded or chosen, none above the places."""
-    places = round(today.number("new.most")) - sum(h.new and h.state != State.PAUSED for h in chosen)
+    places = round(today.number("routine.new.most")) - sum(h.new and h.state != State.PAUSED for h in chosen)
     heavy = any(today.low(h.adherence) for h in chosen)
     covered = {h.activity.domain for h in chosen}
     fitting = []
@@ -236,7 +236,7 @@ def _offers(today: Today, standing: Mapping[str, Standing], chosen: Sequence[Hab
         if strictest(offer.limits) != Effect.EXCLUDE:
             asked = before is not None and before.kind == Kind.ASKED
             fitting.append((_fit(today, entry, offer, covered, asked=asked), offer))
-    most = max(0, min(places, round(today.number("offers.shown"))))
+    most = max(0, min(places, round(today.number("routine.offers.shown"))))
     return tuple(offer for _, offer in sorted(fitting, key=lambda f: f[0]))[:most]
 
 

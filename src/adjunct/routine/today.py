@@ -39,7 +39,7 @@ class Today:
 
     def number(self, name: str) -> float:
         """A number of the routine's own facts."""
-        return self.knowledge.number(f"routine.{name}")
+        return self.knowledge.number(name)
 
     @property
     def day(self) -> date:
@@ -59,16 +59,16 @@ class Today:
     @property
     def tired(self) -> bool:
         """Whether energy is known to be low."""
-        return self.energy is not None and self.energy <= self.number("energy.low")
+        return self.energy is not None and self.energy <= self.number("routine.energy.low")
 
     @property
     def hurting(self) -> bool:
         """Whether pain is known to be high."""
-        return self.pain is not None and self.pain >= self.number("pain.high")
+        return self.pain is not None and self.pain >= self.number("routine.pain.high")
 
     def low(self, lately: Adherence | None) -> bool:
         """Whether less was done than planned, even if every day without a note was a good one."""
-        return lately is not None and lately.most < self.number("adherence.low")
+        return lately is not None and lately.most < self.number("routine.adherence.low")
 
     def dose(self, entry: Table, step: int) -> Dose:
         """One step of an activity's ladder."""
@@ -115,7 +115,7 @@ class Today:
         first = max(self.cover.local(since).date(), self.day - timedelta(days=span - 1))
         resting = self.rest_days if entry["session_day"] == REST else frozenset()
         length = (self.day - first).days + 1 - sum(first <= day <= self.day for day in resting)
-        if length < self.number("adherence.enough"):
+        if length < self.number("routine.adherence.enough"):
             return None
         done, not_done = set[date](), set[date]()
         for note in self.log:

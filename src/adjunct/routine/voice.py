@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from adjunct.knowledge import Knowledge
-from adjunct.sheet import Line, line
+from adjunct.sheet import Line, cited, how_sure, line
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +23,9 @@ class Voice:
 
     def told(self, texts: Mapping[str, str], *, source: str = "", status: str = "", **words: str) -> Line:
         """A text with its places filled. `source` is the id of a source, `status` how far it was read."""
-        citation = self.knowledge.sources[source].citation if source else ""
-        sure = self.pick(self.data["sure"][status]) if status else ""
+        sure = how_sure(self.knowledge, status, source, self.language) if status else ""
         filled: Any = words  # names of places, none of them an option of `line`
-        return line(texts, self.language, self.knowledge, source=citation, sure=sure, **filled)
+        return line(texts, self.language, self.knowledge, source=cited(self.knowledge, source), sure=sure, **filled)
 
     def word(self, name: str, part: str = "words", **words: str) -> Line:
         """A sentence of `planning/routine.toml`, such as `because.low`."""

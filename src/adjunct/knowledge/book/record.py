@@ -55,7 +55,7 @@ HOW = {
     "since_baseline": "newest value after the newest dose less the last one before it",
     "since_course_start": "newest value less the last one before the first dose, once the course is long enough",
     "taken_daily": "yes from one intake a day; open where the frequency is not stated",
-    "elsewhere": "a statement that one of these is taken, at its last use; open at any time of it while that is not said",
+    "elsewhere": "a statement that one of these is taken, at its last use; open at any time while that is not said",
     "administered": "a recorded administration of one of these is the event, at the time it was given",
     "unanswered": "yes while no evaluation follows the newest yes; it never expires",
 }
