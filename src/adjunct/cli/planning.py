@@ -224,6 +224,7 @@ def protocols(
 ) -> None:
     """The courses that can be planned, with every setting, its bounds and where it is from."""
     import adjunct
+    from adjunct.planning.protocols import names
     from adjunct.planning.protocols import protocol as find
 
     one_form(as_json=as_json, as_other=as_fhir)
@@ -234,7 +235,7 @@ def protocols(
         from adjunct.terminal import show_protocols
 
         if as_json:
-            print_json(as_text([{"id": p["id"], "title": p["title"]["en"]} for p in knowledge.protocols.values()]))
+            print_json(as_text([{"id": n, "title": find(knowledge, n).title["en"]} for n in names(knowledge)]))
         else:
             show_protocols(knowledge)
         return

@@ -8,17 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
-from adjunct.base import FAR, MS_PER_SECOND, BadInput
+from adjunct.base import FAR, MS_PER_SECOND
 from adjunct.documents.drawings import bars, extent
-from adjunct.documents.report import made_of
-from adjunct.due import Step
+from adjunct.documents.report import VISITS, Words, made_of
+from adjunct.due import Due, State
 from adjunct.followup import FollowUp
-from adjunct.followup.context import UNDATED
 from adjunct.knowledge import Knowledge
 from adjunct.planning.model import CarePlan, Setting, Status, Told, Visit
 from adjunct.sheet import ENGLISH, Line, Part, Sheet, cited, how_sure
@@ -28,10 +25,17 @@ MS_PER_MINUTE = 60 * MS_PER_SECOND  # unit: milliseconds a minute
 MINUTES_PER_HOUR = 60  # unit: minutes an hour
 
 
-def care_plan_sheet(plan: CarePlan, knowledge: Knowledge, picture: Part | None = None) -> Sheet:
-    """The whole plan as it stands, in English: it is written for those who carry it out.
+def care_plan_sheet(
+    plan: CarePlan,
+    knowledge: Knowledge,
+    *,
+    standing: Sequence[Due] = (),
+    holds: Sequence[Told] = (),
+    follow: FollowUp | None = None,
+) -> Sheet:
+    """The plan as it stands, for those who carry it out: make it in English.
 
-    `picture`: of the scores so far (`drawn`).
+    `standing`: its steps, as `due` says; `holds`: what the prescriber decides about each medicine before a visit.
     """
     say = _Words(plan, knowledge)
     known = knowledge.protocols.get(plan.protocol)
@@ -40,11 +44,13 @@ def care_plan_sheet(plan: CarePlan, knowledge: Knowledge, picture: Part | None =
         *say.told("open", plan.open),
         *say.told("missed", plan.missed),
         *say.visits(),
-        *say.steps(),
+        *say.told("holds", holds),
+        *say.before(),
+        *say.steps(standing),
         *say.told("reviews", plan.reviews),
         *say.told("stops", plan.stops),
         *say.timeline(),
-        *([] if picture is None else [picture]),
+        *(say.scores(follow) if follow else ()),
         *say.settings(),
         *say.changes(),
         *say.told("notes", plan.notes),
@@ -123,24 +129,27 @@ class _Words:
         return self.text("owner", owner=told.owner) if told.owner else ""
 
     def visits(self) -> Iterator[Part]:
-        """When each visit is, then what comes before and what is measured, each once with the visits it belongs to."""
+        """What was, in one line each; when the next visits are; what label or trial says of those to come."""
         plan, visits = self.plan, self.plan.visits
-        phases = dict.fromkeys(f"{visit.phase}: {visit.title}" for visit in visits)
-        lines = (
-            Line(text=self.text("visits_say", zone=plan.zone)),
-            *(Line(text=text, language=plan.language) for text in phases),
-        )
+        coming = [v for v in visits if v.state not in (State.DONE, State.MISSED)]
+        lines = [Line(text=self.text("visits_say", zone=plan.zone))]
+        for name, state in (("given", State.DONE), ("not_given", State.MISSED)):
+            if some := [v for v in visits if v.state is state]:
+                lines.append(Line(text=self.text(name, visits=_numbers(some))))
+        lines += [Line(text=text, language=plan.language) for text in dict.fromkeys(_phase(v) for v in coming)]
+        if rest := coming[VISITS:]:
+            lines.append(Line(text=self.text("later", visits=_numbers(rest), last=self.day(rest[-1].starts))))
         rows = (
             (
-                Line(text=f"{visit.phase} {visit.number}", sure=visit.state.value),
+                Line(text=f"{visit.phase} {visit.number}"),
+                Line(text=self.clock(visit.starts)),
                 Line(text=f"{self.day(visit.window.opens)} \u2013 {self.day(visit.window.closes)}"),
-                Line(text=self.clock(visit.starts if visit.given_at is None else visit.given_at)),
                 Line(text=_length(visit.observe_ms)),
             )
-            for visit in visits
+            for visit in coming[:VISITS]
         )
-        yield from self.table("visits", rows, lines)
-        facts = _by((fact, visit) for visit in visits for fact in visit.facts)
+        yield from self.table("visits", rows, tuple(lines))
+        facts = _by((fact, visit) for visit in coming for fact in visit.facts)
         yield from self.table(
             "facts",
             (
@@ -148,55 +157,89 @@ class _Words:
                 for f, having in facts.items()
             ),
         )
-        steps = {step.id: (step.title, step.owner) for step in plan.steps}
-        before = _by((steps.get(name, (name, "")), visit) for visit in visits for name in visit.prerequisites)
-        yield from self.table(
+
+    def before(self) -> Iterator[Part]:
+        """What comes before a visit to come and what is measured at it, together where it is for the same visits."""
+        coming = [v for v in self.plan.visits if v.state not in (State.DONE, State.MISSED)]
+        steps = {step.id: step for step in self.plan.steps}
+        named = [(steps[name], v) for v in coming for name in v.prerequisites if name in steps]
+        before = _by(((s.title, s.owner), v) for s, v in named if s.domain != "open")
+        measured = _by((self._measure(name), v) for v in coming for name in v.measures)
+        kinds: dict[tuple[str, str], list[str]] = {}
+        for (title, owner), having in before.items():
+            kinds.setdefault((_numbers(having), owner), []).append(title)
+        for name, having in measured.items():
+            kinds.setdefault((_numbers(having), self.text("measured")), []).append(name)
+        return self.table(
             "before",
             (
-                (Line(text=title, language=plan.language), Line(text=owner), Line(text=_numbers(having)))
-                for (title, owner), having in before.items()
+                (Line(text=visits), Line(text=owner), Line(text="; ".join(titles), language=self.plan.language))
+                for (visits, owner), titles in kinds.items()
             ),
-        )
-        measured = _by((self._measure(name), visit) for visit in visits for name in visit.measures)
-        yield from self.table(
-            "measured", ((Line(text=name), Line(text=_numbers(having))) for name, having in measured.items())
         )
 
     def _measure(self, name: str) -> str:
         return str(self.knowledge.instruments[name]["title"]) if name in self.knowledge.instruments else name
 
-    def steps(self) -> Iterator[Part]:
-        """What belongs to no visit; what comes again and again is one row with its first and its last time."""
+    def steps(self, standing: Sequence[Due]) -> Iterator[Part]:
+        """What belongs to no visit and is not done, each kind once: what waits since when comes first."""
         before = {name for visit in self.plan.visits for name in (visit.id, *visit.prerequisites)}
-        kinds: dict[tuple[str, str], list[Step]] = {}
-        for step in sorted(self.plan.steps, key=lambda s: (s.window.due, s.id)):
-            if step.id not in before:
-                kinds.setdefault((step.title, step.owner), []).append(step)
-        rows = (
-            (
+        kinds: dict[tuple[str, str], list[Due]] = {}
+        for found in standing:
+            step = found.step
+            if found.state not in (State.DONE, State.MISSED) and step.id not in before:
+                kinds.setdefault((step.title, step.owner), []).append(found)
+        now = self.plan.at.ms
+        rows = []
+        for (title, owner), some in kinds.items():
+            times = sorted(d.step.window.due for d in some)
+            late = sorted(d.step.window.due for d in some if d.state is State.OVERDUE)
+            coming = next((ms for ms in times if ms >= now), None)
+            row = (
                 Line(text=title, language=self.plan.language),
                 Line(text=owner),
-                Line(text=str(len(steps))),
-                *(Line(text=self.clock(step.window.due)) for step in (steps[0], steps[-1])),
+                Line(text=self.text("since", count=str(len(late)), day=self.day(late[0])) if late else "\u2013"),
+                Line(text="\u2013" if coming is None else self.day(coming)),
             )
-            for (title, owner), steps in kinds.items()
+            rows.append((late[0] if late else FAR, coming or FAR, row))
+        return self.table("steps", (row for *_, row in sorted(rows, key=lambda r: r[:2])))
+
+    def scores(self, follow: FollowUp) -> Iterator[Part]:
+        """Every scale before and now, and the leading one as dots."""
+        say = Words(self.knowledge, ENGLISH, self.plan.zone)
+        rows = (
+            (
+                Line(text=course.title),
+                Line(text=say.number(course.baseline.value)),
+                Line(text=say.number(course.latest.value)),
+                Line(text=self.day(course.latest.at)),
+                Line(text=course.last_known.state if course.last_known else self.text("unknown")),
+            )
+            for course in follow.courses.values()
+            if course.latest
         )
-        return self.table("steps", rows)
+        yield from self.table("scores", rows)
+        yield from say.dots(follow)
 
     def settings(self) -> Iterator[Part]:
+        """What the clinic set; the defaults stand in the protocol, with sources and bounds."""
+        own = [setting for setting in self.plan.settings if setting.clinic]
         rows = (
             (
                 Line(text=setting.title),
                 self.line(_with_unit(setting, setting.value), setting.source, setting.locator, setting.status),
+                Line(text=_with_unit(setting, setting.default)),
                 Line(text=_bounds(setting)),
-                Line(text=self._set_by(setting)),
             )
-            for setting in self.plan.settings
+            for setting in own
         )
-        return self.table("settings", rows)
-
-    def _set_by(self, setting: Setting) -> str:
-        return self.text("clinic", default=str(setting.default)) if setting.clinic else self.text("default")
+        rest = [s for s in self.plan.settings if not s.clinic]
+        counts = {"count": str(len(rest)), "proposed": str(sum(s.status == "proposed" for s in rest))}
+        lines = (Line(text=self.text("settings_say", protocol=self.plan.protocol, **counts)),)
+        if own:
+            yield from self.table("settings", rows, lines)
+        elif rest:
+            yield Part(title=self.text("settings"), lines=lines, id="settings")
 
     def changes(self) -> Iterator[Part]:
         rows = (
@@ -229,36 +272,11 @@ class _Words:
             yield Part(title=title, kind="picture", svg=bars(dated, now), alt=alt, lines=(Line(text=alt),), id="bars")
 
 
-def drawn(follow: FollowUp) -> Part | None:
-    """The picture of the scores so far with its marks as a table; None without a score, or without the means to draw.
-
-    Times are those of the clinic in the settings of the follow-up.
-    """
-    from adjunct.documents.course import described, draw  # late: such pictures are an extra
-    from adjunct.documents.course_table import rows
-
-    words, clock = follow.knowledge.content["documents"]["care_plan"], follow.settings.cover
-    with TemporaryDirectory() as folder:
-        try:
-            path, _ = draw(follow, Path(folder) / "course.svg")
-        except BadInput:
-            return None
-        svg = path.read_text(encoding="utf-8")
-    marks = sorted((row for row in rows(follow) if row.band is None), key=lambda row: row.at)
-    twin = tuple(
-        (
-            Line(text=words["unknown"] if row.at <= UNDATED else _clock(clock.local(row.at))),
-            Line(text=f"{row.of}: {row.what}"),
-            Line(text="\u2013" if row.value is None else f"{row.value:g} {row.unit}"),
-            Line(text=row.note or "\u2013", source=row.source),
-        )
-        for row in marks
-    )
-    alt, head = ". ".join(described(follow)), tuple(words["course_head"])
-    return Part(title=words["course"], kind="picture", svg=svg, alt=alt, head=head, rows=twin, id="course")
-
-
 # --- words ------------------------------------------------------------------------------------------------------------
+
+
+def _phase(visit: Visit) -> str:
+    return f"{visit.phase}: {visit.title}"
 
 
 def _day(local: datetime) -> str:

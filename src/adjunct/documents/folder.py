@@ -9,23 +9,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from adjunct.assessment.lines import contact, lines_for
 from adjunct.documents import calendar as calendars
 from adjunct.documents.care_plan import care_plan_sheet
 from adjunct.documents.pdf import pdf
-from adjunct.documents.report import report_sheets, write_report
+from adjunct.documents.report import report_sheet, write_report
 from adjunct.documents.writing import write
 from adjunct.due import Due, State
 from adjunct.followup import FollowUp
+from adjunct.followup.cover import contacts_in
 from adjunct.knowledge import Knowledge
-from adjunct.planning import Planned, first_version
+from adjunct.planning import Planned, first_version, in_language
 from adjunct.planning.aftercare import aftercare, escort_sheet
 from adjunct.planning.handover import handover
 from adjunct.planning.model import Told, Visit
-from adjunct.planning.preparation import preparation
+from adjunct.planning.pages import emergency, numbers
+from adjunct.planning.preparation import holds, preparation
 from adjunct.planning.written import standing
 from adjunct.routine import sheet as routine_sheet
-from adjunct.sheet import ENGLISH, Sheet
+from adjunct.sheet import ENGLISH, Part, Sheet
 
 ROLES = ("prescriber", "therapist", "primary-care")  # who gets a handover of their own
 OVER = (State.DONE, State.MISSED)
@@ -49,26 +50,26 @@ def folder(planned: Planned, follow: FollowUp, knowledge: Knowledge) -> Folder:
     routine = planned.beside.routine
     page = routine_sheet(routine, knowledge, language) if routine is not None else None
     sheets: dict[str, tuple[Sheet, ...]] = {
-        REPORT: report_sheets(
-            knowledge,
-            language=language,
-            zone=zone,
-            at=plan.at,
-            assessment=planned.assessment,
-            record=planned.record,
-            plan=plan,
-            follow=follow,
-            routine=page,
-            steps=pressing(planned),
-            contacts=tuple(
-                contact(line, plan.at.date(), country, knowledge)
-                for purpose in ("emergency", "suicide")
-                for line in lines_for(purpose, country, knowledge)
+        REPORT: (
+            report_sheet(
+                knowledge,
+                language=language,
+                zone=zone,
+                at=plan.at,
+                assessment=planned.assessment,
+                record=planned.record,
+                plan=plan,
+                follow=follow,
+                routine=routine,
+                steps=pressing(planned),
+                call=_call(planned, follow, knowledge, country),
+                emergency=emergency(country, knowledge, language),
             ),
         )
     }
+    english = in_language(planned, ENGLISH)
     if plan.visits:
-        sheets[CARE_PLAN] = (care_plan_sheet(plan, knowledge),)
+        sheets[CARE_PLAN] = (_care_plan(english, knowledge, follow),)
     coming = _coming(planned)
     if case.protocol.substance and plan.visits:
         starts = None if coming is None else coming.starts
@@ -99,14 +100,29 @@ def folder(planned: Planned, follow: FollowUp, knowledge: Knowledge) -> Folder:
     if page is not None:
         sheets["routine"] = (page,)
     if plan.visits:
-        sheets["handover"] = tuple(_handover(planned, follow, knowledge, role) for role in ROLES)
-    return Folder(sheets=sheets, pages={"safety-plan": follow.safety_plan_page()}, language=language)
+        sheets["handover"] = tuple(_handover(english, follow, knowledge, role) for role in ROLES)
+    return Folder(sheets=sheets, pages={"safety-plan": follow.safety_plan_page(language)}, language=language)
 
 
 def pressing(planned: Planned) -> tuple[Due, ...]:
     """What is to be done now, the most pressing first."""
     found = [d for d in standing(planned) if d.state in PRESSING]
     return tuple(sorted(found, key=lambda d: PRESSING.index(d.state)))
+
+
+def _call(planned: Planned, follow: FollowUp, knowledge: Knowledge, country: str) -> Part:
+    """Whom to call: the clinic, what belongs to what was found, and the crisis lines of where the person is."""
+    plan = planned.plan
+    found = {
+        (c.name, c.contact): c
+        for c in (
+            *planned.assessment.contacts,
+            *follow.told.contacts,
+            *contacts_in(country, knowledge, today=plan.at.date()),
+        )
+    }
+    telephone = planned.case.clinic.telephone
+    return numbers(knowledge, plan.language, country=country, telephone=telephone, lines=found.values())
 
 
 def _coming(planned: Planned) -> Visit | None:
@@ -121,6 +137,12 @@ def _lately(planned: Planned) -> int | None:
     return None if last is None or planned.plan.at.ms - last > week else last
 
 
+def _care_plan(planned: Planned, knowledge: Knowledge, follow: FollowUp | None = None) -> Sheet:
+    """The care plan of a plan in English."""
+    held = holds(planned.record, knowledge, assessment=planned.assessment) if planned.case.protocol.substance else ()
+    return care_plan_sheet(planned.plan, knowledge, standing=standing(planned), holds=held, follow=follow)
+
+
 def _handover(planned: Planned, follow: FollowUp, knowledge: Knowledge, role: str) -> Sheet:
     routine = planned.beside.routine
     agreed = () if routine is None else routine.agreed
@@ -131,6 +153,7 @@ def _handover(planned: Planned, follow: FollowUp, knowledge: Knowledge, role: st
         role=role,
         followup=follow,
         routine=[Told(id=f"agreed-{n}", title=text, says=text) for n, text in enumerate(agreed)],
+        standing=standing(planned),
         language=ENGLISH,
     )
 
@@ -152,7 +175,7 @@ def write_plan(planned: Planned, knowledge: Knowledge, *, ics: Path | None, pdf_
     if ics is not None:
         files[ics] = calendar(planned, knowledge)
     if pdf_path is not None:
-        sheet = care_plan_sheet(plan, knowledge)
+        sheet = _care_plan(in_language(planned, ENGLISH), knowledge)
         files[pdf_path] = pdf([sheet], knowledge, language=sheet.language, title=sheet.title, made=plan.at)
     for path, content in files.items():
         write(path, content, str(path))

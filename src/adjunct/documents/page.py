@@ -25,6 +25,7 @@ DRAWN = frozenset(
 WITH_TIME = ("person", "supporter", "escort")  # who reads large letters; the others read many pages a day
 LEAST_DIGITS = 2  # layout: of a number to call among contacts
 LEAST_DIGITS_WITHIN = 3  # layout: the same inside a sentence, where two digits are hours
+MESSAGE = re.compile(r"(?<!call or )\btext\b[^;,]*$|\bpor mensaje al $", re.IGNORECASE)  # what comes before its number
 NO_NUMBER = re.compile(rf"24/7|(19|20)\d\d|{ISO_DATE.pattern}")  # hours, a year, a date
 
 
@@ -144,7 +145,7 @@ def _dialled(line: Line, called: set[str]) -> Iterator[tuple[str, str]]:
             continue
         called.add(digits)
         before = text[end : found.start()]
-        message = re.search(r"(?<!call or )\btext\b[^;,]*$", before, re.IGNORECASE)
+        message = MESSAGE.search(before)
         yield from [(before, "")] if before else []
         yield found.group(), f"{'sms' if message else 'tel'}:{digits}"
         end = found.end()

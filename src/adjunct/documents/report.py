@@ -7,72 +7,82 @@ how sure all of it is. What is not known is said; a text that exists only in Eng
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from adjunct.assessment.result import Assessment, Contact, Finding
-from adjunct.base import UNKNOWN, BadInput, Instant
+from adjunct.assessment import Assessment, Finding
+from adjunct.base import UNKNOWN, BadInput, Instant, Verdict
 from adjunct.documents.drawings import dots
 from adjunct.documents.page import page
 from adjunct.documents.pdf import A4, pdf
 from adjunct.documents.writing import written
-from adjunct.due import Due, State
+from adjunct.due import Due, State, Step
 from adjunct.followup import FollowUp
 from adjunct.instruments.course import Course
-from adjunct.instruments.ratings import Measured
 from adjunct.knowledge import Knowledge
 from adjunct.planning.model import CarePlan, Status, Visit
 from adjunct.record import Intake, Record
 from adjunct.record.draft import PAST
-from adjunct.sheet import ENGLISH, Line, Part, Sheet, cited, day, how_sure, line, moment
+from adjunct.routine import Routine
+from adjunct.sheet import ENGLISH, UNCITED, Line, Part, Sheet, cited, day, how_sure, line, moment
 
 FORMATS = ("html", "pdf")
+VISITS = 6  # layout: visits to come that are told with their day
+FIGURES = ".3g"  # layout: of an amount that was worked out
 PRIVATE = 0o700  # layout: a folder with an answer about a person is its owner's
 MG_PER_G = 1000  # unit: milligrams a gram
 EMERGENCY = "emergency"
-OPEN = "open"  # the steps of a plan that close what is open
-PROJECT = "project-default"
+PERSON = "person"
+ASKED = ("before", "task", "taper", "check-in", "team")  # domains of steps with a title for the person
+ELSEWHERE = ("visit", "open", "routine", "review")  # domains of steps that have a part of their own
+TOLD_LAST = ("inform", "monitor")
+OWN = ("project-default", UNCITED)
 
 
-def report_sheets(
+def report_sheet(
     knowledge: Knowledge,
     *,
     language: str,
     zone: str,
     at: Instant,
+    call: Part,
+    emergency: str = "",
     assessment: Assessment | None = None,
     record: Record | None = None,
     plan: CarePlan | None = None,
     follow: FollowUp | None = None,
-    routine: Sheet | None = None,
+    routine: Routine | None = None,
     steps: Sequence[Due] = (),
-    contacts: Sequence[Contact] = (),
-) -> tuple[Sheet, ...]:
-    """The report, and the routine as a sheet of its own where there is one. `steps`: what is to be done, as `due` says.
+) -> Sheet:
+    """The report. `steps`: what is to be done, as `due` says; `call`: whom to call; `emergency`: that number.
 
-    `contacts`: lines to call beside those of the assessment; `zone`: of the clinic, for every time that is shown.
+    `zone`: of the clinic, for every time that is shown.
     """
     say = Words(knowledge, language, zone)
-    spoken = plan.language if plan else ENGLISH
+    told_language = plan.language if plan else ENGLISH
+    urgent = tuple(say.urgent(assessment, plan, emergency))
     parts = [
-        *say.urgent(assessment, plan),
-        say.standing(assessment),
-        say.contacts(
-            [*(assessment.contacts if assessment else ()), *contacts, *(follow.told.contacts if follow else ())]
-        ),
-        *say.why(assessment, plan, spoken),
-        say.next(steps, spoken),
-        *say.course(plan),
+        *urgent,
+        *([call] if urgent else []),
+        say.standing(assessment, plan),
+        *say.first(assessment, plan, told_language),
+        *say.visits(plan),
+        *say.own(steps, told_language),
+        *say.why(assessment),
+        *([] if urgent else [call]),
         *(say.medicines(record) if record else ()),
         *say.spans(plan),
+        *say.routine(routine),
         *say.trend(follow),
+        *say.stops(plan),
+        *say.known(assessment),
         say.how_sure(),
     ]
-    report = Sheet(
+    return Sheet(
         id="report",
         title=say.text("report.title"),
         language=language,
@@ -80,7 +90,6 @@ def report_sheets(
         parts=tuple(parts),
         meta=made_of(knowledge, language, zone, at, plan),
     )
-    return (report, routine) if routine else (report,)
 
 
 def made_of(knowledge: Knowledge, language: str, zone: str, at: Instant, plan: CarePlan | None) -> Mapping[str, str]:
@@ -117,129 +126,163 @@ class Words:
         """Words that are already in the reader's language, or belong to none: days, names, numbers."""
         return Line(text=text, language=self.language)
 
-    def _name(self, text: str) -> Line:
-        """Words of the knowledge that exist in English only; a bare number belongs to no language."""
-        return Line(text=text) if any(c.isalpha() for c in text) else self._own(text)
-
     def _head(self, name: str) -> tuple[str, ...]:
         return tuple(text[self.language] for text in self._texts(name))
 
     # --- the answer -------------------------------------------------------------------------------------------------
 
-    def urgent(self, assessment: Assessment | None, plan: CarePlan | None) -> Iterator[Part]:
-        """What cannot wait, before all else."""
+    def urgent(self, assessment: Assessment | None, plan: CarePlan | None, emergency: str) -> Iterator[Part]:
+        """What cannot wait, before all else: whom to call, then why."""
         found = [self._finding(f) for f in _findings(assessment) if f.action == EMERGENCY]
-        found = [self.line("report.now_call"), *found] if found else found
         told = {f.text for f in found}
         found += [Line(text=text, language=plan.language) for text in plan.told if text not in told] if plan else []
-        if found:
-            yield Part(title=self.text("report.now"), kind="warning", lines=tuple(found), id="now")
+        escalated = assessment is not None and assessment.verdict == Verdict.ESCALATE.name
+        if found or escalated:
+            number = emergency or self.text("report.now_unknown")
+            lines = (replace(self.line("report.now_call", emergency=number), strong=True), *found)
+            yield Part(title=self.text("report.now"), kind="warning", lines=lines, id="now")
 
-    def standing(self, assessment: Assessment | None) -> Part:
-        """The verdict in plain words. The assessment speaks English; in another language stands what it means."""
-        title = self.text("report.verdict")
-        if assessment is None:
-            return Part(title=title, lines=(self.line("report.verdicts.none"),), id="verdict")
-        tell = assessment.headline.get("tell", "")
-        if tell and self.language == ENGLISH:
-            return Part(title=title, lines=(Line(text=tell),), id="verdict")
-        lines = [self.line(f"report.verdicts.{assessment.verdict}")]
-        lines += [] if assessment.complete else [self.line("report.verdicts.incomplete")]
-        return Part(title=title, lines=tuple(lines), id="verdict")
+    def standing(self, assessment: Assessment | None, plan: CarePlan | None) -> Part:
+        """The verdict in plain words, and where the plan stands."""
+        lines = [self.line("report.verdicts.none" if assessment is None else f"report.verdicts.{assessment.verdict}")]
+        lines += [self.line("report.verdicts.incomplete")] if assessment and not assessment.complete else []
+        lines.append(self.line(f"report.status.{plan.status.value}" if plan else "report.no_plan"))
+        return Part(title=self.text("report.verdict"), lines=tuple(lines), id="verdict")
 
-    def why(self, assessment: Assessment | None, plan: CarePlan | None, spoken: str) -> Iterator[Part]:
-        """What was found, what comes first, and what is not known."""
-        findings = [self._finding(f) for f in _findings(assessment) if f.tell and f.action != EMERGENCY]
-        if findings:
-            yield Part(title=self.text("report.why"), kind="list", lines=tuple(findings), id="why")
-        told = {f.text for f in findings}
-        first = [t for t in (*plan.open, *plan.missed) if t.tell and t.tell not in told] if plan else []
-        if first:
-            lines = tuple(self._told(t.tell, spoken, t.source, t.locator, t.status) for t in first)
-            yield Part(title=self.text("report.first"), kind="list", lines=lines, id="first")
-        asks = dict.fromkeys(gap.ask for gap in (assessment.gaps if assessment else ()) if gap.ask)
-        if asks:
-            lines = tuple(Line(text=text) for text in asks)
-            yield Part(title=self.text("report.ask"), kind="list", lines=lines, id="ask")
+    def first(self, assessment: Assessment | None, plan: CarePlan | None, spoken: str) -> Iterator[Part]:
+        """What is to be settled first, in words for the person; what has none is told by its number alone.
+
+        What a clinician must ask in private stands on no page that others may read.
+        """
+        open_ = (*plan.open, *plan.missed) if plan else ()
+        lines = [self._told(t.tell, spoken, t.source, t.locator, t.status) for t in open_ if t.tell]
+        facts = [t.id.split(":")[1] for t in open_ if not t.tell and t.id.startswith("gap:")]
+        if plan is None:
+            facts = [gap.fact for gap in (assessment.gaps if assessment else ()) if gap.blocks]
+        texts = self._texts("report.gaps")
+        asked = [self.line(f"report.gaps.{fact}") for fact in dict.fromkeys(facts) if fact in texts]
+        lines += dict.fromkeys(asked)
+        if rest := len([fact for fact in dict.fromkeys(facts) if fact not in texts]):
+            lines.append(self.line("report.more_gaps", count=str(rest)))
+        if lines:
+            yield Part(title=self.text("report.first"), kind="steps", lines=tuple(lines), id="first")
+
+    def why(self, assessment: Assessment | None) -> Iterator[Part]:
+        """What changes or delays something."""
+        yield from self._found("why", [f for f in _findings(assessment) if f.action not in (*TOLD_LAST, EMERGENCY)])
+
+    def known(self, assessment: Assessment | None) -> Iterator[Part]:
+        """What is told to everybody with this treatment: it changes nothing now."""
+        yield from self._found("known", [f for f in _findings(assessment) if f.action in TOLD_LAST])
+
+    def _found(self, name: str, findings: Sequence[Finding]) -> Iterator[Part]:
+        if lines := tuple(self._finding(f) for f in findings if f.tell):
+            yield Part(title=self.text(f"report.{name}"), kind="list", lines=lines, id=name)
 
     def _finding(self, finding: Finding) -> Line:
         sure = [self.text(f"how_sure.grade.{finding.grade}")]
         if finding.status == "proposed":
             sure.append(how_sure(self.knowledge, "proposed", next((s.id for s in finding.sources), ""), self.language))
-        source = "; ".join(_citation(s.citation, s.locator) for s in finding.sources)
+        source = "; ".join(dict.fromkeys(cited(self.knowledge, s.id, _place(s.id, s.locator)) for s in finding.sources))
         return Line(text=finding.tell or finding.says, source=source, sure="; ".join(dict.fromkeys(sure)))
 
     def _told(self, text: str, spoken: str, source: str, locator: str, status: str) -> Line:
         sure = how_sure(self.knowledge, status, source, self.language) if source else ""
-        return Line(text=text, language=spoken, source=cited(self.knowledge, source, locator), sure=sure)
-
-    def contacts(self, contacts: Iterable[Contact]) -> Part:
-        """Numbers in large type, each with what it is; nobody's number stands in for one that is not known."""
-        lines = [
-            each
-            for contact in sorted(dict.fromkeys(contacts), key=lambda c: c.purpose != EMERGENCY)
-            for each in (replace(self._name(contact.contact), strong=True), Line(text=contact.text))
-        ]
-        title = self.text("report.call")
-        return Part(title=title, kind="contacts", lines=tuple(lines) or (self.line("report.no_contacts"),), id="call")
+        return Line(
+            text=text, language=spoken, source=cited(self.knowledge, source, _place(source, locator)), sure=sure
+        )
 
     # --- what comes -------------------------------------------------------------------------------------------------
 
-    def next(self, steps: Sequence[Due], spoken: str) -> Part:
-        """What is to be done, by whom and by when; what is done is left out, what was missed is not.
+    def own(self, steps: Sequence[Due], spoken: str) -> Iterator[Part]:
+        """What the person is asked for, each once; what is late says since when. The team's own tasks are theirs.
 
-        What is open has been told among the reasons, in words for the person.
+        Questionnaires are one row: what they ask about.
         """
-        rows = tuple(
-            (
-                Line(text=found.step.title, language=spoken),
-                self._owner(found.step.owner),
-                self._own(moment(found.step.window.due, self.zone, self.language)),
-                self.line(f"report.states.{found.state.value}"),
-            )
-            for found in steps
-            if found.state is not State.DONE and found.step.domain != OPEN
-        )
-        head, title = self._head("report.next_head"), self.text("report.next")
-        if not rows:
-            return Part(title=title, lines=(self.line("report.no_next"),), id="next")
-        return Part(title=title, kind="table", head=head, rows=rows, id="next")
+        mine: dict[Line, list[Due]] = {}
+        forms: list[Due] = []
+        kinds = self._texts("report.kinds")
+        for found in steps:
+            step = found.step
+            if step.owner == PERSON and step.domain in ASKED:
+                known = step.what in kinds
+                said = self.line(f"report.kinds.{step.what}") if known else Line(text=step.title, language=spoken)
+                mine.setdefault(said, []).append(found)
+            elif step.owner == PERSON and step.domain not in ELSEWHERE:
+                forms.append(found)
+        if forms:
+            about = ", ".join(dict.fromkeys(self._about(d.step) for d in forms))
+            mine[self.line("report.forms", about=about)] = forms
+        if rows := tuple((said, self._when(some)) for said, some in mine.items()):
+            head = self._head("report.next_head")
+            yield Part(title=self.text("report.next"), kind="table", head=head, rows=rows, id="next")
 
-    def _owner(self, owner: str) -> Line:
-        return self.line(f"report.roles.{owner}") if owner in self._texts("report.roles") else self._own(owner)
+    def _about(self, step: Step) -> str:
+        """What a questionnaire asks about, in a word; else its name."""
+        domain = self.knowledge.instruments.get(step.what, {}).get("domain", step.domain)
+        return self.text(f"report.domains.{domain}") if domain in self._texts("report.domains") else step.title
 
-    def course(self, plan: CarePlan | None) -> Iterator[Part]:
-        """The visits with day and time, and when the course is paused or stopped."""
+    def _when(self, some: Sequence[Due]) -> Line:
+        """By when, or since when it waits."""
+        first = min(some, key=lambda d: d.step.window.due)
+        name = "late" if any(d.state is State.OVERDUE for d in some) else "by"
+        return self.line(f"report.{name}", day=day(first.step.window.due, self.zone, self.language))
+
+    def visits(self, plan: CarePlan | None) -> Iterator[Part]:
+        """The visits to come with day and time, and how many there were."""
+        if plan is None or plan.status is Status.NONE:
+            return
         title = self.text("report.course")
-        if plan is None:
-            yield Part(title=title, lines=(self.line("report.no_plan"),), id="course")
+        lines = [self._own(plan.protocol_title)]
+        over = [v for v in plan.visits if v.state in (State.DONE, State.MISSED)]
+        coming = [v for v in plan.visits if v.state not in (State.DONE, State.MISSED)]
+        if over:
+            missed = sum(v.state is State.MISSED for v in over)
+            lines.append(self.line("report.visits_over", done=str(len(over) - missed), missed=str(missed)))
+        if not coming:
+            yield Part(title=title, lines=(*lines, self.line("report.no_visits")), id="course")
             return
-        lines = [self._own(plan.protocol_title), self.line(f"report.status.{plan.status.value}")]
-        if not plan.visits:
-            lines += [self.line("report.no_visits")] if plan.status is not Status.NONE else []
-            yield Part(title=title, lines=tuple(lines), id="course")
-            return
+        shown = coming[:VISITS]
         rows = tuple(
             (
                 self._visit(visit, before, plan.language),
-                self._own(moment(visit.starts if visit.given_at is None else visit.given_at, self.zone, self.language)),
-                self.line(f"report.states.{visit.state.value}"),
+                self._own(moment(visit.starts, self.zone, self.language)),
             )
-            for before, visit in pairwise((None, *plan.visits))
+            for before, visit in pairwise((None, *shown))
             if visit is not None
         )
+        if rest := coming[len(shown) :]:
+            last = day(rest[-1].starts, self.zone, self.language)
+            lines.append(self.line("report.visits_more", count=str(len(rest)), last=last))
         lines.append(self.line("report.course_zone", zone=self.zone))
-        head = self._head("report.course_head")
-        yield Part(title=title, kind="table", lines=tuple(lines), head=head, rows=rows, id="course")
-        stops = tuple(self._told(t.tell, plan.language, t.source, t.locator, t.status) for t in plan.stops if t.tell)
-        if stops:
-            yield Part(title=self.text("report.stops"), kind="list", lines=stops, id="stops")
+        yield Part(
+            title=title, kind="table", lines=tuple(lines), head=self._head("report.course_head"), rows=rows, id="course"
+        )
+
+    def stops(self, plan: CarePlan | None) -> Iterator[Part]:
+        """When the course is paused or stopped."""
+        if plan is None:
+            return
+        lines = tuple(self._told(t.tell, plan.language, t.source, t.locator, t.status) for t in plan.stops if t.tell)
+        if lines:
+            yield Part(title=self.text("report.stops"), kind="list", lines=lines, id="stops")
 
     def _visit(self, visit: Visit, before: Visit | None, spoken: str) -> Line:
         """The first visit of a row tells what the row is; the others only their number."""
         number = self.text("report.visit", number=str(visit.number))
         same = before is not None and (before.phase, before.title) == (visit.phase, visit.title)
         return self._own(number) if same else Line(text=f"{number}: {visit.title}", language=spoken)
+
+    def routine(self, routine: Routine | None) -> Iterator[Part]:
+        """What was agreed, in short; the routine has a page of its own."""
+        if routine is None or not routine.habits:
+            return
+        lines = [
+            replace(h.activity.dose.text, text=f"{h.activity.title.text}: {h.activity.dose.text.text}")
+            for h in routine.habits
+        ]
+        title = self.text("report.routine")
+        yield Part(title=title, kind="list", lines=(*lines, self.line("report.routine_page")), id="routine")
 
     # --- medicines --------------------------------------------------------------------------------------------------
 
@@ -286,7 +329,7 @@ class Words:
     def _mass(self, mg: tuple[float, float]) -> str:
         """An amount of a substance; a gram and more is told in grams."""
         unit, size = ("g", MG_PER_G) if mg[0] >= MG_PER_G else ("mg", 1)
-        numbers = dict.fromkeys(self._number(each / size) for each in mg)
+        numbers = dict.fromkeys(self.number(float(f"{each / size:{FIGURES}}")) for each in mg)
         return "\u2013".join(numbers) + f" {unit}"
 
     def _last(self, entries: Sequence[Intake]) -> str:
@@ -297,7 +340,7 @@ class Words:
         first, last = (day(ms, self.zone, self.language) for ms in used)
         return first if first == last else self.text("report.intake.between", first=first, last=last)
 
-    def _number(self, value: float) -> str:
+    def number(self, value: float) -> str:
         """A number with the decimal sign of the language; one that is not known says so."""
         if math.isnan(value):
             return self.text("report.intake.unknown")
@@ -320,32 +363,39 @@ class Words:
         if follow is None:
             return
         title, head = self.text("report.trend"), self._head("report.trend_head")
-        rows = tuple(self._trend(course) for course in follow.courses.values() if course.latest)
+        told = [c for c in follow.courses.values() if c.latest and c.last_known is not None]
+        rows = tuple(self._trend(course) for course in told)
         if not rows:
             yield Part(title=title, lines=(self.line("report.no_trend"),), id="trend")
             return
-        yield Part(title=title, kind="table", head=head, rows=rows, id="trend")
-        if follow.trajectory:
-            name = follow.trajectory.scale.id
-            yield from self._dots(self.knowledge.instruments[name]["title"], follow.series[name])
+        lines = (self.line("report.trend_say"),)
+        yield Part(title=title, kind="table", lines=lines, head=head, rows=rows, id="trend")
+        yield from self.dots(follow)
 
     def _trend(self, course: Course) -> tuple[Line, ...]:
+        """One questionnaire: what it asks about, before and now, and what that means."""
         assert course.latest is not None
-        higher, states = self._texts("report.higher"), self._texts("report.course_states")
-        when = day(course.latest.at, self.zone, self.language)
+        domains, higher, states = (self._texts(f"report.{name}") for name in ("domains", "higher", "course_states"))
         state = course.last_known.state if course.last_known else "unknown"
-        name = self._own(course.title)
+        domain = self.knowledge.instruments[course.instrument]["domain"]
+        about = f"{self.text(f'report.domains.{domain}')} ({course.title})" if domain in domains else course.title
+        better = self.text(f"report.higher.{course.direction}") if course.direction in higher else ""
+        when = day(course.latest.at, self.zone, self.language)
         return (
-            replace(name, sure=self.text(f"report.higher.{course.direction}")) if course.direction in higher else name,
-            self._own(self._number(course.baseline.value)),
-            self._own(f"{self._number(course.latest.value)} ({when})"),
+            self._own(", ".join(filter(None, (about, better)))),
+            self._own(self.number(course.baseline.value)),
+            self._own(f"{self.number(course.latest.value)} ({when})"),
             self.line(f"report.course_states.{state if state in states else 'unknown'}"),
         )
 
-    def _dots(self, title: str, series: Sequence[Measured]) -> Iterator[Part]:
-        """The known answers; what is missing is in the table and nowhere in the picture."""
+    def dots(self, follow: FollowUp) -> Iterator[Part]:
+        """The known answers of the leading scale; what is missing is in the table and nowhere in the picture."""
+        if not follow.trajectory:
+            return
+        name = follow.trajectory.scale.id
+        title, series = str(self.knowledge.instruments[name]["title"]), follow.series[name]
         days = [day(m.at, self.zone, self.language) for m in series]
-        known = [(m.at, m.value, self._number(m.value)) for m in series if not math.isnan(m.value)]
+        known = [(m.at, m.value, self.number(m.value)) for m in series if not math.isnan(m.value)]
         if not known:
             return
         first, last = (day(point[0], self.zone, self.language) for point in (known[0], known[-1]))
@@ -356,22 +406,23 @@ class Words:
             svg=dots(known, max(value for _, value, _ in known), first, last),
             alt=self.text("report.dots_alt", **words),
             head=self._head("report.dots_head"),
-            rows=tuple((self._own(d), self._own(self._number(m.value))) for d, m in zip(days, series, strict=True)),
+            rows=tuple((self._own(d), self._own(self.number(m.value))) for d, m in zip(days, series, strict=True)),
             id="dots",
         )
 
     def how_sure(self) -> Part:
         """What the words in brackets mean, and what such a page cannot know."""
         says = tuple(line(text, self.language, self.knowledge) for text in self._texts("report.sure_says"))
-        return Part(title=self.text("report.sure"), lines=says, id="sure")
+        return Part(title=self.text("report.about"), lines=says, id="sure")
 
 
 def _findings(assessment: Assessment | None) -> tuple[Finding, ...]:
     return assessment.findings if assessment else ()
 
 
-def _citation(citation: str, locator: str) -> str:
-    return ", ".join(filter(None, (citation.rstrip("."), locator))) if citation else ""
+def _place(source: str, locator: str) -> str:
+    """Where in a source; a place in this project's own rules says nothing to a reader of the page."""
+    return "" if source in OWN else locator
 
 
 # --- files ------------------------------------------------------------------------------------------------------------

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from adjunct.planning.model import CarePlan
-from adjunct.planning.person import Planned, first_version, plan
+from adjunct.planning.person import Planned, first_version, in_language, plan
 
-__all__ = ["CarePlan", "Planned", "first_version", "plan"]
+__all__ = ["CarePlan", "Planned", "first_version", "in_language", "plan"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 
-from adjunct.followup.cover import Cover
+from adjunct.followup.cover import Cover, contacts_in
 from adjunct.knowledge import Knowledge
 from adjunct.planning.pages import KNOWN, Page, conditions, emergency, numbers
 from adjunct.record import Record
@@ -61,7 +61,16 @@ def aftercare(
         title=page.title(page.data["title"]),
         language=language,
         lead=(page.text(page.data["lead" if given_at is not None else "lead_undated"]),),
-        parts=(*page.parts(), numbers(page, country, telephone, record.now.date())),
+        parts=(
+            *page.parts(),
+            numbers(
+                knowledge,
+                language,
+                country=country,
+                telephone=telephone,
+                lines=contacts_in(country, knowledge, today=record.now.date()),
+            ),
+        ),
     )
 
 
@@ -84,7 +93,7 @@ def escort_sheet(
         language=language,
         reader=ESCORT,
         lead=(page.text(data["lead" if starts is not None else "lead_undated"]),),
-        parts=(*parts, numbers(page, country, telephone, "", crisis=False)),
+        parts=(*parts, numbers(knowledge, language, country=country, telephone=telephone)),
     )
 
 

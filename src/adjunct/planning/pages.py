@@ -7,14 +7,16 @@ whether they depend on a substance counts as somebody who may.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import datetime
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, cast
 
+from adjunct.assessment import Contact
 from adjunct.assessment.lines import emergency_text
 from adjunct.base import NO, UNKNOWN, YES
-from adjunct.followup.cover import contacts_in
 from adjunct.knowledge import Knowledge
 from adjunct.knowledge.columns import Program
 from adjunct.knowledge.language import parse
@@ -27,6 +29,7 @@ TRUTH = {YES: "yes", NO: "no", UNKNOWN: "unknown"}
 KNOWN = {True: "known", False: "unknown"}
 NONE, OCCASIONAL, MAY_DEPEND = "none", "occasional", "may-depend"
 HISTORY = "history"
+ENGLISH_WORDS = re.compile(r"\b(call|text|then|press|see|also|from|within)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,21 +175,51 @@ def emergency(country: str, knowledge: Knowledge, language: str) -> str:
     return line(texts, language, knowledge).text if found == unknown and language != ENGLISH else found
 
 
-def numbers(page: Page, country: str, telephone: str, today: str, *, crisis: bool = True) -> Part:
-    """The clinic, the emergency number and the crisis lines of where the person is now, each with its date."""
-    words = page.knowledge.content[SHARED]["contacts"]
-    lines = [page.text(words["clinic" if telephone.strip() else "no_clinic"], telephone=telephone.strip())]
-    lines.append(page.text(words["emergency"], strong=True))
-    doubt = page.knowledge.wording["crisis"]["unverified"]
-    for each in contacts_in(country, page.knowledge, today=today) if crisis else ():
+def numbers(
+    knowledge: Knowledge, language: str, *, country: str, telephone: str, lines: Iterable[Contact] = ()
+) -> Part:
+    """The clinic, the emergency number of where the person is now, and other `lines` to call, each with its date."""
+    words = knowledge.content[SHARED]["contacts"]
+    places = {"telephone": telephone.strip(), "emergency": emergency(country, knowledge, language)}
+
+    def said(name: str, *, strong: bool = False, **more: str) -> Line:
+        return line(words[name], language, knowledge, strong=strong, **{**places, **more})
+
+    found = [said("emergency", strong=True)]
+    found.append(said("clinic" if telephone.strip() else "no_clinic", strong=True))
+    doubt = knowledge.wording["crisis"]["unverified"]
+    for each in dict.fromkeys(lines):
         if each.purpose != "emergency":
-            found = page.text(
-                words["old" if each.expired else "line"],
-                name=each.name,
-                contact=each.contact,
-                hours=each.hours,
-                as_of=each.as_of,
-            )
-            more = f" {page.title(words['unverified'])}" if each.text.endswith(doubt) else ""
-            lines.append(replace(found, text=found.text + more))
-    return Part(title=page.title(words["title"]), kind="contacts", lines=tuple(lines), id="contacts")
+            text = spoken(f"{each.name}: {each.contact}", language, words["phrase"])
+            found.append(replace(text, strong=True))
+            as_of = dated(each.as_of, language)
+            about = said("old" if each.expired else "line", hours=each.hours, as_of=as_of)
+            more = f" {said('unverified').text}" if each.text.endswith(doubt) else ""
+            found.append(replace(about, text=about.text + more))
+    return Part(title=said("title").text, kind="contacts", lines=tuple(found), id="contacts")
+
+
+def spoken(text: str, language: str, phrases: Iterable[Mapping[str, str]]) -> Line:
+    """How a line is reached, in the reader's language as far as there are words for it, else in English."""
+    if language == ENGLISH:
+        return Line(text=text)
+    for phrase in phrases:
+        text = text.replace(phrase[ENGLISH], phrase[language])
+    return Line(text=text, language=ENGLISH if ENGLISH_WORDS.search(text) else language)
+
+
+def dated(date: str, language: str) -> str:
+    """A date that may lack its day or month, as people of a language write it.
+
+    >>> dated("2026-06-02", "es"), dated("2025-09", "en"), dated("2025", "es")
+    ('2 de junio de 2026', 'September 2025', '2025')
+    """
+    from babel.dates import format_date, format_skeleton
+
+    parts = [int(part) for part in date.split("-") if part.isdigit()]
+    if len(parts) <= 1:
+        return date
+    when = datetime.date(parts[0], parts[1], parts[2] if parts[2:] else 1)
+    if parts[2:]:
+        return str(format_date(when, "long" if language != ENGLISH else "d MMMM y", locale=language))
+    return str(format_skeleton("yMMMM", when, locale=language))

@@ -232,6 +232,15 @@ def first_version(planned: Planned) -> CarePlan:
     return _course(replace(case, log=replace(case.log, changes=())), planned.start, given).plan
 
 
+def in_language(planned: Planned, language: str) -> Planned:
+    """The same plan with the words of another language, for readers who are not the person."""
+    case = planned.case
+    if language == case.language or planned.plan.status is Status.NONE:
+        return planned
+    given = sessions(case.record, case.knowledge) if case.protocol.substance else ()
+    return _course(replace(case, language=language), planned.start, given)
+
+
 def _companions(case: Case, main: Course, start: date) -> Iterator[Visit]:
     """Therapies beside the course: from the window after the first dose on, and never on the day of a dose."""
     local = case.clinic.cover.local

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from adjunct.assessment import Assessment
 from adjunct.base import NO, YES, duration_ms
+from adjunct.followup.cover import contacts_in
 from adjunct.knowledge import Knowledge
 from adjunct.planning.model import Setting, Told
 from adjunct.planning.pages import KNOWN, TRUTH, Page, Table, conditions, current_intakes, emergency, numbers
@@ -65,7 +66,16 @@ def preparation(
         title=page.title(data["title"]),
         language=language,
         lead=(lead,),
-        parts=(*parts, numbers(page, country, telephone, record.now.date())),
+        parts=(
+            *parts,
+            numbers(
+                knowledge,
+                language,
+                country=country,
+                telephone=telephone,
+                lines=contacts_in(country, knowledge, today=record.now.date()),
+            ),
+        ),
     )
 
 

@@ -134,13 +134,15 @@ def next_question(state: Request) -> Question | None:
     return None if stop else question
 
 
-def answers_of(given: Mapping[str, Any], knowledge: Knowledge, *, at: int) -> tuple[Answer, ...]:
+def answers_of(
+    given: Mapping[str, Any], knowledge: Knowledge, *, at: int, language: str = DEFAULT_LANGUAGE
+) -> tuple[Answer, ...]:
     """A file of answers (question = value) as they arrived together at `at` (ms).
 
     Several choices or lines are a list; "declined" leaves a question open. Raises `BadInput` for a question that there
     is not and for a value that is none of its answers; its `advice` says what the others call for all the same.
     """
-    state = begin(knowledge, name="file")
+    state = begin(knowledge, name="file", language=language)
     flat = dict(each for key, value in given.items() for each in _flat(key, value))
     for name, value in flat.items():
         if isinstance(value, list) and name in state.questions and state.questions[name].kind == "text":
@@ -152,6 +154,9 @@ def answers_of(given: Mapping[str, Any], knowledge: Knowledge, *, at: int) -> tu
             urgent = [alert.tell for alert in alerts(sent)]
             if urgent or checkins.risk(sent).open:
                 urgent.append(knowledge.say(sent.words["emergency"], emergency=emergency_text(sent.country, knowledge)))
+            if checkins.risk(sent).open:
+                today = written(at)[: len("2026-11-21")]
+                urgent += [line.text for line in contacts_in(sent.country, knowledge, today=today)]
             raise BadInput(problem, name, advice=tuple(dict.fromkeys(urgent)))
     return made
 
@@ -181,7 +186,7 @@ def _with(state: Request, answers: Iterable[Answer]) -> Request:
 
 def read(given: Mapping[str, Any], knowledge: Knowledge, *, name: str, at: int, language: str) -> Request:
     """The request that a file of answers makes."""
-    return _with(begin(knowledge, name=name, language=language), answers_of(given, knowledge, at=at))
+    return _with(begin(knowledge, name=name, language=language), answers_of(given, knowledge, at=at, language=language))
 
 
 # --- how urgent it is -------------------------------------------------------------------------------------------------
@@ -190,7 +195,7 @@ def read(given: Mapping[str, Any], knowledge: Knowledge, *, name: str, at: int, 
 def triage(state: Request, *, now: int, cover: Cover) -> Triage:
     """How urgent it is, by the most urgent of everything that was ever said, and by what is still open."""
     knowledge, data = state.knowledge, state.knowledge.content[BOOK]
-    early = [e for e in data["early"] if _brought_up(state, e["when"]) or (e["id"] == UNDER_AGE and _minor(state, now))]
+    early = [e for e in data["early"] if _brought_up(state, e) or (e["id"] == UNDER_AGE and _minor(state, now))]
     reasons = [*_reasons(state), *((e["level"], f"early:{e['id']}") for e in early if "level" in e)]
     level = min((name for name, _ in reasons), key=LEVELS.index, default=ROUTINE)
     entry = next(each for each in data["level"] if each["id"] == level)
@@ -231,8 +236,13 @@ def _reasons(state: Request) -> Iterator[tuple[str, str]]:
             yield open_["declined" if value == DECLINED else "unanswered"], f"open:{name}"
 
 
-def _brought_up(state: Request, when: Mapping[str, Sequence[str]]) -> bool:
-    return any(chosen(state, question) & set(values) for question, values in when.items())
+def _brought_up(state: Request, entry: Mapping[str, Any]) -> bool:
+    """Whether an answer brings it up, or something on the list of what is taken, even if nobody asked by its name."""
+    if any(chosen(state, question) & set(values) for question, values in entry.get("when", {}).items()):
+        return True
+    wanted = {substance for name in entry.get("takes", ()) for substance in state.knowledge.sets[name]}
+    taken = (item for item in _items(state) if wanted and item.status == "current")
+    return any(wanted & set(part.split("+")) for item in taken for part in (item.substance or "", *item.candidates))
 
 
 def _minor(state: Request, now: int) -> bool:
@@ -289,6 +299,8 @@ def _open(state: Request, now: int) -> Iterator[str]:
     for item in _items(state):
         if item.match != "known":
             yield f"Ask which product this is: {shown(item.text)}."
+    if len(_listed(state)) > len(_items(state)):
+        yield f"The list of what is taken goes on after {len(_items(state))} lines: read the rest in the answers."
 
 
 # --- as a record ------------------------------------------------------------------------------------------------------
@@ -350,11 +362,17 @@ def _conditions(state: Request, subject: Mapping[str, str], at: int) -> Iterator
             )
 
 
-def _items(state: Request) -> tuple[Item, ...]:
-    """The list of what is taken, one line an item, as understood."""
+def _listed(state: Request) -> tuple[str, ...]:
+    """The lines of what is taken, each once."""
     text = value_of(state, "medicines")
     lines = _LINES.split(text) if isinstance(text, str) and text != DECLINED else []
-    return tuple(reader_of(state.knowledge).read(part.strip()) for part in lines if part.strip())
+    return tuple(dict.fromkeys(part.strip() for part in lines if part.strip()))
+
+
+def _items(state: Request) -> tuple[Item, ...]:
+    """What is taken, one line an item, as understood; no more lines than anybody takes things."""
+    most = round(state.knowledge.number("request.items.most"))
+    return tuple(reader_of(state.knowledge).read(part) for part in _listed(state)[:most])
 
 
 def _medicines(state: Request, subject: Mapping[str, str], at: int) -> Iterator[Json]:

@@ -120,8 +120,8 @@ def _habit(today: Today, standing: Standing) -> Habit:
     voice, entry = today.voice, today.knowledge.selfcare[standing.activity]
     dose, kept_up = today.dose(entry, standing.step), today.dose(entry, 0).days
     limits = held(entry, today.holds, voice, standing.cleared)
-    lately = today.adherence(entry, standing.since, dose.days, "adherence.window")
-    long = today.adherence(entry, standing.since, kept_up, "established.span")
+    lately = today.adherence(entry, standing.since, dose.days, "routine.adherence.window")
+    long = today.adherence(entry, standing.since, kept_up, "routine.established.span")
     lasted = today.now - standing.since >= today.number("routine.established.span") * MS_PER_DAY
     established = lasted and long is not None and long.least >= today.number("routine.established.share")
     because, why, step, resting = _adapted(today, entry, standing, limits, lately)
