@@ -329,6 +329,9 @@ main()
 """
 
 
+PLANNED = ("--protocol", "esketamine-trd", "--start", "2027-01-11", "--at", "2026-11-21T09:00:00-06:00")
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -341,6 +344,10 @@ main()
         ["score", "phq-9", "--answers", "1,2,1,0,2,1,0,0,1"],
         ["triage", "I cannot go on", "--country", "US", "--json"],
         ["follow", str(SOURCE / "examples" / "ana-first-visit.json"), "--json"],
+        ["plan", str(SOURCE / "examples" / "ana-first-visit.json"), *PLANNED, "--json"],
+        ["routine", str(SOURCE / "examples" / "ana-first-visit.json"), "--json"],
+        ["request", str(SOURCE / "examples" / "mara-request.toml"), "--json"],
+        ["protocols", "esketamine-trd", "--fhir"],
     ],
     ids=" ".join,
 )
@@ -354,7 +361,8 @@ QUESTIONS = [
     (page, line)
     for page in PAGES
     for line in re.findall(
-        r"^adjunct (?:check|assess|simulate|interact|models|score|questionnaire|follow|triage|safety-plan)\b.*$",
+        r"^adjunct (?:check|assess|simulate|interact|models|score|questionnaire|follow|triage|safety-plan"
+        r"|plan|protocols|routine|schedule|request)\b.*$",
         page.read_text(encoding="utf-8"),
         re.MULTILINE,
     )
@@ -363,7 +371,7 @@ QUESTIONS = [
 
 @pytest.mark.parametrize(("page", "line"), QUESTIONS, ids=lambda value: named(value) if isinstance(value, Path) else "")
 def test_every_question_shown_on_a_page_is_answered(page: Path, line: str) -> None:
-    line = re.sub(r"--(?:plot|page) \S+", "", line)  # what is written to a file has tests of its own
+    line = re.sub(r"--(?:plot|page|ics|pdf|requests) \S+", "", line)  # what is written to a file has tests of its own
     command = [sys.executable, "-m", *shlex.split(line.replace("adjunct", "adjunct.cli", 1))]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")

@@ -275,24 +275,32 @@ def plan(
     words for the person (en, es). An emergency gives no plan (status "none"), something open one that begins with it.
     Raises `BadInput` for what cannot be planned; its `advice` says what the record calls for all the same.
     """
+    from adjunct.base import BadInput
     from adjunct.clinic import Clinic
     from adjunct.fhir import Bundle, read_bundle
     from adjunct.planning import plan as run
     from adjunct.planning.log import day
+    from adjunct.planning.person import urgent
     from adjunct.sheet import language as known_language
 
     known, now = knowledge or _knowledge(), _instant(at)
+    read, where = bundle if isinstance(bundle, Bundle) else read_bundle(bundle), (country or "").upper()
+    try:
+        begins, place, spoken = day(start, "--start"), Clinic.of(clinic, known), known_language(language)
+    except BadInput as error:  # a fault of a file keeps back nothing that the record calls for at once
+        error.advice = (*error.advice, *urgent(read, known, now=now, country=where))
+        raise
     return run(
-        bundle if isinstance(bundle, Bundle) else read_bundle(bundle),
+        read,
         known,
         protocol_name=protocol,
-        start=day(start, "--start"),
-        clinic=Clinic.of(clinic, known),
+        start=begins,
+        clinic=place,
         now=now,
         order=order,
         override=override,
-        country=(country or "").upper(),
-        language=known_language(language),
+        country=where,
+        language=spoken,
     )
 
 

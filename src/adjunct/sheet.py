@@ -17,6 +17,7 @@ from adjunct.knowledge import Knowledge
 
 ENGLISH = "en"
 UNCITED = "uncited"  # the source of what was read nowhere
+OWN = ("project-default", UNCITED)
 LANGUAGES = (ENGLISH, "es")
 Kind = Literal["text", "list", "steps", "checklist", "table", "warning", "contacts", "picture"]
 
@@ -96,7 +97,12 @@ def line(
 
 
 def cited(knowledge: Knowledge, source: str, locator: str = "") -> str:
-    """A source as a reader may look it up; one that this knowledge does not have keeps its name."""
+    """A source as a reader may look it up; one that this knowledge does not have keeps its name.
+
+    What is this project's own has none but a place in its rules: that it is, `how_sure` says.
+    """
+    if source in OWN and not locator:
+        return ""
     found = knowledge.sources.get(source)
     citation = found.citation if found else source
     return ", ".join(filter(None, (citation.rstrip("."), locator))) if citation else ""
@@ -118,6 +124,13 @@ def day(ms: int, zone: str, code: str = ENGLISH) -> str:
     from babel.dates import format_date
 
     return str(format_date(_local(ms, zone), format=_DAYS[code], locale=code))
+
+
+def short_day(ms: int, zone: str, code: str = ENGLISH) -> str:
+    """The same for a table, such as "11 Jan 2027"."""
+    from babel.dates import format_date
+
+    return str(format_date(_local(ms, zone), format="d MMM y", locale=code))
 
 
 def moment(ms: int, zone: str, code: str = ENGLISH) -> str:

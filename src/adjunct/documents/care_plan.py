@@ -122,7 +122,7 @@ class _Words:
             yield Part(title=self.text(name), kind="steps" if name == "open" else "list", lines=lines, id=name)
 
     def _titled(self, told: Told) -> str:
-        says = told.says if told.says.startswith(told.title) else f"{told.title.rstrip('.')}: {told.says}"
+        says = told.says if told.says.startswith(told.title) else f"{told.title.rstrip('.?')}: {told.says}"
         return says if told.says else told.title
 
     def _owner(self, told: Told) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from adjunct.assessment import Assessment, Finding
+from adjunct.assessment.result import Cited
 from adjunct.base import UNKNOWN, BadInput, Instant, Verdict
 from adjunct.documents.drawings import dots
 from adjunct.documents.page import page
@@ -28,7 +29,7 @@ from adjunct.planning.model import CarePlan, Status, Visit
 from adjunct.record import Intake, Record
 from adjunct.record.draft import PAST
 from adjunct.routine import Routine
-from adjunct.sheet import ENGLISH, UNCITED, Line, Part, Sheet, cited, day, how_sure, line, moment
+from adjunct.sheet import ENGLISH, OWN, Line, Part, Sheet, cited, day, how_sure, line, moment, short_day
 
 FORMATS = ("html", "pdf")
 VISITS = 6  # layout: visits to come that are told with their day
@@ -39,8 +40,7 @@ EMERGENCY = "emergency"
 PERSON = "person"
 ASKED = ("before", "task", "taper", "check-in", "team")  # domains of steps with a title for the person
 ELSEWHERE = ("visit", "open", "routine", "review")  # domains of steps that have a part of their own
-TOLD_LAST = ("inform", "monitor")
-OWN = ("project-default", UNCITED)
+TOLD_LAST = ("inform",)
 
 
 def report_sheet(
@@ -72,7 +72,7 @@ def report_sheet(
         *say.first(assessment, plan, told_language),
         *say.visits(plan),
         *say.own(steps, told_language),
-        *say.why(assessment),
+        *say.why(assessment, plan),
         *([] if urgent else [call]),
         *(say.medicines(record) if record else ()),
         *say.spans(plan),
@@ -167,9 +167,11 @@ class Words:
         if lines:
             yield Part(title=self.text("report.first"), kind="steps", lines=tuple(lines), id="first")
 
-    def why(self, assessment: Assessment | None) -> Iterator[Part]:
-        """What changes or delays something."""
-        yield from self._found("why", [f for f in _findings(assessment) if f.action not in (*TOLD_LAST, EMERGENCY)])
+    def why(self, assessment: Assessment | None, plan: CarePlan | None) -> Iterator[Part]:
+        """What changes or delays something, unless it was told among what comes first."""
+        told = {t.tell for t in (*plan.open, *plan.missed)} if plan else set()
+        found = [f for f in _findings(assessment) if f.action not in (*TOLD_LAST, EMERGENCY) and f.tell not in told]
+        yield from self._found("why", found)
 
     def known(self, assessment: Assessment | None) -> Iterator[Part]:
         """What is told to everybody with this treatment: it changes nothing now."""
@@ -183,7 +185,7 @@ class Words:
         sure = [self.text(f"how_sure.grade.{finding.grade}")]
         if finding.status == "proposed":
             sure.append(how_sure(self.knowledge, "proposed", next((s.id for s in finding.sources), ""), self.language))
-        source = "; ".join(dict.fromkeys(cited(self.knowledge, s.id, _place(s.id, s.locator)) for s in finding.sources))
+        source = "; ".join(_citation(s) for s in finding.sources if s.id not in OWN)
         return Line(text=finding.tell or finding.says, source=source, sure="; ".join(dict.fromkeys(sure)))
 
     def _told(self, text: str, spoken: str, source: str, locator: str, status: str) -> Line:
@@ -394,9 +396,9 @@ class Words:
             return
         name = follow.trajectory.scale.id
         title, series = str(self.knowledge.instruments[name]["title"]), follow.series[name]
-        days = [day(m.at, self.zone, self.language) for m in series]
+        days = [short_day(m.at, self.zone, self.language) for m in series]
         known = [(m.at, m.value, self.number(m.value)) for m in series if not math.isnan(m.value)]
-        if not known:
+        if len(known) <= 2:  # two numbers are no course: they stand in the table before
             return
         first, last = (day(point[0], self.zone, self.language) for point in (known[0], known[-1]))
         words = {"title": title, "value": known[0][2], "first": first, "now": known[-1][2], "last": last}
@@ -418,6 +420,10 @@ class Words:
 
 def _findings(assessment: Assessment | None) -> tuple[Finding, ...]:
     return assessment.findings if assessment else ()
+
+
+def _citation(source: Cited) -> str:
+    return ", ".join(filter(None, (source.citation.rstrip("."), source.locator)))
 
 
 def _place(source: str, locator: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import Any
 
-from adjunct.base import BadInput
+from adjunct.base import YES, BadInput
 from adjunct.due import Done, State, Step
 from adjunct.planning import consent
 from adjunct.planning.case import Case
@@ -44,12 +44,15 @@ class Beside:
     acts: tuple[Done, ...] = ()
 
 
-def beside(case: Case, main: Course, start: date) -> Beside:
-    """Everything that the order says beside the course. Raises `BadInput` with section and key."""
+def beside(case: Case, main: Course, start: date, *, renewed: int | None = None) -> Beside:
+    """Everything that the order says beside the course. Raises `BadInput` with section and key.
+
+    `renewed`: when a pause began so long that consent is asked for anew; what was agreed before it does not count.
+    """
     order, now = case.order, case.now.ms
     team = team_of(_table(order, "team"), case.knowledge)
     found = _routine(case, main)
-    form, state = _consent(case, start)
+    form, state = _consent(case, start, renewed)
     cover = case.clinic.cover
     given = [v for v in main.visits if v.kind == DOSE and v.given_at is not None]
     happened = [Happened(id=v.id, kind=SESSION, at=v.given_at or 0, number=v.number) for v in given[-1:]]
@@ -71,6 +74,8 @@ def beside(case: Case, main: Course, start: date) -> Beside:
             *(
                 [Done(what=CONSENT, at=state.since, step=f"{case.protocol.id}:{CONSENT}")]
                 if state is not None and state.valid and state.since is not None
+                else _signed(case)
+                if state is None
                 else []
             ),
         ),
@@ -122,7 +127,7 @@ def _referrals(case: Case, team: Team) -> Iterator[Step]:
             yield found.step
 
 
-def _consent(case: Case, start: date) -> tuple[consent.Form | None, consent.ConsentState | None]:
+def _consent(case: Case, start: date, renewed: int | None) -> tuple[consent.Form | None, consent.ConsentState | None]:
     """The form that counts now, and where consent to it stands, if anything of it is written."""
     if not case.protocol.substance:
         return None, None
@@ -136,7 +141,19 @@ def _consent(case: Case, start: date) -> tuple[consent.Form | None, consent.Cons
     if not events:
         return form, None
     began = case.clinic.cover.instant(start, timedelta(0)) - value_ms(case.current["prepare.opens"])
-    return form, consent.state(events, form.version, now=case.now.ms, course_start=began)
+    return form, consent.state(events, form.version, now=case.now.ms, course_start=max(began, renewed or began))
+
+
+def _signed(case: Case) -> list[Done]:
+    """The consent that the record holds, where nothing else is written of it."""
+    events, knowledge = case.record.events, case.knowledge
+    number = knowledge.vocabulary.concepts[CONSENT]
+    rows = range(int(events.starts[number]), int(events.starts[number + 1]))
+    signed = (r for r in rows if events.status[r] == YES and knowledge.code_ids[int(events.code[r])] == "signed")
+    return [
+        Done(what=CONSENT, at=int(events.t0[r]), reference=case.record.evidence[events.source[r]].reference)
+        for r in signed
+    ]
 
 
 def _reasked(case: Case, state: consent.ConsentState) -> Told:

@@ -10,6 +10,7 @@ from typing import Any
 from adjunct.assessment import Assessment
 from adjunct.base import BadInput, Instant, shown
 from adjunct.clinic import Clinic
+from adjunct.due import Done
 from adjunct.followup.workflow import moment
 from adjunct.knowledge import Knowledge
 from adjunct.knowledge.columns import Program
@@ -35,6 +36,7 @@ class Case:
     now: Instant
     language: str
     order: Mapping[str, Any] = field(repr=False)
+    recorded: tuple[Done, ...] = ()  # what the record says was done: check-ins
     current: Mapping[str, Setting] = field(init=False, repr=False)  # the settings in force now
     filled: Mapping[str, str] = field(init=False, repr=False)  # the same, for places of texts that are named after them
 
@@ -58,7 +60,7 @@ class Case:
         """An entry of the protocol as the plan says it."""
         return Told(
             id=entry.id,
-            title=entry.title,
+            title=self.knowledge.say(entry.title, **self.filled),
             says=self.knowledge.say(entry.says, **self.filled),
             tell=self.words(getattr(entry, "tell", None) or {}),
             source=entry.source["id"],
@@ -92,7 +94,10 @@ def settings_for(given: Mapping[str, Any], known: Protocol, knowledge: Knowledge
     """
     of_all = {name: value for name, value in given.items() if name not in knowledge.protocols}
     ids = {s["id"] for p in knowledge.protocols.values() for s in p["setting"]}
-    own = dict(flat(given.get(known.id, {})))
+    table = given.get(known.id, {})
+    if not isinstance(table, Mapping):
+        raise BadInput("not a table of names and values", f"clinic.protocol.{known.id}")
+    own = dict(flat(table))
     for name, value in flat(of_all):
         if name not in ids:
             raise BadInput(

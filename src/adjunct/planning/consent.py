@@ -19,7 +19,7 @@ import orjson
 from adjunct.base import BadInput, shown
 from adjunct.knowledge import Knowledge
 from adjunct.planning.entries import moment, only, tables, text, texts
-from adjunct.sheet import Line, Part, Sheet, how_sure, line
+from adjunct.sheet import Line, Part, Sheet, cited, how_sure, line
 from adjunct.sheet import language as page_language
 
 ELSEWHERE = "elsewhere"  # any region that the forms say nothing special of, and one that is not known
@@ -98,7 +98,7 @@ class _Pages:
                 id=section["id"],
                 title=self.line(section["title"]).text,
                 kind="list",
-                lines=tuple(self.statement(content, s) for s in stated if s["section"] == section["id"]),
+                lines=tuple(self.statement(s) for s in stated if s["section"] == section["id"]),
             )
             for section in content["section"]
         ]
@@ -115,17 +115,17 @@ class _Pages:
             id="consent",
             title=self.line(content["title"][treatment]).text,
             language=self.language,
-            lead=(self.line(page["lead"]),),
+            lead=(self.line(page["lead"]), self.line(page["version"], version=self.version)),
             parts=tuple(p for p in parts if p.lines or p.rows),
-            foot=(self.line(page["version"], version=self.version),),
-            meta={"version": self.version, "knowledge": self.knowledge.version},
+            meta={"form": self.version, "knowledge": self.knowledge.version},
         )
 
-    def statement(self, content: Mapping[str, Any], entry: Mapping[str, Any]) -> Line:
+    def statement(self, entry: Mapping[str, Any]) -> Line:
+        source, place = entry["source"]["id"], entry["source"]["locator"]
         return self.line(
             entry["text"],
-            source=f"{self.knowledge.sources[entry['source']['id']].citation} ({entry['source']['locator']})",
-            sure=how_sure(self.knowledge, entry["status"], entry["source"]["id"], self.language),
+            source=cited(self.knowledge, source, "" if entry["status"] == "proposed" else place),
+            sure=how_sure(self.knowledge, entry["status"], source, self.language),
             strong=entry.get("strong", False),
         )
 
@@ -142,10 +142,10 @@ class _Pages:
             reader="clinician",
             lead=(Line(text=texts["lead"]),),
             parts=(
-                Part(id="teach-back", title=texts["title"], kind="table", head=tuple(texts["head"]), rows=rows),
+                Part(id="teach-back", title="Teach-back", kind="table", head=tuple(texts["head"]), rows=rows),
                 Part(id="capacity", title="Capacity", lines=(Line(text=texts["capacity"]),)),
             ),
-            meta={"version": self.version},
+            meta={"form": self.version},
         )
 
 

@@ -7,15 +7,16 @@ same visits after any restart, and a later `now` only ever adds what has become 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from itertools import takewhile
 from typing import Any
 
-from adjunct.base import MS_PER_DAY, BadInput
+from adjunct.base import MS_PER_DAY, BadInput, shown
 from adjunct.clinic import Clinic
 from adjunct.due import State, Window
+from adjunct.followup.cover import LOOK_AHEAD_D
 from adjunct.planning.log import Log
 from adjunct.planning.model import Setting, Visit
 from adjunct.planning.protocols import Phase, Protocol, value_ms
@@ -33,7 +34,20 @@ class Course:
     closed: tuple[Window, ...] = ()
     outside: tuple[Span, ...] = ()
     before: Span | None = None  # the last dose before the course
-    held_since: int | None = None
+    vague: tuple[str, ...] = ()  # visits whose dose is known to no more than the month
+    unmoved: tuple[str, ...] = ()  # visits that were moved to a day on which they can no longer be
+    whole: frozenset[str] = frozenset()  # phases of which every visit stands here
+
+    def only_past(self) -> Course:
+        """What was, and nothing more."""
+        return self.without([v for v in self.visits if v.state not in (State.DONE, State.MISSED)])
+
+    def without(self, dropped: Sequence[Visit]) -> Course:
+        return replace(
+            self,
+            visits=tuple(v for v in self.visits if v not in dropped),
+            whole=self.whole - {v.phase for v in dropped},
+        )
 
     @property
     def given(self) -> tuple[Visit, ...]:
@@ -53,6 +67,7 @@ class _Walk:
     day: date
     dose: int | None
     number: int = 0
+    since: int = 0  # when the course went on after a pause: no visit is before it
     free: list[Span] = field(default_factory=list)
 
 
@@ -67,14 +82,18 @@ def course(
     now: int,
     language: str,
     avoid: frozenset[date] = frozenset(),
+    others: Sequence[Span] = (),
 ) -> Course:
     """The visits of a protocol that begins on `start`; `values` are the clinic's, `log` what was decided since.
 
-    `given`: doses on record, each from its earliest to its latest possible time. `avoid`: days of other visits, for a
-    therapy that needs a clear head. Raises `BadInput` for a visit of a counted series that has no opening in its
-    window, with the visit and the window.
+    `given`: doses on record, each from its earliest to its latest possible time. `others`: doses of another substance
+    or route; they are no visits of this course, and the least time is kept from them too. `avoid`: days of other
+    visits, for a therapy that needs a clear head. Raises `BadInput` for a visit of a counted series that has no opening
+    in its window, with the visit and the window; once a dose was given the visit stands on the next open day instead,
+    and what follows counts from it: nobody loses their plan because a dose was late.
     """
-    return _Builder(protocol, values, start, clinic, log, now, language, avoid).course(sorted(given))
+    done, beside = (sorted((a, min(b, now)) for a, b in spans if a <= now) for spans in (given, others))
+    return _Builder(protocol, values, start, clinic, log, now, language, avoid, beside, bool(done)).course(done)
 
 
 @dataclass(slots=True)
@@ -87,10 +106,15 @@ class _Builder:
     now: int
     language: str
     avoid: frozenset[date]
+    others: Sequence[Span]
+    begun: bool
     closed: list[Window] = field(default_factory=list)
+    vague: list[str] = field(default_factory=list)
+    unmoved: list[str] = field(default_factory=list)
+    whole: set[str] = field(default_factory=set)
 
     def course(self, given: Sequence[Span]) -> Course:
-        first = self.midnight(self.start) - self.ms(self.protocol.phases[0].early, self.values)
+        first = self.midnight(self.start)
         before = [d for d in given if d[1] < first]
         walk = _Walk(day=self.start, dose=before[-1][1] if before else None, free=[d for d in given if d[1] >= first])
         visits: list[Visit] = []
@@ -100,14 +124,23 @@ class _Builder:
             visits += self._phase(phase, walk)
             if visits and self.log.halted(visits[-1].window.closes):
                 break
-        visits = [v for v in visits if not self.log.dropped(v.window, given=v.state is State.DONE)]
-        return Course(
+        self._named({v.id for v in visits})
+        found = Course(
             visits=tuple(visits),
             closed=tuple(self.closed),
-            outside=tuple(d for d in walk.free if d[0] <= self.now),
+            outside=tuple(walk.free),
             before=before[-1] if before else None,
-            held_since=self.log.held_since(self.now),
+            vague=tuple(self.vague),
+            unmoved=tuple(self.unmoved),
+            whole=frozenset(self.whole),
         )
+        return found.without([v for v in visits if self.log.dropped(v.window, given=v.state is State.DONE)])
+
+    def _named(self, visits: Iterable[str]) -> None:
+        """Refuse a change, as long as it is the last one, about a visit of this course that there is not."""
+        name = str(self.log.changes[-1].data.get("visit", "")) if self.log.changes else ""
+        if name.startswith(f"{self.protocol.id}.") and name not in visits:
+            raise BadInput(f"the course has no visit {shown(name)}; read the plan for the ids of its visits", "change")
 
     # --- one phase -------------------------------------------------------------------------------------------------
 
@@ -118,9 +151,8 @@ class _Builder:
         while count is None or inside < count:
             target = self._target(phase, walk, inside)
             if last is not None and target > last:
-                return
-            halted = self.log.halted(self.midnight(target))
-            if halted:
+                break
+            if self.log.halted(self.midnight(target)):
                 return
             walk.day, inside = target, inside + 1
             visit = self._visit(phase, walk, inside)
@@ -129,16 +161,19 @@ class _Builder:
             yield visit
             if visit.state is State.MISSED and count is not None and self.protocol.appends(phase.id):
                 count += 1
+        self.whole.add(phase.id)
 
     def _horizon(self, setting: str) -> date:
         """The end of an open course: the next time that it must be justified anew, however often it was."""
-        length = timedelta(milliseconds=self.ms(setting, self.values))
+        length = timedelta(milliseconds=self.ms(setting, self.log.values(self.values, self.now)))
         today = self.clinic.cover.local(self.now).date()
         return self.start + length * (max(today - self.start, timedelta(0)) // length + 1)
 
     def _target(self, phase: Phase, walk: _Walk, inside: int) -> date:
+        given = walk.free[0][0] if walk.free else None
         if walk.number == 0:
-            return self.log.resumed(self.start)
+            target, walk.since = self.log.resumed(self.start, given)
+            return target
         names = phase.gaps
         name = phase.lead if inside == 0 and phase.lead else names[(inside - 1) % len(names)] if names else phase.lead
         at = self.midnight(walk.day)
@@ -147,7 +182,8 @@ class _Builder:
         if self.days(name, changed) != target - walk.day:  # decided in between: from that day on, not before it
             since = self.clinic.cover.local(self.log.since(name or "", self.midnight(target))).date()
             target = max(walk.day + self.days(name, changed), since)
-        return self.log.resumed(target)
+        target, walk.since = self.log.resumed(target, given)
+        return target
 
     # --- one visit -------------------------------------------------------------------------------------------------
 
@@ -158,20 +194,20 @@ class _Builder:
         length, observe = self.ms(phase.duration, values), self.ms(phase.observe, values)
         early, late = self.days(phase.early, values), self.days(phase.late, values)
         first = walk.number == 0  # the course begins on the day that was chosen, not before
-        opens = self.midnight(walk.day if first else walk.day - early)
+        opens = max(self.midnight(walk.day if first else walk.day - early), walk.since)
         closes = self.midnight(walk.day + late + DAY)
-        if walk.dose is not None and gap:
-            opens = max(opens, walk.dose + gap)
+        before = [walk.dose, *(d[1] for d in self.others if d[0] < closes)] if gap else []
+        opens = max([opens, *(dose + gap for dose in before if dose is not None)])
         name = f"{self.protocol.id}.{phase.id}.{inside}"
         half = self.days(phase.gaps[inside % len(phase.gaps)] if phase.gaps else phase.late, values) / 2
         nearest = max(closes, self.midnight(walk.day) + half // timedelta(milliseconds=1))
         dose = self._dose(walk, nearest) if kind == DOSE else None
-        done = dose[0] if dose is not None else self.log.done(name)
+        done = self._given(dose, walk, name) if dose is not None else self.log.done(name)
         starts = done if done is not None else self._starts(walk.day, opens, closes, length + observe, name)
         if starts is None:
             window = Window(opens=opens, due=opens, overdue=opens, closes=max(closes, opens))
             if phase.visits is not None:
-                raise BadInput(self._no_room(walk.number + 1, window), "start" if walk.number == 0 else "clinic.hours")
+                return self._visit(phase, self._later(walk, window, length + observe), inside)
             self.closed.append(window)
             return None
         walk.number += 1
@@ -206,15 +242,34 @@ class _Builder:
         """
         return walk.free.pop(0) if walk.free and walk.free[0][0] < nearest else None
 
+    def _given(self, dose: Span, walk: _Walk, name: str) -> int:
+        """When a dose was given: of a span of days the planned one, if it lies inside."""
+        if dose[1] - dose[0] < MS_PER_DAY:
+            return dose[0]
+        self.vague.append(name)
+        return min(max(dose[0], self.midnight(walk.day)), dose[1])
+
+    def _later(self, walk: _Walk, window: Window, length: int) -> _Walk:
+        """The walk on the next day on which a visit fits that had no room in its window."""
+        last = self.clinic.cover.local(max(window.closes, window.opens) - 1).date()
+        for day in (last + DAY * n for n in range(LOOK_AHEAD_D)) if self.begun or self.avoid else ():
+            if day not in self.avoid and self._opening(day, window.opens, self.midnight(day + DAY), length) is not None:
+                self.closed.append(window)
+                walk.day = day
+                return walk
+        raise BadInput(self._no_room(walk.number + 1, window), "start" if walk.number == 0 else "clinic.hours")
+
     def _starts(self, target: date, opens: int, closes: int, length: int, name: str) -> int | None:
-        """The proposed time: on the target day if the clinic is open, else on the nearest of the window, later first."""
+        """The proposed time: on the target day if the clinic is open, else the nearest of the window, later first."""
         moved = self.log.moved(name)
         cover = self.clinic.cover
         if moved is not None:
             at = self._opening(moved, opens, closes, length)
-            if at is None:
+            if at is not None:
+                return at
+            if self.log.changes[-1].data.get("visit") == name:  # what was decided since may have moved the window away
                 raise BadInput(f"visit {name} cannot be moved to {moved}: closed then, or outside its window", "change")
-            return at
+            self.unmoved.append(name)
         first, last = cover.local(opens).date(), cover.local(closes - 1).date()
         days = [first + DAY * n for n in range((last - first).days + 1)]
         for day in sorted(days, key=lambda d: (abs(d - target), d < target)):

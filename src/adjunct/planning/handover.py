@@ -18,12 +18,12 @@ from adjunct.due import Due, State
 from adjunct.followup.person import FollowUp
 from adjunct.planning.model import CarePlan, Told
 from adjunct.planning.team import Access
-from adjunct.sheet import ENGLISH, Line, Part, Sheet, cited, day, how_sure, moment
+from adjunct.sheet import ENGLISH, OWN, Line, Part, Sheet, cited, day, how_sure, moment
 from adjunct.sheet import language as page_language
 
 PLAIN_READERS = ("person", "supporter")  # they read what is told, in their language; the others read English
 PERSON = "person"
-TOLD = ("open", "visit", "review")  # domains of steps that have a part of their own
+TOLD = ("open", "visit")  # domains of steps that have a part of their own
 NOW = (State.OVERDUE, State.DUE, State.OPEN)
 CARE = frozenset({"mental-health"})  # what a plan of this kind says at least
 WHEN = frozenset({"schedule"})
@@ -78,7 +78,7 @@ def handover(
         "medicines": [*write.timeline()],
         "follow_up": [*write.scores(followup)],
         "routine": [*write.told(routine)],
-        "reviews": [*write.told(plan.reviews), *write.told((*plan.stops, *plan.notes), apart=True)],
+        "reviews": [*write.told(plan.reviews, brief=True), *write.told((*plan.stops, *plan.notes), apart=True)],
     }
     seen = {part: [s for s in lines if access.sees(role, s.labels)] for part, lines in said.items()}
     hidden = [s for part, lines in said.items() for s in lines if s not in seen[part]]
@@ -154,7 +154,7 @@ class _Writer:
         opened = {told.id for told in self.plan.open}
         for f in assessment.findings:  # what is open has been told
             labels = self.access.labels_of(f.title, f.says, f.tell, involves=f.involves, about=f.about, base=CARE)
-            source = "; ".join(cited.citation for cited in f.sources)
+            source = "; ".join(s.citation.rstrip(".") for s in f.sources if s.id not in OWN)
             text = f.tell if self.plain else f.says
             if text:
                 weighty = f.verdict in WEIGHTY or f.action in ("contraindicated", "avoid")
@@ -162,15 +162,18 @@ class _Writer:
                 apart = f.action == INFORM or f"finding:{f.id}" in opened
                 yield _Said(Line(text=text, source=source, sure=sure), labels, weighty, apart=apart)
 
-    def told(self, entries: Iterable[Told], *, weighty: bool = False, apart: bool = False) -> Iterator[_Said]:
+    def told(
+        self, entries: Iterable[Told], *, weighty: bool = False, apart: bool = False, brief: bool = False
+    ) -> Iterator[_Said]:
         for told in entries:
-            text = told.tell if self.plain else self._titled(told)
+            text = told.tell if self.plain else self._titled(told, brief=brief)
             if text:
                 labels = self.access.labels_of(told.id, told.title, told.says, told.tell, base=CARE)
                 yield _Said(self._cited(text, told.source, told.status), labels, weighty, apart=apart)
 
-    def _titled(self, told: Told) -> str:
-        says = told.says if told.says.startswith(told.title) else f"{told.title.rstrip('.?')}: {told.says}"
+    def _titled(self, told: Told, *, brief: bool) -> str:
+        title = told.title.rstrip(".?")
+        says = f"{title}." if brief else told.says if told.says.startswith(told.title) else f"{title}: {told.says}"
         return f"{says} {self.say('owner', owner=told.owner)}" if told.owner else says
 
     def tasks(self, standing: Sequence[Due]) -> Iterator[_Said]:
@@ -188,7 +191,7 @@ class _Writer:
 
     def timeline(self) -> Iterator[_Said]:
         for fact in self.plan.timeline:
-            text = fact.tell if self.plain else f"{fact.title}: {fact.says}"
+            text = fact.tell if self.plain else fact.title
             if text:
                 labels = self.access.labels_of(fact.title, fact.says, fact.tell, involves=fact.involves, base=CARE)
                 yield _Said(self._cited(text, fact.source, fact.status), labels)
@@ -217,7 +220,8 @@ class _Writer:
                 yield _Said(self.line("score_unknown", title=course.title), labels)
             else:
                 at = day(last.at, self.plan.zone, self.language)
-                before = "?" if math.isnan(course.baseline.value) else f"{course.baseline.value:g}"
+                base = course.baseline.value
+                before = self.say("unknown") if math.isnan(base) else f"{base:g}"
                 words = {"value": f"{last.value:g}", "before": before, "state": course.last_known.state}
                 yield _Said(self.line("score", title=course.title, at=at, **words), labels)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from adjunct.base import FAR, BadInput, instant, shown
@@ -71,12 +71,21 @@ class Log:
         """Whether nothing is planned any more at an instant, nor after it."""
         return any(start <= at and day is None for start, _, day in self.pauses())
 
-    def resumed(self, target: date) -> date:
-        """The day of a visit that falls into a pause: the day on which the course goes on."""
-        for start, _, day in self.pauses():
-            if day is not None and self.cover.local(start).date() <= target < day:
-                return day
-        return target
+    def resumed(self, target: date, given: int | None) -> tuple[date, int]:
+        """The day of a visit that falls into a pause, the day on which the course goes on, and from when on it may be.
+
+        `given`: the next dose on record; one that was given before the pause was never moved by it.
+        """
+        since = 0
+        for start, end, day in self.pauses():
+            if day is None or self.cover.local(start).date() > target or (given is not None and given < start):
+                continue
+            target, since = max(target, day), max(since, end, self.cover.instant(day, timedelta(0)))
+        return target, since
+
+    def rested(self, since: int) -> int | None:
+        """When the last pause began that ended after an instant: the course went on after a rest."""
+        return next((start for start, end, day in reversed(self.pauses()) if day is not None and end > since), None)
 
     def dropped(self, window: Window, *, given: bool) -> bool:
         """Whether a visit was never to be: it had not ended when the course was held or stopped for good."""
@@ -110,7 +119,7 @@ def read_log(
     version than the entries before it leave, and for a setting outside its bounds.
     """
     log = Log(protocol, cover, acts=tuple(_acts(order.get("done", ()), now)))
-    for number, entry in enumerate(_tables(order.get("change", ()), "change")):
+    for number, entry in enumerate(tables(order.get("change", ()), "change")):
         log = amend(log, _change(entry, f"change[{number}]"), values, now=now)
     return log
 
@@ -138,7 +147,12 @@ def amend(log: Log, change: Change, values: Mapping[str, Setting], *, now: int) 
     held = log.held_since(change.at) is not None
     if (change.kind == RESUME) is not held and change.kind in (HOLD, RESUME):
         raise BadInput("the course rests already" if held else "the course does not rest, so it cannot go on", at)
+    earliest = log.cover.local(change.at).date()
+    if change.data.get("to", earliest) < earliest:
+        raise BadInput(f"the day {change.data['to']} is before the change itself: choose {earliest} or a later day", at)
     if change.kind == AMEND:
+        if not change.data["settings"]:
+            raise BadInput("it changes nothing: name a setting and its new value", at)
         changed(log.protocol, log.values(values, change.at), change.data["settings"], at)
     return replace(log, changes=(*log.changes, change))
 
@@ -174,7 +188,7 @@ def _change(entry: Mapping[str, Any], at: str) -> Change:
 
 
 def _acts(entries: object, now: int) -> Iterable[Done]:
-    for number, entry in enumerate(_tables(entries, "done")):
+    for number, entry in enumerate(tables(entries, "done")):
         at = f"done[{number}]"
         if not isinstance(entry.get("what"), str) or "at" not in entry:
             raise BadInput("say what was done and at which time: what, at, and the step if it is known", at)
@@ -184,7 +198,8 @@ def _acts(entries: object, now: int) -> Iterable[Done]:
         yield Done(what=entry["what"], at=when, step=str(entry.get("step", "")), reference=str(entry.get("by", "")))
 
 
-def _tables(given: object, at: str) -> Sequence[Mapping[str, Any]]:
+def tables(given: object, at: str) -> Sequence[Mapping[str, Any]]:
+    """A list of tables. Raises `BadInput` for anything else."""
     if not isinstance(given, Sequence) or not all(isinstance(e, Mapping) for e in given):
         raise BadInput(f"not a list of tables: write [[{at}]]", at)
     return given

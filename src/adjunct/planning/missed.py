@@ -1,36 +1,54 @@
-"""Visits missed in a row: what the protocol says of them, by phase, time since the last dose, and whether worse."""
+"""Visits missed in a row, and pauses: what the protocol says of them, by phase, time since a dose, whether worse.
+
+The time since the last dose is counted in days of the clinic's calendar.
+"""
 
 from __future__ import annotations
 
-from adjunct.base import NO, UNKNOWN, YES
+from adjunct.base import MS_PER_DAY, NO, UNKNOWN, YES
+from adjunct.due import State
 from adjunct.followup.expected import scales
 from adjunct.followup.person import series_of
 from adjunct.followup.surveillance import sessions
 from adjunct.instruments import instrument
 from adjunct.instruments.course import course as course_of
 from adjunct.planning.case import Case
-from adjunct.planning.course import Course
+from adjunct.planning.course import DOSE, Course
+from adjunct.planning.log import RESUME
 from adjunct.planning.model import Told
 from adjunct.planning.protocols import Missed, value_ms
 
+OVER = (State.DONE, State.MISSED)
 WORSE = ("relapse", "recurrence", "deterioration", "alert_rise", "alert_rises", "alert_item")
 
 
 def missed(case: Case, main: Course) -> list[tuple[Missed, Told]]:
-    """The rules that hold, each with what it says. A later dose ends it: nothing is missed in a row any more."""
-    row = main.missed_last
-    if not row or case.log.stopped():
+    """The rules that hold, each with what it says. A later dose ends it: nothing is missed in a row any more.
+
+    Where a course goes on after a pause, what counts is the time up to the next dose, and only the rules about a long
+    time are told: nobody missed anything.
+    """
+    row, paused = main.missed_last, rested(case, main) is not None
+    if not (row or paused) or case.log.stopped():
         return []
-    doses = [v.given_at for v in main.given if v.given_at is not None] or ([main.before[1]] if main.before else [])
-    gap = case.now.ms - max(doses) if doses else 0  # nothing was begun that could be lost
-    worse = ("no", "unknown", "yes")[got_worse(case, since=row[0].window.opens)]
+    last = max((v.given_at for v in main.given if v.kind == DOSE and v.given_at is not None), default=None)
+    if last is None and not row:
+        return []
+    coming = next((v for v in main.visits if v.state not in OVER), None)
+    until = max(case.now.ms, coming.starts) if paused and coming else case.now.ms
+    since = row[0].starts if last is None else last  # nothing was begun: what grows old is the assessment
+    local = case.clinic.cover.local
+    gap = (local(until).date() - local(since).date()).days * MS_PER_DAY
+    phase = (row[-1] if row else coming or main.visits[-1]).phase
+    worse = ("no", "unknown", "yes")[got_worse(case, since=row[0].window.opens if row else since)]
     values = case.current
     found = []
     for rule in case.protocol.missed:
         above = value_ms(values[rule.gap_above]) if rule.gap_above else None
         upto = value_ms(values[rule.gap_upto]) if rule.gap_upto else None
         if (
-            (not rule.phases or row[-1].phase in rule.phases)
+            (not rule.phases or phase in rule.phases)
+            and (row or rule.gap_above)
             and rule.worse in ("any", worse)
             and (above is None or gap > above)
             and (upto is None or gap <= upto)
@@ -38,6 +56,13 @@ def missed(case: Case, main: Course) -> list[tuple[Missed, Told]]:
         ):
             found.append((rule, case.told(rule)))
     return found
+
+
+def rested(case: Case, main: Course) -> int | None:
+    """When the pause began after which the course goes on, if no dose was given and no visit missed since it ended."""
+    resumes = case.log.of(RESUME)
+    past = max((v.given_at or v.starts for v in main.visits if v.state in OVER), default=0)
+    return case.log.rested(past) if resumes and resumes[-1].at > past else None
 
 
 def got_worse(case: Case, *, since: int) -> int:

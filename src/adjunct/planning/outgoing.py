@@ -255,6 +255,8 @@ def _length(fact: str, knowledge: Knowledge) -> int:
 def _wall(text: str, at: str) -> timedelta:
     try:
         wall = time.fromisoformat(text)
+        if wall.tzinfo is not None:
+            raise ValueError
     except ValueError:
         raise BadInput(f"not a time of day: {shown(text)}; write HH:MM, 00:00 to 23:59", at) from None
     return timedelta(hours=wall.hour, minutes=wall.minute)

@@ -190,8 +190,8 @@ def numbers(
     doubt = knowledge.wording["crisis"]["unverified"]
     for each in dict.fromkeys(lines):
         if each.purpose != "emergency":
-            text = spoken(f"{each.name}: {each.contact}", language, words["phrase"])
-            found.append(replace(text, strong=True))
+            how = spoken(each.contact, language, words["phrase"])
+            found.append(replace(how, text=f"{each.name}: {how.text}", strong=True))
             as_of = dated(each.as_of, language)
             about = said("old" if each.expired else "line", hours=each.hours, as_of=as_of)
             more = f" {said('unverified').text}" if each.text.endswith(doubt) else ""

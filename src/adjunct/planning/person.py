@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from itertools import pairwise
 from typing import Any
 
 from adjunct.assessment import Assessment, assess
@@ -17,21 +16,24 @@ from adjunct.base import NO, YES, BadInput, Instant, Verdict, shown
 from adjunct.clinic import Clinic
 from adjunct.due import Done, State
 from adjunct.fhir import Bundle
-from adjunct.followup.surveillance import sessions
+from adjunct.followup.recorded import checkin_acts
 from adjunct.knowledge import Knowledge
+from adjunct.knowledge.entries import NONE
 from adjunct.planning.beside import Beside, beside
 from adjunct.planning.case import Case, settings_for
 from adjunct.planning.course import DOSE, HOLDS, Course, Span, course
-from adjunct.planning.log import STOP, read_log
-from adjunct.planning.missed import missed
+from adjunct.planning.doses import doses, twice
+from adjunct.planning.log import MISSED, MOVE, STOP, read_log
+from adjunct.planning.missed import missed, rested
 from adjunct.planning.model import CarePlan, Override, Status, Told, Visit
 from adjunct.planning.outgoing import Outgoing, messages_due
-from adjunct.planning.protocols import protocol, with_settings
+from adjunct.planning.protocols import protocol, value_ms, with_settings
 from adjunct.planning.steps import OVER, Steps, steps_of
 from adjunct.planning.timeline import timeline
 from adjunct.record import Record, from_bundle
 
 INTAKE, FOLLOW_UP = "intake", "follow-up"
+ASSESSMENT = "assessment"  # the act of looking at a person anew
 THERAPY = "therapy"
 ORDER = ("override", "change", "done", "taper", "also", "consent", "team", "contact", "routine")
 
@@ -98,13 +100,19 @@ def plan(
     advice: tuple[str, ...] = ()
     try:
         known = protocol(knowledge, protocol_name)
+    except BadInput as error:
+        error.advice = (*error.advice, *urgent(bundle, knowledge, now=now, country=country))
+        raise
+    try:
         seen = from_bundle(bundle, knowledge, now=now, phase=FOLLOW_UP, country=country)
-        given = sessions(seen, knowledge) if known.substance else ()
+        given, others = doses(seen, knowledge, known.substance) if known.substance else ((), ())
         record = seen if given else from_bundle(bundle, knowledge, now=now, phase=INTAKE, country=country)
         assessment = assess(record, knowledge, treatment=known.treatment)
         advice = _emergency(assessment)
         if record.refusal:
             raise BadInput(record.refusal, "Patient.birthDate")
+        if record.died:
+            raise BadInput("the record says that the person has died: nothing is planned", "Patient.deceased")
         order = _order(order)
         chosen = _override(override if override is not None else order.get("override"))
         values = with_settings(known, settings_for(clinic.protocol, known, knowledge))
@@ -120,15 +128,23 @@ def plan(
             now=now,
             language=language,
             order=order,
+            recorded=checkin_acts(bundle, seen, knowledge),
         )
         if assessment.verdict == Verdict.ESCALATE.name:
             return _planned(case, start, Status.NONE, Course(visits=()), told=advice)
-        _allowed(assessment, chosen)
+        _allowed(case)
+        _named(case)
         _begins(start, case, given)
-        return _course(case, start, given)
+        return _course(case, start, given, others)
     except BadInput as error:  # what is wrong with the question must not keep back what the record calls for
         error.advice = tuple(dict.fromkeys((*error.advice, *advice)))
         raise
+
+
+def urgent(bundle: Bundle, knowledge: Knowledge, *, now: Instant, country: str = "") -> tuple[str, ...]:
+    """What the record calls for at once, whatever was asked: for a question that cannot be answered."""
+    record = from_bundle(bundle, knowledge, now=now, phase=FOLLOW_UP, country=country)
+    return _emergency(assess(record, knowledge, treatment=NONE))
 
 
 def _emergency(assessment: Assessment) -> tuple[str, ...]:
@@ -139,7 +155,9 @@ def _emergency(assessment: Assessment) -> tuple[str, ...]:
 
 
 def _order(order: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    found = order or {}
+    found = {} if order is None else order
+    if not isinstance(found, Mapping):
+        raise BadInput("not a table of names and values", "order")
     if strange := [name for name in found if name not in ORDER]:
         raise BadInput(f"not known here: {shown(str(strange[0]))}; known are {', '.join(ORDER)}", "order")
     return found
@@ -158,9 +176,13 @@ def _override(given: object) -> Override | None:
     return Override(by=by.strip(), reason=reason.strip())
 
 
-def _allowed(assessment: Assessment, override: Override | None) -> None:
-    """Refuse a plan for somebody who is not eligible, unless a named prescriber answers for it; hard rules stand."""
-    if assessment.verdict != Verdict.NOT_ELIGIBLE.name:
+def _allowed(case: Case) -> None:
+    """Refuse a plan for somebody who is not eligible, unless a named prescriber answers for it; hard rules stand.
+
+    A course that rests or was stopped gives nobody a dose: its follow-up is shown.
+    """
+    assessment, override, log = case.assessment, case.override, case.log
+    if assessment.verdict != Verdict.NOT_ELIGIBLE.name or log.stopped() or log.held_since(case.now.ms) is not None:
         return
     found = [f for f in assessment.findings if f.verdict == assessment.verdict]
     hard = [f for f in found if f.hard]
@@ -175,6 +197,25 @@ def _allowed(assessment: Assessment, override: Override | None) -> None:
         )
 
 
+def _named(case: Case) -> None:
+    """Refuse a change about a visit of no protocol of this plan; which visits there are the course itself knows."""
+    ours = (case.protocol.id, *also(case.order))
+    for change in case.log.changes:
+        name = str(change.data.get("visit", ""))
+        if name and name.partition(".")[0] not in ours:
+            raise BadInput(
+                f"no visit of this plan is called {shown(name)}; its protocols are {', '.join(ours)}", "change"
+            )
+
+
+def also(order: Mapping[str, Any]) -> tuple[str, ...]:
+    """The therapies beside the course, as the order names them, each once."""
+    found = order.get("also", ())
+    if not isinstance(found, list | tuple) or not all(isinstance(name, str) for name in found):
+        raise BadInput('not a list of protocols: write for example also = ["cbt"]', "order.also")
+    return tuple(dict.fromkeys(found))
+
+
 def _begins(start: date, case: Case, given: Sequence[Span]) -> None:
     """A new course begins today or later; one that began is planned on from its own start."""
     cover = case.clinic.cover
@@ -183,20 +224,24 @@ def _begins(start: date, case: Case, given: Sequence[Span]) -> None:
     if start < today and not begun:
         raise BadInput(
             f"the start {start} is in the past (today is {today} in {cover.zone}) and no dose since then is on record: "
-            "choose a day to come",
+            'choose a day to come, or write that the first visit was missed ([[change]] with kind = "missed")',
             "--start",
         )
-    if start >= today and not case.clinic.is_open(start):
-        after = case.clinic.next_open_day(start)
-        raise BadInput(
-            f"the clinic is closed on {start}" + (f"; it is next open on {after}" if after else ""), "--start"
-        )
+    if begun or start < today:
+        return
+    phase, values = case.protocol.phases[0], case.values
+    length = sum(value_ms(values[name]) for name in (phase.duration, phase.observe) if name)
+    openings = cover.openings(start)
+    if not any(start > today or max(opens, case.now.ms) + length <= closes for opens, closes in openings):
+        after = case.clinic.next_open_day(start + timedelta(days=1))
+        closed = "the clinic is closed on" if not openings else "a visit does not fit into what is left of"
+        raise BadInput(f"{closed} {start}" + (f"; it is next open on {after}" if after else ""), "--start")
 
 
 # --- putting it together ----------------------------------------------------------------------------------------------
 
 
-def _course(case: Case, start: date, given: Sequence[Span]) -> Planned:
+def _course(case: Case, start: date, given: Sequence[Span], others: Sequence[Span]) -> Planned:
     main = course(
         case.protocol,
         case.values,
@@ -206,30 +251,40 @@ def _course(case: Case, start: date, given: Sequence[Span]) -> Planned:
         log=case.log,
         now=case.now.ms,
         language=case.language,
+        others=others,
     )
     rules = missed(case, main)
-    held = case.log.held_since(case.now.ms) is not None
-    if any(rule.effect == HOLDS for rule, _ in rules):  # until it is assessed anew nothing more is proposed
-        held, main = True, replace(main, visits=tuple(v for v in main.visits if v.state in OVER))
+    held, rest = case.log.held_since(case.now.ms) is not None, rested(case, main)
+    anew = [told for rule, told in rules if rule.effect == HOLDS]
+    if anew and rest is None:  # until it is assessed anew, and somebody resumes it, nothing more is proposed
+        held, main = True, main.only_past()
+    main = replace(main, visits=tuple(_with_facts(case, main.visits)))
+    visits = sorted((*main.visits, *_companions(case, main, start)), key=lambda v: (v.starts, v.id))
+    found = beside(case, main, start, renewed=rest if anew else None)
+    if anew and rest is not None and not any(a.what == ASSESSMENT and a.at >= rest for a in case.log.acts):
+        found = replace(found, open=(*anew, *found.open))
     if case.log.stopped():
         status = Status.STOPPED
     elif held:
         status = Status.ON_HOLD
-    elif case.assessment.verdict == Verdict.DEFER.name:
+    elif case.protocol.substance and (found.open or _waits(case.assessment)):
         status = Status.WAITING
     else:
         status = Status.ACTIVE
-    main = replace(main, visits=tuple(_with_facts(case, main.visits)))
-    visits = sorted((*main.visits, *_companions(case, main, start)), key=lambda v: (v.starts, v.id))
-    found = beside(case, main, start)
     return _planned(case, start, status, main, visits=visits, missed=tuple(told for _, told in rules), found=found)
+
+
+def _waits(assessment: Assessment) -> bool:
+    """Whether a dose waits for something that is open; an override answers for what stands against it, not for that."""
+    return any(f.verdict == Verdict.DEFER.name for f in assessment.findings) or any(g.blocks for g in assessment.gaps)
 
 
 def first_version(planned: Planned) -> CarePlan:
     """The plan as it would stand if nothing had been changed since it was made: which visits were ever announced."""
     case = planned.case
-    given = sessions(case.record, case.knowledge) if case.protocol.substance else ()
-    return _course(replace(case, log=replace(case.log, changes=())), planned.start, given).plan
+    substance = case.protocol.substance
+    given, others = doses(case.record, case.knowledge, substance) if substance else ((), ())
+    return _course(replace(case, log=replace(case.log, changes=())), planned.start, given, others).plan
 
 
 def in_language(planned: Planned, language: str) -> Planned:
@@ -246,9 +301,15 @@ def _companions(case: Case, main: Course, start: date) -> Iterator[Visit]:
     local = case.clinic.cover.local
     doses = [v for v in main.visits if v.kind == DOSE]
     begins = local(doses[0].starts + case.ms("plan.therapy.from")).date() if doses else start
-    stops = case.log.of(STOP)
-    for name in case.order.get("also", ()):
+    for name in also(case.order):
         known = protocol(case.knowledge, name)
+        own = tuple(  # it goes on while doses rest
+            c
+            for c in case.log.changes
+            if c.kind == STOP or (c.kind in (MISSED, MOVE) and c.data["visit"].startswith(f"{known.id}."))
+        )
+        if known.id == case.protocol.id:
+            raise BadInput(f"{known.id} is the course itself: leave it out", "order.also")
         if known.kind != THERAPY:
             raise BadInput(f"{known.id} is no therapy that goes beside a course: plan it by itself", "order.also")
         found = course(
@@ -257,7 +318,7 @@ def _companions(case: Case, main: Course, start: date) -> Iterator[Visit]:
             start=case.clinic.next_open_day(begins) or begins,
             clinic=case.clinic,
             given=(),
-            log=replace(case.log, protocol=known, changes=stops),  # it goes on while doses rest
+            log=replace(case.log, protocol=known, changes=own),
             now=case.now.ms,
             language=case.language,
             avoid=frozenset(local(v.starts).date() for v in doses),
@@ -300,7 +361,8 @@ def _planned(
     """The plan with its steps. An emergency has none of it: what the person is told, and nothing else."""
     none = status is Status.NONE
     found = found or Beside()
-    open_ = () if none else (*_open(case), *found.open)
+    every = () if none else (*_open(case), *found.open)
+    open_ = tuple({told.id: told for told in reversed(every)}.values())[::-1]  # asked once, whoever asks
     made = Steps((), ()) if none else steps_of(case, main, visits, open_, missed)
     kinds = {s.what for s in made.steps}
     given = (v for v in made.visits if v.kind == DOSE and v.given_at is not None)
@@ -342,7 +404,13 @@ def _planned(
         start=start,
         course=main,
         beside=found,
-        acts=(*(Done(what=DOSE, at=v.given_at or 0, step=v.id) for v in given), *found.acts, *case.log.acts),
+        acts=(
+            *(Done(what=DOSE, at=v.given_at or 0, step=v.id) for v in given),
+            *made.acts,
+            *case.recorded,
+            *found.acts,
+            *case.log.acts,
+        ),
     )
 
 
@@ -382,9 +450,16 @@ def _notes(case: Case, main: Course) -> Iterator[Told]:
     for window in main.closed:
         first, last = (str(case.clinic.cover.local(at).date()) for at in (window.opens, window.closes - 1))
         yield case.note("closed", f"closed:{first}", first=first, last=last)
-    for before, after in pairwise(v for v in main.visits if v.given_at is not None):
-        if (after.given_at or 0) - (before.given_at or 0) < after.least_gap_ms:
-            yield case.note("close", f"close:{after.id}", before=str(before.number), after=str(after.number))
+    for name in main.vague:
+        yield case.note("vague", f"vague:{name}", visit=name)
+    for name in dict.fromkeys(main.unmoved):
+        yield case.note("unmoved", f"unmoved:{name}", visit=name, day=str(case.log.moved(name)))
+    if case.protocol.substance:
+        phase, local = case.protocol.phases[0], case.clinic.cover.local
+        apart, least = (value_ms(case.current[name or ""]) for name in (phase.observe, phase.least_gap))
+        for pair in twice(case.record, case.knowledge, apart=apart, least=least):
+            one, other = (f"{local(at):%Y-%m-%d %H:%M}" for at in pair)
+            yield case.note("twice", f"twice:{pair[1]}", first=one, second=other)
     if main.outside:
         yield case.note("outside", "outside", count=str(len(main.outside)))
     if any(s.state is State.MISSED for s in main.visits):

@@ -17,7 +17,7 @@ from adjunct.planning.pages import KNOWN, TRUTH, Page, Table, conditions, curren
 from adjunct.planning.protocols import value_ms
 from adjunct.planning.timeline import NO_TREATMENT, in_words
 from adjunct.record import Record
-from adjunct.sheet import ENGLISH, Line, Part, Sheet, how_sure, moment
+from adjunct.sheet import ENGLISH, Line, Part, Sheet, day, how_sure, moment
 
 PAGE = "preparation"
 RECONCILED = "reconciled"
@@ -138,8 +138,14 @@ def _fasting(
         )
         origin[name] = ("", how_sure(knowledge, "clinic", code=language)) if own else page.measured(fact.id)
         if starts is not None:
-            words[f"{name}_at"] = moment(starts - length, zone, language)
+            words[f"{name}_at"] = _until(starts - length, starts, zone, language)
     return words, origin
+
+
+def _until(ms: int, starts: int, zone: str, language: str) -> str:
+    """The clock time; with its day where that is not the day of the visit."""
+    same = day(ms, zone, language) == day(starts, zone, language)
+    return moment(ms, zone, language).removeprefix(f"{day(ms, zone, language)}, " if same else "")
 
 
 # --- medicines --------------------------------------------------------------------------------------------------------

@@ -90,7 +90,10 @@ class Phase:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prerequisite(Entry):
-    """What is done before the course or before each visit; `opens` and `due` are settings, before the visit starts."""
+    """What is done before the course or before each visit; `opens` and `due` are settings, before the visit starts.
+
+    `countries`: where the law asks for it; a clinic that does not tell its country is asked for it too.
+    """
 
     what: str
     title: Texts
@@ -99,6 +102,7 @@ class Prerequisite(Entry):
     opens: str
     due: str
     when: str = ""
+    countries: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +117,7 @@ class Task(Entry):
     opens: str | None = None
     every: str | None = None
     when: str = ""
+    countries: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,7 +224,7 @@ def changed(known: Protocol, values: Mapping[str, Setting], given: Mapping[str, 
     """`values` with some of them set anew; as strict as `with_settings`."""
     if not isinstance(given, Mapping):  # it is read from a file
         raise BadInput("not a table of names and values", at)
-    own = {}
+    own: dict[str, Setting] = {}
     for name, value in flat(given):
         if name not in known.settings:
             near = difflib.get_close_matches(str(name), known.settings) or list(known.settings)
@@ -319,8 +324,8 @@ def _protocol(knowledge: Knowledge, id_: str) -> Protocol:
         goals=tuple(Goal(**row) for row in whole["goal"]),
         settings={row["id"]: _setting(row, knowledge) for row in whole["setting"]},
         phases=tuple(map(_phase, whole["phase"])),
-        prerequisites=tuple(Prerequisite(**row) for row in whole["prerequisite"]),
-        tasks=tuple(Task(**row) for row in whole["task"]),
+        prerequisites=tuple(Prerequisite(**_tuples(row)) for row in whole["prerequisite"]),
+        tasks=tuple(Task(**_tuples(row)) for row in whole["task"]),
         reviews=tuple(Review(**row) for row in whole["review"]),
         stops=tuple(Stop(**_tuples(row)) for row in whole["stop"]),
         missed=tuple(Missed(**_tuples(row)) for row in whole["missed"]),

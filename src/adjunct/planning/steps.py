@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from adjunct.base import NO, YES, BadInput
-from adjunct.due import State, Step, Window
+from adjunct.due import Done, State, Step, Window
 from adjunct.followup.schedule import schedule
 from adjunct.followup.surveillance import surveillance
 from adjunct.planning.case import Case
 from adjunct.planning.course import DOSE, Course
-from adjunct.planning.log import day
+from adjunct.planning.log import MISSED, RESUME, day, tables
 from adjunct.planning.model import Told, Visit
-from adjunct.planning.protocols import LAST, value_ms
+from adjunct.planning.protocols import LAST, Prerequisite, Task, value_ms
 
 BEFORE_COURSE, AFTER_VISIT = "course", "visit"
+AT_VISIT = ".visit-"  # in the id of a step of follow-up that belongs to one visit
 OVER = (State.DONE, State.MISSED)
 
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """The steps of a plan, and its visits with what comes before each."""
+    """The steps of a plan, its visits with what comes before each, and what the record says was done of them."""
 
     visits: tuple[Visit, ...]
     steps: tuple[Step, ...]
+    acts: tuple[Done, ...] = ()
 
 
 def steps_of(case: Case, main: Course, visits: Sequence[Visit], open_: Sequence[Told], missed: Sequence[Told]) -> Steps:
@@ -35,15 +37,18 @@ def steps_of(case: Case, main: Course, visits: Sequence[Visit], open_: Sequence[
     steps = [_visit_step(case, v) for v in visits]
     steps += _prerequisites(case, main.visits, before)
     steps += _tasks(case, main.visits)
-    steps += _reviews(case, main.visits)
+    steps += _reviews(case, main)
     steps += _tapers(case)
+    acts: list[Done] = []
     if case.protocol.substance:
-        watched, measures = _watched(case, main.visits, visits)
-        steps += watched
+        watched, measures, acts = _watched(case, main.visits, visits)
+        asked = {(s.what, s.window.overdue) for s in steps if s.domain == "before"}  # nobody is asked twice for a visit
+        steps += [s for s in watched if not (AT_VISIT in s.id and (s.what, s.window.due) in asked)]
         visits = [
             replace(v, measures=(*v.measures, *measures.get(v.starts, ()))) if v.kind == DOSE else v for v in visits
         ]
-    steps += [_missed_step(case, told, main) for told in missed]
+    open_ids = {told.id for told in open_}
+    steps += [_missed_step(case, told, main) for told in missed if told.id not in open_ids]
     first = min([case.now.ms, *(s.window.due for s in steps)])
     opened = [_open_step(case, told, first) for told in open_]
     to_come = next((v for v in main.visits if v.state not in OVER), None)
@@ -52,6 +57,7 @@ def steps_of(case: Case, main: Course, visits: Sequence[Visit], open_: Sequence[
     return Steps(
         visits=tuple(replace(v, prerequisites=tuple(before.get(v.id, ()))) for v in visits),
         steps=(*opened, *sorted(steps, key=lambda s: (s.window.due, s.id))),
+        acts=tuple(acts),
     )
 
 
@@ -81,10 +87,15 @@ def _open_step(case: Case, told: Told, at: int) -> Step:
 
 
 def _missed_step(case: Case, told: Told, main: Course) -> Step:
-    visit = main.missed_last[-1]
-    at = visit.window.closes
+    """The call after a missed visit; after a pause, what comes before the next dose."""
+    if main.missed_last:
+        visit = main.missed_last[-1]
+        noted = (c.at for c in case.log.of(MISSED) if c.data["visit"] == visit.id)
+        name, at = visit.id, min([visit.window.closes, *noted])
+    else:
+        name, at = max((c.id, c.at) for c in case.log.of(RESUME)[-1:])
     return Step(
-        id=f"missed:{visit.id}:{told.id}",
+        id=f"missed:{name}:{told.id}",
         what="missed-visit",
         title=told.title,
         domain="visit",
@@ -100,7 +111,7 @@ def _prerequisites(case: Case, visits: Sequence[Visit], before: dict[str, list[s
     truths = case.truths(tuple((p.id, p.when) for p in rules if p.when))
     values = case.current
     for rule in rules:
-        if truths.get(rule.id, YES) == NO:  # what is not known to be otherwise is asked for
+        if truths.get(rule.id, YES) == NO or not _here(case, rule):  # what is not known to be otherwise is asked for
             continue
         of_course = rule.each == BEFORE_COURSE
         title, owner = case.words(rule.title), case.owner(rule.owner)
@@ -126,13 +137,18 @@ def _prerequisites(case: Case, visits: Sequence[Visit], before: dict[str, list[s
             )
 
 
+def _here(case: Case, rule: Prerequisite | Task) -> bool:
+    """Whether something is asked for in the country of the clinic; where that is not known, it is."""
+    return not rule.countries or case.clinic.country in ("", *rule.countries)
+
+
 def _tasks(case: Case, visits: Sequence[Visit]) -> Iterator[Step]:
     """What is done after each visit that was, or is to be; and on its own days from the first visit on."""
     rules = case.protocol.tasks
     truths = case.truths(tuple((t.id, t.when) for t in rules if t.when))
     values = case.current
     for rule in rules:
-        if truths.get(rule.id, YES) == NO or not visits:
+        if truths.get(rule.id, YES) == NO or not visits or not _here(case, rule):
             continue
         due, opens = value_ms(values[rule.due]), value_ms(values[rule.opens]) if rule.opens else 0
         if rule.after == AFTER_VISIT:
@@ -155,7 +171,9 @@ def _tasks(case: Case, visits: Sequence[Visit]) -> Iterator[Step]:
             )
 
 
-def _reviews(case: Case, visits: Sequence[Visit]) -> Iterator[Step]:
+def _reviews(case: Case, main: Course) -> Iterator[Step]:
+    """The points at which a clinician decides. The end of a phase is one when all its visits stand in the plan."""
+    visits, stopped = main.visits, case.log.stopped()
     by_id = {v.id: v for v in visits}
     last = {v.phase: v for v in visits}
     grace = case.ms("plan.review.grace")
@@ -163,13 +181,16 @@ def _reviews(case: Case, visits: Sequence[Visit]) -> Iterator[Step]:
         times: list[int] = []
         if "visit" in rule.after:
             phase, number = rule.after["phase"], rule.after["visit"]
-            visit = last.get(phase) if number == LAST else by_id.get(f"{case.protocol.id}.{phase}.{number}")
+            name = f"{case.protocol.id}.{phase}.{number}"
+            visit = by_id.get(name) if number != LAST else last.get(phase) if phase in main.whole else None
             times = [visit.ends] if visit else []
         elif visits:
             length = value_ms(case.current[rule.after["time"]])
             count = (visits[-1].ends - visits[0].starts) // length if rule.repeating else 1
             times = [visits[0].starts + length * n for n in range(1, max(count, 1) + 1)]
         for number, at in enumerate(times, start=1):
+            if stopped and at > stopped.at:
+                break
             yield Step(
                 id=f"review:{rule.id}.{number}",
                 what=f"review:{rule.id}",
@@ -183,9 +204,9 @@ def _reviews(case: Case, visits: Sequence[Visit]) -> Iterator[Step]:
 
 def _tapers(case: Case) -> Iterator[Step]:
     """The steps that a clinician wrote, as they were written: nothing is computed here."""
-    for number, entry in enumerate(case.order.get("taper", ())):
+    for number, entry in enumerate(tables(case.order.get("taper", ()), "taper")):
         at = f"taper[{number}]"
-        if not isinstance(entry, Mapping) or not all(str(entry.get(k, "")).strip() for k in ("from", "text", "by")):
+        if not all(str(entry.get(k, "")).strip() for k in ("from", "text", "by")):
             raise BadInput("a step of a taper has its day, its words and who wrote it: from, text, by", at)
         since = day(entry["from"], f"{at}.from")
         begins, ends = (case.clinic.cover.instant(since + timedelta(days=n), timedelta(0)) for n in (0, 1))
@@ -200,8 +221,13 @@ def _tapers(case: Case) -> Iterator[Step]:
         )
 
 
-def _watched(case: Case, doses: Sequence[Visit], visits: Sequence[Visit]) -> tuple[list[Step], dict[int, list[str]]]:
-    """Check-ins after every dose, and what follow-up measures; both end some time after the last visit or the stop."""
+def _watched(
+    case: Case, doses: Sequence[Visit], visits: Sequence[Visit]
+) -> tuple[list[Step], dict[int, list[str]], list[Done]]:
+    """Check-ins after every dose, and what follow-up measures; both end some time after the last visit or the stop.
+
+    With what the record holds of it: what was measured is not asked for again.
+    """
     stopped = case.log.stopped()
     last = stopped.at if stopped else max((v.ends for v in visits), default=case.now.ms)
     starts = [v.given_at or v.starts for v in doses if v.state is not State.MISSED]
@@ -217,6 +243,6 @@ def _watched(case: Case, doses: Sequence[Visit], visits: Sequence[Visit]) -> tup
     for step in watched.steps:
         if step.window.due <= last + case.ms("plan.after.measures"):
             steps.append(step)
-            if ".visit-" in step.id:
+            if AT_VISIT in step.id:
                 at_visit[step.window.due].append(step.title)
-    return steps, at_visit
+    return steps, at_visit, [d.done for d in watched.due if d.done is not None]

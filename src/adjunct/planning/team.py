@@ -26,7 +26,7 @@ from adjunct.sheet import ENGLISH, Line, Part, Sheet
 from adjunct.sheet import moment as clock
 
 DOMAIN = "team"
-SHORTEST = len("beer")
+SHORTEST, WITH_DIGIT = len("beer"), len("7oh")
 _WORD = re.compile(r"[\w'-]+")
 
 
@@ -117,10 +117,10 @@ class Access:
         return frozenset(found) | frozenset(base)
 
     def _named(self, text: str) -> Iterator[str]:
-        """The substances that a text names as people do, in one word or two; shorter words mean too many things."""
+        """The substances that a text names as people do, in one word or two; short words mean too many things."""
         words = _WORD.findall(fold(text))
         for phrase in (*words, *map(" ".join, pairwise(words))):
-            if len(phrase) >= SHORTEST:
+            if len(phrase) >= (WITH_DIGIT if any(map(str.isdigit, phrase)) else SHORTEST):
                 yield from self.knowledge.substances_by_name.get(phrase, ())
 
     def _members(self, label: Mapping[str, Any]) -> set[str]:
@@ -128,9 +128,13 @@ class Access:
 
     @cached_property
     def _patterns(self) -> Mapping[str, re.Pattern[str]]:
-        """For each label, the beginnings of words that speak of it."""
+        """For each label, the beginnings of words that speak of it, and words that do so only as they stand."""
         return {
-            label["id"]: re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, label['words']))})", re.IGNORECASE)
+            label["id"]: re.compile(
+                rf"(?<!\w)(?:{'|'.join(map(re.escape, label['words']))}"
+                rf"|(?:{'|'.join(map(re.escape, label['whole']))})(?!\w))",
+                re.IGNORECASE,
+            )
             for label in self.labels.values()
             if "words" in label
         }
@@ -454,8 +458,10 @@ def team_of(section: Mapping[str, Any], knowledge: Knowledge) -> Team:
         _known(share.label, blank.labels, "label", "team.share")
         _known(share.purpose, knowledge.content["team"]["purpose"]["known"], "purpose", "team.share")
     shared = {share.id for share in found["share"]}
-    if len(shared) < len(found["share"]):
-        raise BadInput("two consents to share have one id: give each its own", "team.share")
+    messages = [message for thread in found["thread"] for message in thread.messages]
+    for what, written in (*found.items(), ("thread.message", messages)):
+        if len({entry.id for entry in written}) < len(written):
+            raise BadInput("two entries have one id: give each its own", f"team.{what}")
     for back in found["taken_back"]:
         _known(back.share, shared, "share", "team.taken_back")
     for asked in found["referral"]:

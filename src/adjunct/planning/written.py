@@ -148,5 +148,5 @@ def _routine(planned: Planned) -> dict[str, Any] | None:
 
 
 def _message(message: Outgoing, zone: str) -> dict[str, Any]:
-    times = {name: local_iso(getattr(message, name), zone) for name in ("not_before", "send_by", "expires")}
-    return asdict(message) | times
+    times = {name: getattr(message, name) for name in ("not_before", "send_by", "expires")}
+    return asdict(message) | {name: local_iso(at, zone) if at < FAR else None for name, at in times.items()}

@@ -186,7 +186,7 @@ def _answers(given: object, knowledge: Knowledge) -> Mapping[str, int]:
     for name, value in given.items():
         if name not in asked:
             raise BadInput(f"no such question; there are {', '.join(sorted(asked))}", where)
-        if value not in TRUTHS:
+        if not isinstance(value, str) or value not in TRUTHS:
             raise BadInput("not an answer; write yes, no or unknown", f"{where}.{name}")
     return {name: TRUTHS[value] for name, value in given.items()}
 

@@ -8,7 +8,7 @@ from adjunct.base import MS_PER_DAY
 from adjunct.knowledge import Knowledge
 from adjunct.routine.model import Activity, Alert, Habit, Routine
 from adjunct.routine.voice import Voice
-from adjunct.sheet import Line, Part, Sheet
+from adjunct.sheet import Line, Part, Sheet, moment
 from adjunct.sheet import language as known_language
 
 
@@ -19,20 +19,16 @@ def sheet(routine: Routine, knowledge: Knowledge, language: str | None = None) -
     in which there are no pages.
     """
     voice = Voice(knowledge, known_language(language or routine.language, "language"))
+    alerts = [Line(text=a.tell, language=routine.language) for a in _lately(routine, knowledge)]
     parts = [
-        _part(
-            "alerts",
-            voice,
-            [Line(text=a.tell, language=routine.language) for a in _lately(routine, knowledge)],
-            "warning",
-        ),
-        *(_habit(habit, voice, "habits") for habit in routine.habits),
+        _part("alerts", voice, alerts, "warning"),
+        *(_habit(habit, voice) for habit in routine.habits),
         _part("none", voice, [voice.word("none")] if not routine.habits else []),
         _part("waiting", voice, list(_short(routine.waiting))),
         _part("paused", voice, list(_short(routine.paused))),
-        *(_offer(offer, voice) for offer in routine.offers),
-        _part("care", voice, [line for a in routine.care for line in (_titled(a), *(h.tell for h in a.limits))]),
         _part("questions", voice, list(routine.questions), "checklist"),
+        *(_offer(offer, voice) for offer in routine.offers),
+        _part("care", voice, [line for a in routine.care for line in (_titled(a), *_limits(a))]),
     ]
     return Sheet(
         id="routine",
@@ -41,7 +37,7 @@ def sheet(routine: Routine, knowledge: Knowledge, language: str | None = None) -
         lead=(voice.word("lead"),),
         parts=tuple(part for part in parts if part.lines),
         foot=(voice.word("time"), voice.word("foot")),
-        meta={"at": routine.at.iso(), "knowledge": knowledge.version, "version": str(len(routine.versions))},
+        meta={"made": moment(routine.at.ms, routine.zone, voice.language), "knowledge": knowledge.version},
     )
 
 
@@ -56,27 +52,29 @@ def _part(name: str, voice: Voice, lines: list[Line], kind: str = "list") -> Par
     return Part(id=name, title=title, kind=kind, lines=tuple(lines))  # type: ignore[arg-type]
 
 
-def _habit(habit: Habit, voice: Voice, name: str) -> Part:
+def _habit(habit: Habit, voice: Voice) -> Part:
     shown = habit.activity
+    asked = {h.tell for h in shown.limits} - set(_limits(shown))
     dose = [] if habit.resting else [voice.within("dose", shown.dose.text)]
-    lines = [*dose, *habit.because, *_how(shown, voice), *_evidence(shown, voice)]
-    return Part(id=f"{name}-{shown.id}", title=shown.title.text, kind="list", lines=tuple(dict.fromkeys(lines)))
+    lines = [*dose, *(line for line in habit.because if line not in asked), *_how(shown, voice)]
+    return Part(id=f"habits-{shown.id}", title=shown.title.text, kind="list", lines=tuple(dict.fromkeys(lines)))
 
 
 def _offer(offer: Activity, voice: Voice) -> Part:
     title = f"{voice.word('offers').text}: {offer.title.text}"
-    limits = (h.tell for h in offer.limits)
-    lines = (offer.text, voice.within("dose", offer.dose.text), *_how(offer, voice), *limits, *_evidence(offer, voice))
+    lines = (offer.text, voice.within("dose", offer.dose.text), *_limits(offer), *_how(offer, voice))
     return Part(id=f"offer-{offer.id}", title=title, kind="list", lines=tuple(dict.fromkeys(lines)))
 
 
+def _limits(shown: Activity) -> tuple[Line, ...]:
+    """What limits it for this person. What is not known is a question of the page; what is private is asked apart."""
+    return tuple(held.tell for held in shown.limits if held.known)
+
+
 def _how(shown: Activity, voice: Voice) -> Iterator[Line]:
-    yield voice.within("goal", shown.goal)
-    yield voice.within("cue", shown.cue)
+    """What for and when, when to stop, and what is known: of itself, and after ketamine."""
+    yield voice.word("aim", goal=shown.goal.text, cue=shown.cue.text)
     yield voice.within("stop", shown.stop)
-
-
-def _evidence(shown: Activity, voice: Voice) -> Iterator[Line]:
     yield shown.known
     yield voice.within("after", shown.after)
 
