@@ -179,7 +179,7 @@ def test_no_country_is_a_default() -> None:
 
 def test_an_old_number_is_shown_with_its_date_and_the_emergency_number() -> None:
     contacts = next(p for p in card(record_of(), country="ES").parts if p.kind == "contacts")
-    assert any("as of 2022-09; if nobody answers, call 112" in x.text for x in contacts.lines)
+    assert any("as of September 2022; if nobody answers, call 112" in x.text for x in contacts.lines)
 
 
 def test_the_next_visit_or_a_line_to_write_it() -> None:

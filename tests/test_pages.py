@@ -16,7 +16,7 @@ from adjunct.base import BadInput
 from adjunct.documents.page import clean, page, picture, prepared
 from adjunct.knowledge import Knowledge
 from adjunct.sheet import LANGUAGES, Part, Sheet
-from sheets import EVERY_KIND, HOSTILE, LABEL, SPANISH, SVG, say
+from sheets import DEFAULT, EVERY_KIND, HOSTILE, LABEL, SPANISH, SVG, say
 
 KNOWLEDGE = Knowledge.load()
 VOID = {"meta", "br", "link", "img", "input"}
@@ -140,10 +140,17 @@ def test_a_warning_says_so_in_words_and_a_box_is_no_word() -> None:
 def test_sources_are_numbered_once_a_sheet_and_how_sure_stands_beside() -> None:
     found = prepared(EVERY_KIND, KNOWLEDGE, "en", "s1")
     assert found["notes"] == [LABEL, "This project"]
-    assert [entry[0]["note"]["number"] for entry in found["parts"][2]["entries"]] == [1, 2, 1]
+    assert [[m["sign"] for m in entry[0]["marks"]] for entry in found["parts"][2]["entries"]] == [
+        ["1"],
+        ["a", "2"],
+        ["1"],
+    ]
+    assert found["marks"] == [("a", DEFAULT)]
+    assert found["parts"][2]["entries"][1][0]["marks"][0]["label"] == f"How sure this is, a: {DEFAULT}"
     assert prepared(SPANISH, KNOWLEDGE, "en", "s2")["notes"] == [LABEL]
     assert BOTH.count(f'<li id="s1n1">{LABEL}</li>') == 1
-    assert "Drink a glass of water. (this project's default, not a published rule)2" in TREE.text
+    assert "Drink a glass of water.a 2" in TREE.text
+    assert f"<dt>a</dt><dd>{DEFAULT.replace(chr(39), '&#39;')}</dd>" in BOTH
 
 
 def test_what_can_be_called_is_a_link_and_a_year_is_not() -> None:

@@ -11,12 +11,11 @@ from typing import Any
 import pytest
 
 import adjunct
-from adjunct.assessment.result import Assessment, Cited, Contact, Finding, Gap
-from adjunct.base import BadInput, instant
-from adjunct.documents.care_plan import care_plan_sheet, drawn
-from adjunct.documents.page import page
-from adjunct.documents.report import report_sheets, write_report
-from adjunct.due import Done, State, due
+from adjunct.assessment.result import Assessment, Cited, Finding, Gap
+from adjunct.base import FAR, BadInput, instant
+from adjunct.documents.care_plan import care_plan_sheet
+from adjunct.documents.report import report_sheet, write_report
+from adjunct.due import Done, State, Window, due
 from adjunct.fhir import read_bundle
 from adjunct.followup import FollowUp
 from adjunct.knowledge import Knowledge
@@ -24,21 +23,12 @@ from adjunct.planning.model import Override, Status
 from adjunct.record import Record, from_bundle
 from adjunct.sheet import LANGUAGES, Part, Sheet
 from bundles import NOW, person
-from sheets import DAY, DEFAULT, EVERY_KIND, FIRST, MADE, OVERRIDDEN, PLAN, SPANISH, ZONE, say, visit
+from sheets import DAY, DEFAULT, EVERY_KIND, FACT, FIRST, MADE, OVERRIDDEN, PLAN, SPANISH, ZONE, say, visit
 
 KNOWLEDGE = Knowledge.load()
 EXAMPLE = Path(adjunct.__file__).parent / "examples" / "dana-course.json"
 VERDICTS = ("ELIGIBLE", "CAUTION", "DEFER", "NOT_ELIGIBLE", "ESCALATE")
-LINE = Contact(
-    purpose="suicide",
-    name="Lifeline",
-    contact="call or text 988",
-    hours="24/7",
-    as_of="2026-06-02",
-    expired=False,
-    text="Lifeline: call or text 988 (24/7).",
-)
-EMERGENCY = replace(LINE, purpose="emergency", name="Emergency", contact="911", text="Emergency: 911.")
+CALL = Part(title="Whom to call", kind="contacts", lines=(say("911", strong=True),), id="contacts")
 
 
 def finding(action: str = "avoid", **more: Any) -> Finding:
@@ -82,7 +72,7 @@ def assessed(verdict: str = "DEFER", *findings: Finding, **more: Any) -> Assessm
 
 
 def report(language: str = "en", **more: Any) -> Sheet:
-    return report_sheets(KNOWLEDGE, language=language, zone=ZONE, at=MADE, **more)[0]
+    return report_sheet(KNOWLEDGE, language=language, zone=ZONE, at=MADE, **({"call": CALL, "emergency": "911"} | more))
 
 
 def parts(sheet: Sheet) -> Mapping[str, Part]:
@@ -103,18 +93,17 @@ def test_every_verdict_is_told_in_words(verdict: str, complete: bool, language: 
     lines = parts(report(language, assessment=assessed(verdict, complete=complete)))["verdict"].lines
     assert all(line.language == language and verdict not in line.text for line in lines)
     assert "safe" not in " ".join(line.text for line in lines)
-    if language == "es":
-        assert len(lines) == (1 if complete else 2)
+    assert len(lines) == (2 if complete else 3)  # and that there is no plan
 
 
 def test_without_a_question_there_is_no_verdict() -> None:
     assert parts(report())["verdict"].lines[0].text == "No question about a treatment has been asked."
 
 
-@pytest.mark.parametrize(("language", "first"), [("en", "Call the emergency number"), ("es", "Llame ahora al número")])
+@pytest.mark.parametrize(("language", "first"), [("en", "Call 911 now"), ("es", "Llame ahora al 911")])
 def test_an_emergency_stands_before_all_else_with_what_to_do_in_the_readers_language(language: str, first: str) -> None:
     found = report(language, assessment=assessed("ESCALATE", finding(), finding("emergency", tell="Chest pain.")))
-    assert [part.id for part in found.parts][:4] == ["now", "verdict", "call", "why"]
+    assert [part.id for part in found.parts][:4] == ["now", "contacts", "verdict", "why"]
     assert found.parts[0].kind == "warning"
     assert found.parts[0].lines[0].text.startswith(first)
     assert found.parts[0].lines[0].language == language
@@ -122,11 +111,19 @@ def test_an_emergency_stands_before_all_else_with_what_to_do_in_the_readers_lang
     assert [line.text for line in parts(found)["why"].lines] == ["Your blood pressure is too high today."]
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_an_emergency_without_a_finding_or_a_number_still_comes_first(language: str) -> None:
+    found = report(language, assessment=assessed("ESCALATE"), emergency="")
+    assert found.parts[0].kind == "warning"
+    assert "{" not in found.parts[0].lines[0].text
+
+
 def test_what_a_plan_tells_at_once_is_told_once() -> None:
     plan = replace(PLAN, status=Status.NONE, told=("Chest pain.", "Lie down."), visits=(), open=())
     found = report(assessment=assessed("ESCALATE", finding("emergency", tell="Chest pain.")), plan=plan)
     assert [line.text for line in parts(found)["now"].lines[1:]] == ["Chest pain.", "Lie down."]
-    assert parts(found)["course"].lines[-1].text.startswith("There is no plan at the moment")
+    assert parts(found)["verdict"].lines[-1].text.startswith("There is no plan at the moment")
+    assert "course" not in parts(found)
 
 
 @pytest.mark.parametrize(
@@ -143,31 +140,41 @@ def test_every_reason_says_how_sure_and_where_from(grade: str, status: str, sour
     line = parts(report(assessment=assessed("DEFER", finding(grade=grade, status=status, sources=cited))))["why"].lines[
         0
     ]
-    assert (line.sure, line.source) == (sure, "A label, 5.1; A trial")
+    own = source in ("project-default", "uncited")
+    assert (line.sure, line.source) == (sure, "A trial" if own else "A label, 5.1; A trial")
 
 
-def test_what_is_open_is_told_unless_it_was_told_among_the_reasons() -> None:
-    plan = replace(PLAN, open=(*PLAN.open, replace(PLAN.open[0], id="f", tell=finding().tell)))
-    found = parts(report(assessment=assessed("DEFER", finding()), plan=plan))
-    assert [line.text for line in found["first"].lines] == ["We have to measure your blood pressure first."]
-
-
-def test_what_the_team_must_ask_is_said_once() -> None:
-    gaps = tuple(Gap(fact=f, why="", ask=a, blocks=True) for f, a in (("a", "Ask."), ("b", "Ask."), ("c", "")))
-    assert [line.text for line in parts(report(assessment=assessed(gaps=gaps)))["ask"].lines] == ["Ask."]
-
-
-def test_the_emergency_number_leads_and_each_line_is_there_once() -> None:
-    found = parts(report(assessment=assessed(contacts=(LINE,)), contacts=(LINE, EMERGENCY)))["call"]
-    assert [line.text for line in found.lines] == ["911", EMERGENCY.text, "call or text 988", LINE.text]
-    assert [line.strong for line in found.lines] == [True, False, True, False]
+def test_what_is_open_comes_first_and_is_told_once() -> None:
+    plan = replace(PLAN, open=(*PLAN.open, replace(PLAN.open[0], id="finding:f", tell=finding().tell)))
+    found = report(assessment=assessed("DEFER", finding()), plan=plan)
+    assert [line.text for line in parts(found)["first"].lines] == [
+        "We have to measure your blood pressure first.",
+        finding().tell,
+    ]
+    assert [part.id for part in found.parts][:2] == ["verdict", "first"]
+    assert "why" not in parts(found)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_without_a_country_no_number_stands_in(language: str) -> None:
-    (line,) = parts(report(language))["call"].lines
-    assert line.language == language
-    assert not any(c.isdigit() for c in line.text)
+def test_what_is_missing_is_told_in_plain_words_and_what_is_private_only_counted(language: str) -> None:
+    gaps = [
+        Gap(fact=f, why="", ask="Ask in private: menopause.", blocks=b)
+        for f, b in (("allergies_asked", True), ("hcg", True), ("sbp", True), ("dbp", True), ("tsh", False))
+    ]
+    lines = parts(report(language, assessment=assessed(gaps=tuple(gaps))))["first"].lines
+    assert len(lines) == 3  # allergies, pressure once, and one more
+    assert all(line.language == language and "menopause" not in line.text for line in lines)
+    assert lines[-1].text.count("1") == 1
+    open_ = tuple(replace(PLAN.open[0], id=f"gap:{gap.fact}", title=gap.ask, tell="") for gap in gaps[:4])
+    planned = parts(report(language, assessment=assessed(gaps=tuple(gaps)), plan=replace(PLAN, open=open_)))
+    assert [line.text for line in planned["first"].lines] == [line.text for line in lines]
+
+
+def test_what_only_informs_is_told_at_the_end() -> None:
+    found = report(assessment=assessed("CAUTION", finding("inform", tell="Good to know."), finding("monitor")))
+    assert [line.text for line in parts(found)["known"].lines] == ["Good to know."]
+    assert [line.text for line in parts(found)["why"].lines] == [finding().tell]
+    assert [part.id for part in found.parts][-2:] == ["known", "sure"]
 
 
 # --- visits and steps -------------------------------------------------------------------------------------------------
@@ -176,8 +183,8 @@ def test_without_a_country_no_number_stands_in(language: str) -> None:
 @pytest.mark.parametrize(
     ("language", "row"),
     [
-        ("en", ["Visit 1: Session 1", "Monday 11 January 2027, 09:30", "planned"]),
-        ("es", ["Visita 1: Session 1", "lunes 11 de enero de 2027, 09:30", "está previsto"]),
+        ("en", ["Visit 1: Session 1", "Monday 11 January 2027, 09:30"]),
+        ("es", ["Visita 1: Session 1", "lunes 11 de enero de 2027, 09:30"]),
     ],
 )
 def test_a_visit_is_told_with_day_and_clock_of_the_clinic(language: str, row: list[str]) -> None:
@@ -198,35 +205,66 @@ def test_a_clock_that_changes_is_the_clock_on_the_wall() -> None:
     assert cells(parts(report(plan=replace(PLAN, visits=(spring,))))["course"])[0][1] == "Monday 22 March 2027, 10:30"
 
 
-def test_a_visit_that_took_place_shows_when_it_did() -> None:
-    given = replace(PLAN.visits[0], state=State.DONE, given_at=FIRST + DAY)
-    found = cells(parts(report(plan=replace(PLAN, visits=(given,))))["course"])
-    assert found[0][1:] == ["Tuesday 12 January 2027, 09:30", "done"]
+def test_visits_that_were_are_counted_and_of_many_to_come_the_next_are_told() -> None:
+    over = (replace(visit(1), state=State.DONE), replace(visit(2), state=State.MISSED))
+    found = parts(report(plan=replace(PLAN, visits=(*over, *map(visit, range(3, 12))))))["course"]
+    texts = [line.text for line in found.lines]
+    assert "Visits that took place: 1. Visits that did not: 1." in texts
+    assert "After these there are 3 more; the last is on Wednesday 10 February 2027." in texts
+    assert [row[0] for row in cells(found)] == [f"Visit {n}: Session {n}" for n in range(3, 9)]
 
 
 @pytest.mark.parametrize("status", Status)
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_status_of_a_plan_is_told(status: Status, language: str) -> None:
-    for visits in (PLAN.visits, ()):
-        found = parts(report(language, plan=replace(PLAN, status=status, visits=visits)))["course"]
-        assert len(found.lines) >= 2
+    found = parts(report(language, plan=replace(PLAN, status=status)))
+    assert len(found["verdict"].lines) == 2
+    assert ("course" in found) == (status is not Status.NONE)
 
 
-def test_what_is_done_is_no_next_step_and_what_was_missed_is() -> None:
-    steps = [*PLAN.steps, replace(PLAN.steps[0], id="b", what="bp", title="Pressure", owner="Dr. Adams")]
-    states = due(steps, [Done(what="consent", at=FIRST - DAY)], now=FIRST + 1)
-    found = cells(parts(report(plan=PLAN, steps=states))["next"])
-    assert found == [["Pressure", "Dr. Adams", "Sunday 10 January 2027, 09:30", "late: please talk to your team"]]
-    assert parts(report(steps=states[1:]))["next"].lines[0].text == "Nothing is waiting to be done."
+def test_a_plan_without_a_visit_says_so() -> None:
+    found = parts(report(plan=replace(PLAN, visits=())))["course"]
+    assert [line.text for line in found.lines] == [PLAN.protocol_title, "No visit is planned."]
 
 
-def test_what_is_open_is_told_once_and_in_words_for_the_person() -> None:
-    steps = due([replace(PLAN.steps[0], domain="open")], [], now=FIRST)
-    assert not parts(report(steps=steps))["next"].rows
+def mine(**more: Any) -> Any:
+    return replace(PLAN.steps[0], **({"owner": "person", "domain": "before"} | more))
 
 
-def test_a_role_is_told_as_the_person_knows_it() -> None:
-    assert cells(parts(report(steps=due(PLAN.steps, [], now=MADE.ms)))["next"])[0][1] == "your prescriber"
+def test_the_person_reads_what_is_asked_of_them_and_since_when_it_waits() -> None:
+    later = Window(opens=MADE.ms, due=FIRST + 2 * DAY, overdue=FAR)
+    steps = [
+        mine(id="a", title="Name who takes you home"),
+        mine(id="b", title="Call us", window=later),
+        mine(id="c", title="Call us", window=replace(later, due=later.due + DAY)),
+        mine(id="d", title="Walk", domain="routine"),
+        mine(id="e", title="Visit", domain="visit"),
+        replace(PLAN.steps[0], id="f", title="Sign", owner="prescriber"),
+    ]
+    found = parts(report(plan=PLAN, steps=due(steps, [], now=FIRST + 1)))["next"]
+    assert cells(found) == [
+        [
+            "Name who takes you home",
+            "waiting since Sunday 10 January 2027: please do it today, or tell us what stands in the way",
+        ],
+        ["Call us", "by Wednesday 13 January 2027"],
+    ]
+    assert "next" not in parts(report(steps=due(steps[3:], [], now=FIRST)))
+
+
+@pytest.mark.parametrize(
+    ("language", "told"),
+    [
+        ("en", ["Questionnaires about: alcohol and other substances, mood", "A short check-in: how you are"]),
+        ("es", ["Cuestionarios sobre: alcohol y otras sustancias, ánimo", "Unas preguntas cortas: cómo está"]),
+    ],
+)
+def test_questionnaires_are_one_row_in_the_words_of_the_reader(language: str, told: list[str]) -> None:
+    forms = [mine(id=n, what=n, title=n.upper(), domain="wider") for n in ("auditc", "phq9")]
+    checkin = mine(id="c", what="checkin", title="Check-in", domain="check-in")
+    found = parts(report(language, plan=PLAN, steps=due([*forms, checkin], [], now=MADE.ms)))["next"]
+    assert sorted(row[0] for row in cells(found)) == sorted(told)
+    assert {row[0].language for row in found.rows} == {language}
 
 
 # --- medicines --------------------------------------------------------------------------------------------------------
@@ -295,10 +333,11 @@ def dana() -> FollowUp:
 
 def test_answers_are_told_before_and_now_in_plain_words(dana: FollowUp) -> None:
     found = parts(report("es", follow=dana))
-    phq = next(row for row in cells(found["trend"]) if row[0] == "PHQ-9")
+    phq = next(row for row in cells(found["trend"]) if "PHQ-9" in row[0])
+    assert phq[0] == "ánimo (PHQ-9), menos es mejor"
     assert phq[1:] == ["20", "13 (viernes 20 de noviembre de 2026)", phq[3]]
     assert phq[3].startswith("puede estar volviendo")
-    assert {row[0].sure for row in found["trend"].rows} == {"menos es mejor", "más es mejor"}
+    assert all("no se sabe" not in row[3] for row in cells(found["trend"]))  # those without a meaning are the team's
 
 
 def test_the_picture_of_answers_has_its_numbers_beside_it(dana: FollowUp) -> None:
@@ -313,7 +352,7 @@ def test_a_missing_answer_is_in_the_table_and_nowhere_in_the_picture(dana: Follo
     missing = replace(dana.series["phq9"][0], value=math.nan)
     series = {**dana.series, "phq9": (missing, *dana.series["phq9"][1:])}
     found = parts(report(follow=replace(dana, series=series)))["dots"]
-    assert cells(found)[0] == ["Friday 21 August 2026", "not known"]
+    assert cells(found)[0] == ["21 Aug 2026", "not known"]
     assert found.svg.count("<circle") == len(found.rows) - 1
     assert found.alt.startswith("PHQ-9: 17 on")
     nothing = replace(dana, series={"phq9": (missing,)})
@@ -322,7 +361,7 @@ def test_a_missing_answer_is_in_the_table_and_nowhere_in_the_picture(dana: Follo
 
 def test_a_follow_up_without_answers_says_so(dana: FollowUp) -> None:
     found = parts(report(follow=replace(dana, courses={}, trajectory=None)))
-    assert found["trend"].lines[0].text == "No answers to questionnaires are on record yet."
+    assert found["trend"].lines[0].text == "No answers to questionnaires that can be compared are on record yet."
 
 
 def test_the_report_says_when_it_was_made_and_from_what() -> None:
@@ -332,8 +371,12 @@ def test_the_report_says_when_it_was_made_and_from_what() -> None:
     assert (found.meta["plan"], found.meta["protocol"]) == ("2", "esketamine-trd 1")
 
 
-def test_the_routine_is_a_sheet_of_its_own() -> None:
-    assert report_sheets(KNOWLEDGE, language="en", zone=ZONE, at=MADE, routine=EVERY_KIND)[1] is EVERY_KIND
+def test_what_was_agreed_of_the_routine_is_told_in_short() -> None:
+    order = {"routine": {"chosen": [{"activity": "walk", "at": "2026-11-20T09:00:00-06:00", "by": "Dana"}]}}
+    made = adjunct.suggest(EXAMPLE, order=order, at="2026-11-21T08:30:00+01:00", country="US")
+    lines = parts(report(routine=made))["routine"].lines
+    assert [line.text.partition(":")[0] for line in lines] == ["Walk", "Your routine has a page of its own."]
+    assert "routine" not in parts(report(routine=replace(made, habits=())))
 
 
 # --- the care plan ----------------------------------------------------------------------------------------------------
@@ -363,29 +406,46 @@ def test_visits_have_window_time_stay_prerequisites_and_measures() -> None:
     found = parts(care_plan_sheet(PLAN, KNOWLEDGE))
     assert cells(found["visits"])[0] == [
         "induction 1",
-        "Sun 10 Jan 2027 – Wed 13 Jan 2027",
         "Mon 11 Jan 2027 09:30",
+        "Sun 10 Jan 2027 \u2013 Wed 13 Jan 2027",
         "2 h",
     ]
     assert found["visits"].lines[1].text == "induction: Session 1"
-    assert cells(found["before"]) == [["Talk about consent", "prescriber", "induction 1–2"]]
-    assert cells(found["measured"]) == [["PHQ-9", "induction 1–2"]]
-    assert cells(found["facts"]) == [["Dose of the label", "induction 1–2", "56 mg on day 1."]]
+    assert cells(found["before"]) == [
+        ["induction 1\u20132", "prescriber", "Talk about consent"],
+        ["induction 1\u20132", "at the visit", "PHQ-9"],
+    ]
+    assert cells(found["facts"]) == [["Dose of the label", "induction 1\u20132", "56 mg on day 1."]]
     assert found["facts"].rows[0][2].sure == "read in a summary of the source"
 
 
-def test_visits_of_a_row_are_told_as_a_row_and_others_are_not() -> None:
+def test_visits_of_a_row_are_told_as_a_row_and_those_that_were_as_one_line() -> None:
     visits = (*(visit(n) for n in (1, 2, 3, 5)), replace(visit(1), id="m", phase="maintenance"))
+    states = (State.DONE, State.MISSED, State.WAITING, State.WAITING, State.OPEN)
+    visits = tuple(replace(v, state=s) for v, s in zip(visits, states, strict=True))
     found = parts(care_plan_sheet(replace(PLAN, visits=visits), KNOWLEDGE))
-    assert cells(found["measured"]) == [["PHQ-9", "induction 1–3; induction 5; maintenance 1"]]
+    assert cells(found["before"])[1] == ["induction 3; induction 5; maintenance 1", "at the visit", "PHQ-9"]
+    assert [line.text for line in found["visits"].lines[1:3]] == ["Given: induction 1.", "Not given: induction 2."]
 
 
-def test_what_comes_again_is_one_row_and_what_belongs_to_a_visit_is_not_told_twice() -> None:
-    again = tuple(
-        replace(PLAN.steps[0], id=f"c{n}", title="Check-in", owner="person", window=visit(n).window) for n in (2, 1)
-    )
-    found = parts(care_plan_sheet(replace(PLAN, steps=(*PLAN.steps, *again)), KNOWLEDGE))
-    assert cells(found["steps"]) == [["Check-in", "person", "2", "Mon 11 Jan 2027 09:30", "Thu 14 Jan 2027 09:30"]]
+def test_what_waits_comes_first_and_what_comes_again_is_one_row() -> None:
+    again = [mine(id=f"c{n}", what="c", title="Check-in", window=visit(n).window) for n in (2, 1)]
+    late = replace(PLAN.steps[0], id="late", what="late", title="Form", owner="nurse")
+    steps = (*PLAN.steps, *again, late)
+    standing = due(steps, [Done(what="other", at=FIRST)], now=FIRST + 1)
+    plan = replace(PLAN, steps=steps, at=instant("2027-01-11T15:30:01Z"))
+    assert cells(parts(care_plan_sheet(plan, KNOWLEDGE, standing=standing))["steps"]) == [
+        ["Form", "nurse", "1, since Sun 10 Jan 2027", "\u2013"],
+        ["Check-in", "person", "\u2013", "Thu 14 Jan 2027"],
+    ]
+    done = due(steps, [Done(what=w, at=FIRST) for w in ("late", "c")], now=FIRST + 1)
+    assert "Form" not in str(care_plan_sheet(plan, KNOWLEDGE, standing=done).text())
+
+
+def test_what_the_prescriber_decides_about_each_medicine_is_told() -> None:
+    held = replace(FACT, id="hold.lithium", title="lithium: usual", says="As usual.", owner="prescriber")
+    lines = parts(care_plan_sheet(PLAN, KNOWLEDGE, holds=(held,)))["holds"].lines
+    assert [line.text for line in lines] == ["lithium: usual: As usual. Who: prescriber."]
 
 
 @pytest.mark.parametrize(
@@ -400,7 +460,7 @@ def test_every_setting_says_how_sure_it_is(status: str, source: str, sure: str) 
     setting = replace(PLAN.settings[0], status=status, source=source)
     (row,) = parts(care_plan_sheet(replace(PLAN, settings=(setting,)), KNOWLEDGE))["settings"].rows
     assert row[1].sure == sure
-    assert [cell.text for cell in row[1:]] == ["160 mm[Hg]", "140 – 180", "the clinic; default 150"]
+    assert [cell.text for cell in row[1:]] == ["160 mm[Hg]", "150 mm[Hg]", "140 – 180"]
 
 
 def test_the_timeline_is_a_table_and_what_is_dated_also_a_picture() -> None:
@@ -420,13 +480,17 @@ def test_the_log_says_who_and_why() -> None:
     assert found == [["Sun 22 Nov 2026 03:00", "hold", "Dr. Adams", "holiday"]]
 
 
-def test_the_picture_of_the_course_fits_a_page(dana: FollowUp) -> None:
-    pytest.importorskip("altair")
-    picture = drawn(dana)
-    assert picture is not None
-    assert len(picture.rows) > 20
-    text = page([care_plan_sheet(PLAN, KNOWLEDGE, picture)], KNOWLEDGE, language="en", title="x")
-    assert "<path" in text
+def test_settings_at_their_default_are_counted_and_where_they_stand_is_told() -> None:
+    default = replace(PLAN.settings[0], clinic=False)
+    (line,) = parts(care_plan_sheet(replace(PLAN, settings=(default,)), KNOWLEDGE))["settings"].lines
+    assert line.text.startswith("1 settings stand at the default of the protocol, 1 of them proposed")
+    assert "`adjunct protocols esketamine-trd`" in line.text
+
+
+def test_the_scores_stand_before_and_now_with_a_picture(dana: FollowUp) -> None:
+    found = parts(care_plan_sheet(PLAN, KNOWLEDGE, follow=dana))
+    assert ["PHQ-9", "20", "13", "Fri 20 Nov 2026", "possible-relapse"] in cells(found["scores"])
+    assert found["dots"].kind == "picture"
 
 
 # --- files ------------------------------------------------------------------------------------------------------------
@@ -440,7 +504,7 @@ def write(folder: Path, **more: Any) -> tuple[Path, ...]:
 
 def test_all_files_are_written_for_their_owner_only(tmp_path: Path) -> None:
     folder = tmp_path / "a" / "b"
-    paths = write(folder, pages={"safety-plan": "<!DOCTYPE html>ñ"})
+    paths = write(folder, files={"safety-plan.html": "<!DOCTYPE html>ñ".encode()})
     names = ["care-plan.html", "care-plan.pdf", "report.html", "report.pdf", "safety-plan.html"]
     assert sorted(path.name for path in paths) == names
     assert sorted(path.name for path in folder.iterdir()) == names

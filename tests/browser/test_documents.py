@@ -17,10 +17,11 @@ from playwright.sync_api import Browser, Page
 import adjunct
 from adjunct.documents.care_plan import care_plan_sheet
 from adjunct.documents.page import page
-from adjunct.documents.report import report_sheets
+from adjunct.documents.report import report_sheet
 from adjunct.due import due
 from adjunct.fhir import read_bundle
 from adjunct.knowledge import Knowledge
+from adjunct.planning.pages import numbers
 from adjunct.record import from_bundle
 from adjunct.sheet import Part, Sheet
 from sheets import EVERY_KIND, HOSTILE, MADE, PLAN, SPANISH, ZONE
@@ -40,7 +41,7 @@ def report(language: str) -> tuple[Sheet, ...]:
     follow = adjunct.follow(EXAMPLE, at=MADE.iso(), country="US", knowledge=KNOWLEDGE)
     record = from_bundle(read_bundle(EXAMPLE), KNOWLEDGE, now=MADE, phase="follow-up", country="US")
     steps = due(PLAN.steps, [], now=MADE.ms)
-    return report_sheets(
+    found = report_sheet(
         KNOWLEDGE,
         language=language,
         zone=ZONE,
@@ -50,7 +51,9 @@ def report(language: str) -> tuple[Sheet, ...]:
         plan=PLAN,
         follow=follow,
         steps=steps,
+        call=numbers(KNOWLEDGE, language, country="US", telephone="", lines=follow.told.contacts),
     )
+    return (found,)
 
 
 @pytest.fixture(scope="module")

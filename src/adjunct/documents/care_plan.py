@@ -109,7 +109,7 @@ class _Words:
             lines.append(Line(text=self.text("override", by=by, reason=reason), strong=True))
         if not plan.open and plan.status is not Status.NONE:
             lines.append(Line(text=self.text("no_open")))
-        lines += [Line(text=text, language=plan.language) for text in plan.told]
+        lines += [Line(text=text) for text in plan.told]
         return Part(title=self.text("status"), lines=tuple(lines), id="status")
 
     def told(self, name: str, entries: Sequence[Told]) -> Iterator[Part]:

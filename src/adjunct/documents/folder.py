@@ -161,12 +161,10 @@ def _handover(planned: Planned, follow: FollowUp, knowledge: Knowledge, role: st
 def write_folder(planned: Planned, follow: FollowUp, knowledge: Knowledge, out: Path) -> tuple[Path, ...]:
     """Write every paper as HTML and PDF, all of them or none, and the calendar of the visits beside them."""
     made = folder(planned, follow, knowledge)
-    paths = write_report(out, made.sheets, knowledge, language=made.language, made=planned.plan.at, pages=made.pages)
+    files = {f"{name}.html": text.encode() for name, text in made.pages.items()}
     if planned.plan.visits:
-        path = out / "visits.ics"
-        write(path, calendar(planned, knowledge), str(path))
-        paths = (*paths, path)
-    return paths
+        files["visits.ics"] = calendar(planned, knowledge)
+    return write_report(out, made.sheets, knowledge, language=made.language, made=planned.plan.at, files=files)
 
 
 def write_plan(planned: Planned, knowledge: Knowledge, *, ics: Path | None, pdf_path: Path | None) -> tuple[Path, ...]:

@@ -135,7 +135,9 @@ class Words:
         """What cannot wait, before all else: whom to call, then why."""
         found = [self._finding(f) for f in _findings(assessment) if f.action == EMERGENCY]
         told = {f.text for f in found}
-        found += [Line(text=text, language=plan.language) for text in plan.told if text not in told] if plan else []
+        found += (
+            [Line(text=text) for text in plan.told if text not in told] if plan else []
+        )  # told of findings: English
         escalated = assessment is not None and assessment.verdict == Verdict.ESCALATE.name
         if found or escalated:
             number = emergency or self.text("report.now_unknown")
@@ -155,7 +157,11 @@ class Words:
         What a clinician must ask in private stands on no page that others may read.
         """
         open_ = (*plan.open, *plan.missed) if plan else ()
-        lines = [self._told(t.tell, spoken, t.source, t.locator, t.status) for t in open_ if t.tell]
+        lines = [
+            self._told(t.tell, ENGLISH if t.id.startswith("finding:") else spoken, t.source, t.locator, t.status)
+            for t in open_
+            if t.tell
+        ]
         facts = [t.id.split(":")[1] for t in open_ if not t.tell and t.id.startswith("gap:")]
         if plan is None:
             facts = [gap.fact for gap in (assessment.gaps if assessment else ()) if gap.blocks]
@@ -443,15 +449,15 @@ def write_report(
     made: Instant,
     formats: Sequence[str] = FORMATS,
     paper: str = A4,
-    pages: Mapping[str, str] | None = None,
+    files: Mapping[str, bytes] | None = None,
 ) -> tuple[Path, ...]:
-    """Write each entry of `sheets` as `NAME.html` and `NAME.pdf`, all of them or none; `pages` are ready-made HTML.
+    """Write each entry of `sheets` as `NAME.html` and `NAME.pdf`, all of them or none; `files` go along.
 
     Everything is made before anything is written, and nothing stands in its place before all is written. Each title is
     that of its first sheet; a document that has nothing in `language` speaks that of its first sheet. Raises `BadInput`
     where a file cannot be written.
     """
-    content: dict[str, bytes] = {f"{name}.html": text.encode() for name, text in (pages or {}).items()}
+    content = dict(files or {})
     for name, some in sheets.items():
         spoken = {sheet.language for sheet in some}
         words = {"language": language if language in spoken else some[0].language, "title": some[0].title}

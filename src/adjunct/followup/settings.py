@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, time
+from math import isfinite
 from typing import Any
 
 from adjunct.base import BadInput, shown
@@ -55,6 +56,8 @@ def shaped(given: object, shape: Any, at: str) -> Any:
         value = value.isoformat("minutes") if isinstance(value, time) else value
         if not isinstance(value, KINDS[shape]) or (isinstance(value, bool) and shape != TRUTH):
             raise BadInput(f"not {shape}", at)
+        if isinstance(value, float) and not isfinite(value):
+            raise BadInput(f"not {shape}: write a finite one", at)
         return value
     if isinstance(shape, list):
         if not isinstance(given, list | tuple | frozenset):

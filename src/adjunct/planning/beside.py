@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
 
@@ -13,7 +13,7 @@ from adjunct.planning import consent
 from adjunct.planning.case import Case
 from adjunct.planning.course import DOSE, Course
 from adjunct.planning.model import Told
-from adjunct.planning.outgoing import Contact
+from adjunct.planning.outgoing import WITHDRAWN, Contact
 from adjunct.planning.protocols import value_ms
 from adjunct.planning.team import (
     Happened,
@@ -57,7 +57,7 @@ def beside(case: Case, main: Course, start: date, *, renewed: int | None = None)
     given = [v for v in main.visits if v.kind == DOSE and v.given_at is not None]
     happened = [Happened(id=v.id, kind=SESSION, at=v.given_at or 0, number=v.number) for v in given[-1:]]
     return Beside(
-        preferences=_preferences(case),
+        preferences=preferences_of(_table(order, "contact"), case.knowledge),
         team=team,
         routine=found,
         form=form,
@@ -80,14 +80,6 @@ def beside(case: Case, main: Course, start: date, *, renewed: int | None = None)
             ),
         ),
     )
-
-
-def _preferences(case: Case) -> Preferences:
-    """As the order says; about somebody recorded as having died nobody outside the clinic is written to."""
-    found = preferences_of(_table(case.order, "contact"), case.knowledge)
-    if not case.record.died:
-        return found
-    return replace(found, contact=replace(found.contact, reminders=False, supporter_ride=False))
 
 
 def _table(order: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -159,7 +151,7 @@ def _signed(case: Case) -> list[Done]:
 def _reasked(case: Case, state: consent.ConsentState) -> Told:
     said = state.says(case.knowledge)
     return Told(
-        id=CONSENT,
+        id=WITHDRAWN if state.status is consent.Status.WITHDRAWN else CONSENT,
         title=said,
         says=said,
         tell=state.tell(case.knowledge, case.language).text,

@@ -89,11 +89,12 @@ def course(
     `given`: doses on record, each from its earliest to its latest possible time. `others`: doses of another substance
     or route; they are no visits of this course, and the least time is kept from them too. `avoid`: days of other
     visits, for a therapy that needs a clear head. Raises `BadInput` for a visit of a counted series that has no opening
-    in its window, with the visit and the window; once a dose was given the visit stands on the next open day instead,
-    and what follows counts from it: nobody loses their plan because a dose was late.
+    in its window, with the visit and the window. Once a dose was given or something was decided, the visit stands on
+    the next open day instead and what follows counts from it: nobody loses their plan because a dose was late.
     """
     done, beside = (sorted((a, min(b, now)) for a, b in spans if a <= now) for spans in (given, others))
-    return _Builder(protocol, values, start, clinic, log, now, language, avoid, beside, bool(done)).course(done)
+    begun = bool(done or log.changes)
+    return _Builder(protocol, values, start, clinic, log, now, language, avoid, beside, begun).course(done)
 
 
 @dataclass(slots=True)

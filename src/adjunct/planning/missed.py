@@ -68,11 +68,12 @@ def rested(case: Case, main: Course) -> int | None:
 def got_worse(case: Case, *, since: int) -> int:
     """Whether any scale of depression says that the person got worse (Kleene).
 
-    "No" rests on a rating made since: how somebody was before the missed visit does not tell how they are.
+    "No" rests on a rating made since: how somebody was before the missed visit does not tell how they are. A score in
+    the range of a relapse that a second one must confirm is no "no" either.
     """
     series = series_of(case.record, case.knowledge)
     first = min((start for start, _ in sessions(case.record, case.knowledge)), default=None)
-    answer = UNKNOWN
+    answer, pending = UNKNOWN, False
     for name in scales(case.knowledge):
         if name not in series:
             continue
@@ -87,6 +88,7 @@ def got_worse(case: Case, *, since: int) -> int:
         held = {j.id: j.holds for j in found.judgements if j.chosen}
         if YES in map(held.get, WORSE):
             return YES
-        if found.latest is not None and found.latest.at >= since and held.get("alert_rise") == NO:
-            answer = NO
-    return answer
+        if found.latest is not None and found.latest.at >= since:
+            pending |= held.get("relapse_score") == UNKNOWN
+            answer = NO if held.get("alert_rise") == NO else answer
+    return UNKNOWN if pending else answer

@@ -25,7 +25,7 @@ from adjunct.followup.workflow import moment
 from adjunct.knowledge import Knowledge
 from adjunct.planning.model import CarePlan, Status, Visit
 
-MESSAGE = "message"
+MESSAGE, WITHDRAWN = "message", "consent:withdrawn"  # an act, and what is open in a plan
 PERSON, SUPPORTER, OWNER = "person", "supporter", "owner"
 DIGEST = 12  # characters of a key that stand for the visit, step or change
 NIGHTS = 3  # days searched for an hour at which somebody may be written to
@@ -442,7 +442,10 @@ class _Desk:
                 opens, due_at = step.window.opens, step.window.due
                 until = due_at if due_at > max(opens, self.plan.at.ms) else step.window.overdue
                 at = max(opens, due_at - _length(entry["ahead"], self.knowledge)) if "ahead" in entry else opens
-                yield entry["to"], self._of(step.id, due_at, at, until, words={"day": due_at if until == FAR else until})
+                yield (
+                    entry["to"],
+                    self._of(step.id, due_at, at, until, words={"day": due_at if until == FAR else until}),
+                )
 
     def overdue(self, entry: Mapping[str, Any]) -> Iterator[tuple[str, _Occasion]]:
         """A task of the clinic's that nobody did in time and that does not wait for the next visit."""
@@ -490,10 +493,18 @@ class _Desk:
                 yield entry["to"], self._news(digest, start, said, start)
 
     def _coming(self) -> list[Visit]:
-        """The visits that are still to be; while something is open they are proposals, and nobody is written to."""
-        if self.plan.status is not Status.ACTIVE:
+        """The visits that are still to be; none that is a proposal, and no dose that the person does not agree to.
+
+        Before the first dose an open item makes proposals of all; in a course something is open before every visit,
+        and people are expected all the same, unless the end of the course is what is open.
+        """
+        begun = any(v.given_at is not None for v in self.plan.visits)
+        stops = any(told.id.startswith("stop:") for told in self.plan.open)
+        if self.plan.status is not Status.ACTIVE and not (self.plan.status is Status.WAITING and begun and not stops):
             return []
-        return [v for v in self.plan.visits if v.id not in self.done and v.state is not State.MISSED]
+        withdrawn = any(told.id == WITHDRAWN for told in self.plan.open)
+        expected = (v for v in self.plan.visits if v.state is not State.MISSED and v.id not in self.done)
+        return [v for v in expected if not (withdrawn and v.kind == "dose")]
 
     def _since(self, said: int) -> int:
         """Since when somebody knows that what was said is no longer so."""

@@ -282,18 +282,20 @@ def _waits(assessment: Assessment) -> bool:
 def first_version(planned: Planned) -> CarePlan:
     """The plan as it would stand if nothing had been changed since it was made: which visits were ever announced."""
     case = planned.case
-    substance = case.protocol.substance
-    given, others = doses(case.record, case.knowledge, substance) if substance else ((), ())
-    return _course(replace(case, log=replace(case.log, changes=())), planned.start, given, others).plan
+    return _anew(planned, replace(case, log=replace(case.log, changes=()))).plan
 
 
 def in_language(planned: Planned, language: str) -> Planned:
     """The same plan with the words of another language, for readers who are not the person."""
-    case = planned.case
-    if language == case.language or planned.plan.status is Status.NONE:
+    if language == planned.case.language or planned.plan.status is Status.NONE:
         return planned
-    given = sessions(case.record, case.knowledge) if case.protocol.substance else ()
-    return _course(replace(case, language=language), planned.start, given)
+    return _anew(planned, replace(planned.case, language=language))
+
+
+def _anew(planned: Planned, case: Case) -> Planned:
+    substance = case.protocol.substance
+    given, others = doses(case.record, case.knowledge, substance) if substance else ((), ())
+    return _course(case, planned.start, given, others)
 
 
 def _companions(case: Case, main: Course, start: date) -> Iterator[Visit]:

@@ -245,4 +245,5 @@ def _watched(
             steps.append(step)
             if AT_VISIT in step.id:
                 at_visit[step.window.due].append(step.title)
-    return steps, at_visit, [d.done for d in watched.due if d.done is not None]
+    done = {d.done for d in watched.due if d.done is not None} | set(watched.last.values())
+    return steps, at_visit, sorted(done, key=lambda a: (a.at, a.what, a.reference))

@@ -237,7 +237,10 @@ def _offers(today: Today, standing: Mapping[str, Standing], chosen: Sequence[Hab
             asked = before is not None and before.kind == Kind.ASKED
             fitting.append((_fit(today, entry, offer, covered, asked=asked), offer))
     most = max(0, min(places, round(today.number("routine.offers.shown"))))
-    return tuple(offer for _, offer in sorted(fitting, key=lambda f: f[0]))[:most]
+    ranked = [offer for _, offer in sorted(fitting, key=lambda f: f[0])]
+    wished = {s.activity for s in standing.values() if s.kind == Kind.ASKED}
+    first = {offer.domain: offer.id for offer in reversed(ranked)}  # of one kind one is enough to choose from
+    return tuple(offer for offer in ranked if offer.id in wished or first[offer.domain] == offer.id)[:most]
 
 
 def _fit(today: Today, entry: Table, offer: Activity, covered: set[str], *, asked: bool) -> tuple[Any, ...]:
