@@ -48,7 +48,7 @@ def value(data: bytes, name: str) -> str:
 
 
 def test_one_entry_as_it_stands_in_the_file() -> None:
-    data = made(plan(MONDAY), telephone="+49 30 1234", location="Door 3; 2nd floor, left\nBell 5")
+    data = made(plan(replace(MONDAY, booked=True)), telephone="+49 30 1234", location="Door 3; 2nd floor, left\nBell 5")
     (event,) = events(data)
     assert {k: event[k].to_ical().decode() for k in ("DTSTART", "DTEND", "DTSTAMP", "STATUS", "CLASS", "TRANSP")} == {
         "DTSTART": "20270111T090000",
@@ -69,7 +69,7 @@ def test_one_entry_as_it_stands_in_the_file() -> None:
 
 def test_spanish_survives_folding() -> None:
     where = "Edificio Ñandú, 3.ª planta; pregunte por María José en la recepción del ala sur, señal amarilla"
-    data = made(plan(MONDAY), language="es", location=where)
+    data = made(plan(replace(MONDAY, booked=True)), language="es", location=where)
     (event,) = events(data)
     assert event["SUMMARY"] == value(data, "SUMMARY") == "Cita"
     assert event["LOCATION"] == value(data, "LOCATION") == where
@@ -99,18 +99,19 @@ def test_a_uid_is_the_visits_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "state", "expected"),
+    ("status", "state", "booked", "expected"),
     [
-        (Status.ACTIVE, State.WAITING, "CONFIRMED"),
-        (Status.WAITING, State.WAITING, "TENTATIVE"),
-        (Status.ON_HOLD, State.WAITING, "TENTATIVE"),
-        (Status.STOPPED, State.WAITING, "CANCELLED"),
-        (Status.STOPPED, State.DONE, "CONFIRMED"),
-        (Status.WAITING, State.DONE, "CONFIRMED"),
+        (Status.ACTIVE, State.WAITING, True, "CONFIRMED"),
+        (Status.ACTIVE, State.WAITING, False, "TENTATIVE"),  # a proposal: nobody has booked it
+        (Status.WAITING, State.WAITING, True, "TENTATIVE"),
+        (Status.ON_HOLD, State.WAITING, False, "TENTATIVE"),
+        (Status.STOPPED, State.WAITING, False, "CANCELLED"),
+        (Status.STOPPED, State.DONE, False, "CONFIRMED"),
+        (Status.WAITING, State.DONE, False, "CONFIRMED"),
     ],
 )
-def test_status(status: Status, state: State, expected: str) -> None:
-    (event,) = events(made(plan(replace(MONDAY, state=state), status=status)))
+def test_status(status: Status, state: State, booked: bool, expected: str) -> None:
+    (event,) = events(made(plan(replace(MONDAY, state=state, booked=booked), status=status)))
     assert event["STATUS"] == expected
     assert event["SUMMARY"] == ("Appointment (not confirmed yet)" if expected == "TENTATIVE" else "Appointment")
     assert bool(event.walk("VALARM")) is (expected != "CANCELLED")

@@ -150,6 +150,10 @@ def test_what_cannot_wait_and_whom_to_call_are_on_the_first_page(name: str, lang
 def test_the_safety_plan_speaks_the_language_of_the_plan() -> None:
     assert '<html lang="es">' in papers("dana-course", "es")[1].pages["safety-plan"]
     assert '<html lang="en">' in papers("dana-course", "en")[1].pages["safety-plan"]
+    spanish = papers("dana-course", "es")[1].pages["safety-plan"]
+    assert {"tel:911", "tel:988", "sms:741741"} <= set(re.findall(r'href="((?:tel|sms):[^"]+)"', spanish))
+    assert "Emergencias: 911" in spanish
+    assert "Number as of" not in spanish
 
 
 def test_the_care_plan_has_the_rule_of_each_medicine() -> None:

@@ -317,6 +317,25 @@ def test_a_visit_is_moved_inside_its_window_only() -> None:
         followed((6, 5, 5), order={"change": [change("move", 1, visit=visit, to="2026-12-10")]})
 
 
+def test_a_booked_visit_stands_at_its_time_and_is_no_proposal_any_more() -> None:
+    visit = "esketamine-trd.maintenance.5"
+    booked = followed((6, 5, 5), order={"change": [change("book", 1, visit=visit, to="2026-12-01T10:30:00-06:00")]})
+    found = next(v for v in booked["visits"] if v["id"] == visit)
+    assert (found["starts"], found["booked"]) == ("2026-12-01T10:30:00-06:00", True)
+    assert not any(v["booked"] for v in booked["visits"] if v["id"] != visit)
+    for at in ("2026-12-01T03:00:00-06:00", "2026-12-20T10:00:00-06:00", "2026-12-01T17:30:00-06:00"):
+        with pytest.raises(BadInput, match="outside its window"):
+            followed((6, 5, 5), order={"change": [change("book", 1, visit=visit, to=at)]})
+
+
+def test_an_emergency_says_whom_to_call() -> None:
+    escalates = next(c for c in CASES if c.decision == "ESCALATE")
+    assert any("911" in told for told in planned(escalates).to_dict()["told"])
+    unknown = planned(escalates, country=None).to_dict()["told"]
+    assert any("112" in told for told in unknown)
+    assert not any("911" in told for told in unknown)
+
+
 @pytest.mark.parametrize(
     ("entry", "words"),
     [
@@ -373,6 +392,8 @@ def test_a_taper_is_told_as_it_was_written() -> None:
         ({"protocol": "esketamine-trt"}, "esketamine-trd"),
         ({"start": "2026-11-20"}, "in the past"),
         ({"start": "soon"}, "not a day"),
+        ({"start": "2036-01-07"}, "too far ahead"),
+        ({"start": "9999-12-30"}, "too far ahead"),
         ({"start": "2027-01-10"}, "closed on 2027-01-10; it is next open on 2027-01-11"),
         ({"clinic": {"cover": {"zone": "Europe/Berln"}}}, "no such time zone"),
         ({"clinic": BERLIN | {"protocol": {"esketamine-trd": {"window.early": 9}}}}, "it may be 0 to 1"),

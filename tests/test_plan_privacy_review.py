@@ -101,7 +101,7 @@ def test_a_questionnaire_is_not_asked_long_before_it_is_wanted_and_a_late_plan_s
     assert asked_for["auditc.baseline"] == "2026-07-13"  # two weeks before it is wanted; it may be a year old
     record, now = bundle_path("ana-first-visit.json"), "2026-11-21T09:00:00-06:00"
     late = adjunct.plan(record, protocol="esketamine-trd", start="2026-11-23", at=now, country="US", clinic=CLINIC)
-    (text,) = (m.text for m in to_come(late) if m.why == ("phq9.baseline",))
+    (text,) = (m.text for m in to_come(late) if m.why == ("isi.baseline",))
     assert "by Monday 23 November 2026" in text  # it was wanted a week before the first visit: that day is not named
 
 
@@ -162,6 +162,7 @@ def request(given: Mapping[str, Any], language: str = "en") -> Any:
         ("tianna pills from the gas station", "soon", {"listed-kratom", "not-suddenly"}),
         ("alcohol, 12 beers a day", "routine", {"not-suddenly"}),
         ("xanax from a friend", "routine", {"not-suddenly"}),
+        ("ketamine troches 300 mg, last night", "soon", {"ketamine-at-home"}),
         ("no kratom", "routine", set()),
         ("vitamin D", "routine", set()),
     ],

@@ -304,6 +304,20 @@ def plan(
     )
 
 
+def _red_flags(
+    bundle: Mapping[str, Any] | bytes | str | Path | IO[bytes], *, at: str | None, country: str | None
+) -> tuple[str, ...]:
+    """What a record calls for at once, for a question that cannot be answered; nothing of one that cannot be read."""
+    from adjunct.base import BadInput
+    from adjunct.fhir import read_bundle
+    from adjunct.planning.person import urgent
+
+    try:
+        return urgent(read_bundle(bundle), _knowledge(), now=_instant(at), country=(country or "").upper())
+    except BadInput as error:
+        return tuple(error.advice)
+
+
 def report(
     bundle: Mapping[str, Any] | bytes | str | Path | IO[bytes],
     out: str | Path,

@@ -48,17 +48,20 @@ def plan(
     import adjunct
 
     one_form(as_json=as_json, as_other=as_fhir)
+    source = _source(record)
+    place, decided = _files(source, clinic, order, at, country)
     result = adjunct.plan(
-        _source(record),
+        source,
         protocol=protocol,
         start=start,
-        clinic=_read(clinic),
-        order=_read(order),
+        clinic=place,
+        order=decided,
         override=override,
         at=at,
         country=country,
         language=language,
     )
+    _written(result, ics, pdf, requests)  # before the answer: who closes the pipe early still has the files
     if as_json:
         print_json(result.to_json())
     elif as_fhir:
@@ -69,27 +72,22 @@ def plan(
         from adjunct.terminal import show_plan
 
         show_plan(result, adjunct._knowledge())
-    _written(result, ics, pdf, requests)
 
 
 def _written(result: Any, ics: Path | None, pdf: Path | None, requests: Path | None) -> None:
-    """The files asked for; where there is no plan nothing is written, and that is said."""
-    if ics is None and pdf is None and requests is None:
-        return
-    if not result.plan.visits:
-        typer.echo("adjunct: there is no visit to write, so no file was made", err=True)
+    """The files asked for; what has nothing to say is not written, and that is said."""
+    asked = [path for path in (ics, pdf, requests) if path is not None]
+    if not asked:
         return
     import adjunct
     from adjunct.documents.folder import write_plan
 
-    done = write_plan(result, adjunct._knowledge(), ics=ics, pdf_path=pdf)
-    if requests is not None:
-        from adjunct.documents.writing import write
-        from adjunct.planning.bookings import visit_requests
-
-        write(requests, as_text(visit_requests(result)), str(requests))
-        done = (*done, requests)
-    typer.echo("written: " + ", ".join(map(str, done)), err=True)
+    done = write_plan(result, adjunct._knowledge(), ics=ics, pdf_path=pdf, requests=requests)
+    if done:
+        typer.echo("written: " + ", ".join(map(str, done)), err=True)
+    for path in asked:
+        if path not in done:
+            typer.echo(f"adjunct: there is no visit to write, so no file was made: {path}", err=True)
 
 
 def report(
@@ -107,13 +105,15 @@ def report(
     """Write the person's papers: report, care plan, before and after, consent, routine, safety plan, handover."""
     import adjunct
 
+    source = _source(record)
+    place, decided = _files(source, clinic, order, at, country)
     done = adjunct.report(
-        _source(record),
+        source,
         out,
         protocol=protocol,
         start=start,
-        clinic=_read(clinic),
-        order=_read(order),
+        clinic=place,
+        order=decided,
         override=override,
         at=at,
         country=country,
@@ -139,10 +139,12 @@ def routine(
     """A few small habits that the person chooses, fitted to the day; graded, with what speaks against them."""
     import adjunct
 
+    source = _source(record)
+    place, decided = _files(source, clinic, order, at, country)
     result = adjunct.suggest(
-        _source(record),
-        order=_read(order),
-        clinic=_read(clinic),
+        source,
+        order=decided,
+        clinic=place,
         energy=energy,
         pain=pain,
         session=session,
@@ -151,7 +153,7 @@ def routine(
         language=language,
     )
     if as_json:
-        print_json(as_text(result.to_dict()))
+        print_json(result.to_json())
     elif page is None:
         from adjunct.terminal import show_sheet
 
@@ -186,7 +188,7 @@ def schedule(
     place = toml(clinic)
     result = adjunct.schedule(_json(requests), clinic=place, at=at, best=best, cancelled=cancelled or ())
     if as_json:
-        print_json(as_text(result.to_dict()))
+        print_json(result.to_json())
     else:
         from adjunct.terminal import show_timetable
 
@@ -254,6 +256,22 @@ def protocols(
 
 def _source(record: str) -> Any:
     return sys.stdin.buffer if record == "-" else Path(record)
+
+
+Values = dict[str, Any] | None
+
+
+def _files(
+    source: Any, clinic: Path | None, order: Path | None, at: str | None, country: str | None
+) -> tuple[Values, Values]:
+    """The clinic's file and the order. One that cannot be read keeps back nothing that the record calls for at once."""
+    try:
+        return _read(clinic), _read(order)
+    except BadInput as error:
+        import adjunct
+
+        error.advice = adjunct._red_flags(source, at=at, country=country)
+        raise
 
 
 def _read(path: Path | None) -> dict[str, Any] | None:

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import orjson
+
 from adjunct.base import FAR, BadInput, duration_ms, instant, shown
 from adjunct.followup.cover import Cover, Hours
 from adjunct.followup.settings import NUMBER, TEXT, TRUTH, shaped
@@ -142,6 +144,10 @@ class Timetable:
     def to_dict(self) -> dict[str, Any]:
         """Plain values; competences in order."""
         return _plain(asdict(self))  # type: ignore[no-any-return]
+
+    def to_json(self) -> str:
+        """The JSON that the command prints."""
+        return orjson.dumps(self.to_dict(), option=orjson.OPT_INDENT_2, default=str).decode()
 
 
 def wish(request: Request) -> int:

@@ -85,7 +85,7 @@ def _event(
 ) -> Event:
     texts = knowledge.content["outgoing"]["calendar"]
     zone = ZoneInfo(plan.zone)
-    confirmed = plan.status is Status.ACTIVE or visit.state is State.DONE
+    confirmed = (plan.status is Status.ACTIVE and visit.booked) or visit.state is State.DONE
     summary = sheet.line(texts["summary" if confirmed or cancelled else "proposed"], language, knowledge).text
     event = Event()
     event.add("uid", uid)

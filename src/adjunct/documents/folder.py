@@ -6,23 +6,26 @@ Nothing is decided here: each room says what stands on its own page, and this br
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import orjson
 
 from adjunct.documents import calendar as calendars
 from adjunct.documents.care_plan import care_plan_sheet
 from adjunct.documents.pdf import pdf
 from adjunct.documents.report import report_sheet, write_report
-from adjunct.documents.writing import write
+from adjunct.documents.writing import write_all
 from adjunct.due import Due, State
 from adjunct.followup import FollowUp
 from adjunct.followup.cover import contacts_in
 from adjunct.knowledge import Knowledge
 from adjunct.planning import Planned, first_version, in_language
 from adjunct.planning.aftercare import aftercare, escort_sheet
+from adjunct.planning.bookings import visit_requests
 from adjunct.planning.handover import handover
-from adjunct.planning.model import Told, Visit
-from adjunct.planning.pages import emergency, numbers
+from adjunct.planning.model import Status, Told, Visit
+from adjunct.planning.pages import contact_in, emergency, numbers
 from adjunct.planning.preparation import holds, preparation
 from adjunct.planning.written import standing
 from adjunct.routine import sheet as routine_sheet
@@ -101,7 +104,14 @@ def folder(planned: Planned, follow: FollowUp, knowledge: Knowledge) -> Folder:
         sheets["routine"] = (page,)
     if plan.visits:
         sheets["handover"] = tuple(_handover(english, follow, knowledge, role) for role in ROLES)
-    return Folder(sheets=sheets, pages={"safety-plan": follow.safety_plan_page(language)}, language=language)
+    return Folder(
+        sheets=sheets, pages={"safety-plan": _safety_plan(follow, knowledge, language, country)}, language=language
+    )
+
+
+def _safety_plan(follow: FollowUp, knowledge: Knowledge, language: str, country: str) -> str:
+    contacts = tuple(contact_in(c, knowledge, language, country) for c in follow.told.contacts)
+    return replace(follow, told=replace(follow.told, contacts=contacts)).safety_plan_page(language)
 
 
 def pressing(planned: Planned) -> tuple[Due, ...]:
@@ -167,16 +177,27 @@ def write_folder(planned: Planned, follow: FollowUp, knowledge: Knowledge, out: 
     return write_report(out, made.sheets, knowledge, language=made.language, made=planned.plan.at, files=files)
 
 
-def write_plan(planned: Planned, knowledge: Knowledge, *, ics: Path | None, pdf_path: Path | None) -> tuple[Path, ...]:
-    """The calendar and the care plan of one plan. Both are made before either is written."""
+def write_plan(
+    planned: Planned,
+    knowledge: Knowledge,
+    *,
+    ics: Path | None = None,
+    pdf_path: Path | None = None,
+    requests: Path | None = None,
+) -> tuple[Path, ...]:
+    """The calendar, the care plan and the visits for the timetable: what is asked for, all of it or nothing.
+
+    A held or stopped plan has no visit to come; its calendar cancels those that were announced.
+    """
     plan, files = planned.plan, dict[Path, bytes]()
-    if ics is not None:
+    if ics is not None and (plan.visits or plan.changes):
         files[ics] = calendar(planned, knowledge)
-    if pdf_path is not None:
+    if pdf_path is not None and plan.status is not Status.NONE:
         sheet = _care_plan(in_language(planned, ENGLISH), knowledge)
         files[pdf_path] = pdf([sheet], knowledge, language=sheet.language, title=sheet.title, made=plan.at)
-    for path, content in files.items():
-        write(path, content, str(path))
+    if requests is not None and plan.visits:
+        files[requests] = orjson.dumps(visit_requests(planned), option=orjson.OPT_INDENT_2)
+    write_all(files)
     return tuple(files)
 
 

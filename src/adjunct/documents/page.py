@@ -14,7 +14,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from adjunct.base import BadInput
-from adjunct.followup.safety_plan import ISO_DATE, JOINERS, NUMBER
+from adjunct.followup.safety_plan import ISO_DATE, JOINERS, MESSAGE, NUMBER
 from adjunct.knowledge import Knowledge
 from adjunct.sheet import Line, Part, Sheet
 
@@ -25,7 +25,6 @@ DRAWN = frozenset(
 WITH_TIME = ("person", "supporter", "escort")  # who reads large letters; the others read many pages a day
 LEAST_DIGITS = 2  # layout: of a number to call among contacts
 LEAST_DIGITS_WITHIN = 3  # layout: the same inside a sentence, where two digits are hours
-MESSAGE = re.compile(r"(?<!call or )\btext\b[^;,]*$|\bpor mensaje al $", re.IGNORECASE)  # what comes before its number
 NO_NUMBER = re.compile(rf"24/7|(19|20)\d\d|{ISO_DATE.pattern}")  # hours, a year, a date
 
 

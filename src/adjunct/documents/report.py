@@ -23,6 +23,7 @@ from adjunct.documents.pdf import A4, pdf
 from adjunct.documents.writing import written
 from adjunct.due import Due, State, Step
 from adjunct.followup import FollowUp
+from adjunct.followup.schedule import WHAT as CHECKIN
 from adjunct.instruments.course import Course
 from adjunct.knowledge import Knowledge
 from adjunct.planning.model import CarePlan, Status, Visit
@@ -209,12 +210,10 @@ class Words:
         """
         mine: dict[Line, list[Due]] = {}
         forms: list[Due] = []
-        kinds = self._texts("report.kinds")
         for found in steps:
             step = found.step
             if step.owner == PERSON and step.domain in ASKED:
-                known = step.what in kinds
-                said = self.line(f"report.kinds.{step.what}") if known else Line(text=step.title, language=spoken)
+                said = Line(text=step.title, language=spoken) if step.what != CHECKIN else self.line("report.checkin")
                 mine.setdefault(said, []).append(found)
             elif step.owner == PERSON and step.domain not in ELSEWHERE:
                 forms.append(found)
@@ -471,7 +470,7 @@ def write_report(
         raise BadInput(f"this folder cannot be made ({error.strerror or type(error).__name__})", str(folder)) from None
     paths = tuple(folder / name for name in content)
     with ExitStack() as all_or_none:
-        files = [all_or_none.enter_context(written(path, str(path))) for path in paths]
-        for file, text in zip(files, content.values(), strict=True):
+        opened = [all_or_none.enter_context(written(path, str(path))) for path in paths]
+        for file, text in zip(opened, content.values(), strict=True):
             file.buffer.write(text)  # type: ignore[attr-defined]
     return paths

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import IO
@@ -51,4 +51,12 @@ def write(path: Path, content: str | bytes, at: str) -> None:
             file.write(content)
         else:
             file.flush()
+            file.buffer.write(content)  # type: ignore[attr-defined]
+
+
+def write_all(files: Mapping[Path, bytes]) -> None:
+    """Put several files in their places: all of them, or none."""
+    with ExitStack() as all_or_none:
+        opened = [all_or_none.enter_context(written(path, str(path))) for path in files]
+        for file, content in zip(opened, files.values(), strict=True):
             file.buffer.write(content)  # type: ignore[attr-defined]

@@ -22,6 +22,7 @@ from adjunct.knowledge import Knowledge
 LONGEST_LINE = 500  # layout: one entry is a line or two on paper
 DATE = len("2026-11-22")
 NUMBER = re.compile(r"(?<![\w.+-])\+?\d[\d \-/]*\d(?![\w-]|[.:]\w)")
+MESSAGE = re.compile(r"(?<!call or )\btext\b[^;,]*$|\bpor mensaje al $", re.IGNORECASE)  # before a number
 ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 LEAST_DIGITS = 6  # layout: a shorter number among a person's own words is a time or a house, not a telephone
 JOINERS = "\u200c\u200d"  # layout: they belong to words of some languages, and to signs
@@ -201,7 +202,7 @@ def _callable(words: str, least: int) -> str:
         if len(digits) < least or ISO_DATE.fullmatch(found.group()):
             continue
         before = words[end : found.start()]
-        call = "sms" if re.search(r"(?<!call or )\btext\b[^;,]*$", before) else "tel"
+        call = "sms" if MESSAGE.search(before) else "tel"
         shown += [escape(before), f'<a href="{call}:{digits}">{escape(found.group())}</a>']
         end = found.end()
     return "".join([*shown, escape(words[end:])])

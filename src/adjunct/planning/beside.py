@@ -14,7 +14,6 @@ from adjunct.planning.case import Case
 from adjunct.planning.course import DOSE, Course
 from adjunct.planning.model import Told
 from adjunct.planning.outgoing import WITHDRAWN, Contact
-from adjunct.planning.protocols import value_ms
 from adjunct.planning.team import (
     Happened,
     Preferences,
@@ -132,7 +131,7 @@ def _consent(case: Case, start: date, renewed: int | None) -> tuple[consent.Form
     events = consent.events_of(_table(case.order, CONSENT))
     if not events:
         return form, None
-    began = case.clinic.cover.instant(start, timedelta(0)) - value_ms(case.current["prepare.opens"])
+    began = case.clinic.cover.instant(start, timedelta(0)) - case.ms("plan.consent.before")
     return form, consent.state(events, form.version, now=case.now.ms, course_start=max(began, renewed or began))
 
 

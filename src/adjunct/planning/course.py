@@ -232,6 +232,7 @@ class _Builder:
             ends=ends,
             state=state,
             given_at=done,
+            booked=done is None and name not in self.unmoved and isinstance(self.log.moved(name), int),
             least_gap_ms=gap,
             observe_ms=observe,
         )
@@ -265,11 +266,14 @@ class _Builder:
         moved = self.log.moved(name)
         cover = self.clinic.cover
         if moved is not None:
-            at = self._opening(moved, opens, closes, length)
-            if at is not None:
+            booked = isinstance(moved, int)
+            day = cover.local(moved).date() if isinstance(moved, int) else moved
+            at = self._opening(day, max(opens, moved) if isinstance(moved, int) else opens, closes, length)
+            if at is not None and not (booked and at != moved):
                 return at
             if self.log.changes[-1].data.get("visit") == name:  # what was decided since may have moved the window away
-                raise BadInput(f"visit {name} cannot be moved to {moved}: closed then, or outside its window", "change")
+                when = f"{cover.local(moved):%Y-%m-%d %H:%M}" if isinstance(moved, int) else moved
+                raise BadInput(f"visit {name} cannot be moved to {when}: closed then, or outside its window", "change")
             self.unmoved.append(name)
         first, last = cover.local(opens).date(), cover.local(closes - 1).date()
         days = [first + DAY * n for n in range((last - first).days + 1)]

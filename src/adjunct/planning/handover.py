@@ -186,7 +186,8 @@ class _Writer:
         for (title, owner), some in kinds.items():
             late = [d for d in some if d.state is State.OVERDUE]
             at = day(min(d.step.window.due for d in late or some), self.plan.zone, self.language)
-            text = self.line("task_late" if late else "task", title=title, owner=owner, at=at, count=str(len(late)))
+            what = f"{title.rstrip('.?')} (\u00d7 {len(late)})" if len(late) > 1 else title.rstrip(".?")
+            text = self.line("task_late" if late else "task", title=what, owner=owner, at=at)
             yield _Said(text, self.access.labels_of(title, some[0].step.what, base=CARE))
 
     def timeline(self) -> Iterator[_Said]:

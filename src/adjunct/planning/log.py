@@ -17,10 +17,10 @@ from adjunct.followup.cover import Cover
 from adjunct.planning.model import Change, Setting
 from adjunct.planning.protocols import Protocol, changed, flat
 
-AMEND, HOLD, RESUME, STOP, MISSED, MOVE = "amend", "hold", "resume", "stop", "missed", "move"
-KINDS = (AMEND, HOLD, RESUME, STOP, MISSED, MOVE)
+AMEND, HOLD, RESUME, STOP, MISSED, MOVE, BOOK = "amend", "hold", "resume", "stop", "missed", "move", "book"
+KINDS = (AMEND, HOLD, RESUME, STOP, MISSED, MOVE, BOOK)
 FIELDS = ("id", "at", "by", "kind", "reason", "after", "visit", "to", "settings")
-NEEDS = {MISSED: ("visit",), MOVE: ("visit", "to"), AMEND: ("settings",)}
+NEEDS = {MISSED: ("visit",), MOVE: ("visit", "to"), BOOK: ("visit", "to"), AMEND: ("settings",)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +102,9 @@ class Log:
     def missed(self, visit: str) -> bool:
         return any(c.data["visit"] == visit for c in self.of(MISSED))
 
-    def moved(self, visit: str) -> date | None:
-        found = [c.data["to"] for c in self.of(MOVE) if c.data["visit"] == visit]
+    def moved(self, visit: str) -> date | int | None:
+        """Where a visit was put last: on a day, or at the instant that was booked for it."""
+        found = [c.data["to"] for c in self.changes if c.kind in (MOVE, BOOK) and c.data["visit"] == visit]
         return found[-1] if found else None
 
     def done(self, visit: str) -> int | None:
@@ -148,7 +149,8 @@ def amend(log: Log, change: Change, values: Mapping[str, Setting], *, now: int) 
     if (change.kind == RESUME) is not held and change.kind in (HOLD, RESUME):
         raise BadInput("the course rests already" if held else "the course does not rest, so it cannot go on", at)
     earliest = log.cover.local(change.at).date()
-    if change.data.get("to", earliest) < earliest:
+    to = change.data.get("to", earliest)
+    if (log.cover.local(to).date() if isinstance(to, int) else to) < earliest:
         raise BadInput(f"the day {change.data['to']} is before the change itself: choose {earliest} or a later day", at)
     if change.kind == AMEND:
         if not change.data["settings"]:
@@ -175,7 +177,7 @@ def _change(entry: Mapping[str, Any], at: str) -> Change:
     if "settings" in entry:
         data["settings"] = dict(flat(entry["settings"]))
     if "to" in entry:
-        data["to"] = day(entry["to"], f"{at}.to")
+        data["to"] = _instant(entry["to"], f"{at}.to") if kind == BOOK else day(entry["to"], f"{at}.to")
     return Change(
         id=str(entry["id"]),
         at=_instant(entry["at"], f"{at}.at"),

@@ -52,6 +52,7 @@ class Visit:
     ends: int
     state: State
     given_at: int | None = None
+    booked: bool = False  # `starts` is an appointment that somebody made, not a proposal
     least_gap_ms: int = 0  # before it, after the last dose
     observe_ms: int = 0  # how long the person stays after the dose, at least
     facts: tuple[Told, ...] = ()  # what label or trial says for this visit; for clinicians
@@ -98,7 +99,7 @@ class Setting:
 class Change:
     """One entry of the plan's log. `after`: the version it was written on, so that two writers do not overwrite.
 
-    `kind`: amend | hold | resume | stop | missed | move.
+    `kind`: amend | hold | resume | stop | missed | move | book.
     """
 
     id: str

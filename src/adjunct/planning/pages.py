@@ -29,6 +29,7 @@ TRUTH = {YES: "yes", NO: "no", UNKNOWN: "unknown"}
 KNOWN = {True: "known", False: "unknown"}
 NONE, OCCASIONAL, MAY_DEPEND = "none", "occasional", "may-depend"
 HISTORY = "history"
+EMERGENCY = "emergency"
 ENGLISH_WORDS = re.compile(r"\b(call|text|then|press|see|also|from|within)\b", re.IGNORECASE)
 
 
@@ -187,16 +188,33 @@ def numbers(
 
     found = [said("emergency", strong=True)]
     found.append(said("clinic" if telephone.strip() else "no_clinic", strong=True))
-    doubt = knowledge.wording["crisis"]["unverified"]
     for each in dict.fromkeys(lines):
-        if each.purpose != "emergency":
+        if each.purpose != EMERGENCY:
             how = spoken(each.contact, language, words["phrase"])
             found.append(replace(how, text=f"{each.name}: {how.text}", strong=True))
-            as_of = dated(each.as_of, language)
-            about = said("old" if each.expired else "line", hours=each.hours, as_of=as_of)
-            more = f" {said('unverified').text}" if each.text.endswith(doubt) else ""
-            found.append(replace(about, text=about.text + more))
+            found.append(Line(text=_about(each, knowledge, language, places["emergency"]), language=language))
     return Part(title=said("title").text, kind="contacts", lines=tuple(found), id="contacts")
+
+
+def contact_in(contact: Contact, knowledge: Knowledge, language: str, country: str) -> Contact:
+    """A line to call in the reader's language, as far as there are words for it."""
+    words, number = knowledge.content[SHARED]["contacts"], emergency(country, knowledge, language)
+    if language == ENGLISH:
+        return contact
+    if contact.purpose == EMERGENCY:
+        return replace(contact, text=line(words["emergency"], language, knowledge, emergency=number).text)
+    about = _about(contact, knowledge, language, number)
+    how = spoken(contact.contact, language, words["phrase"])
+    return replace(contact, contact=how.text, text=f"{contact.name}. {about}")
+
+
+def _about(contact: Contact, knowledge: Knowledge, language: str, number: str) -> str:
+    """When a line answers, and as of when it is known."""
+    words = knowledge.content[SHARED]["contacts"]
+    places = {"hours": contact.hours, "as_of": dated(contact.as_of, language), "emergency": number}
+    found = line(words["old" if contact.expired else "line"], language, knowledge, **places).text
+    doubt = contact.text.endswith(knowledge.wording["crisis"]["unverified"])
+    return f"{found} {line(words['unverified'], language, knowledge).text}" if doubt else found
 
 
 def spoken(text: str, language: str, phrases: Iterable[Mapping[str, str]]) -> Line:

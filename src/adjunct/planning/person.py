@@ -23,7 +23,7 @@ from adjunct.planning.beside import Beside, beside
 from adjunct.planning.case import Case, settings_for
 from adjunct.planning.course import DOSE, HOLDS, Course, Span, course
 from adjunct.planning.doses import doses, twice
-from adjunct.planning.log import MISSED, MOVE, STOP, read_log
+from adjunct.planning.log import BOOK, MISSED, MOVE, STOP, read_log
 from adjunct.planning.missed import missed, rested
 from adjunct.planning.model import CarePlan, Override, Status, Told, Visit
 from adjunct.planning.outgoing import Outgoing, messages_due
@@ -131,7 +131,8 @@ def plan(
             recorded=checkin_acts(bundle, seen, knowledge),
         )
         if assessment.verdict == Verdict.ESCALATE.name:
-            return _planned(case, start, Status.NONE, Course(visits=()), told=advice)
+            numbers = tuple(c.text for c in assessment.contacts)
+            return _planned(case, start, Status.NONE, Course(visits=()), told=(*advice, *numbers))
         _allowed(case)
         _named(case)
         _begins(start, case, given)
@@ -144,7 +145,9 @@ def plan(
 def urgent(bundle: Bundle, knowledge: Knowledge, *, now: Instant, country: str = "") -> tuple[str, ...]:
     """What the record calls for at once, whatever was asked: for a question that cannot be answered."""
     record = from_bundle(bundle, knowledge, now=now, phase=FOLLOW_UP, country=country)
-    return _emergency(assess(record, knowledge, treatment=NONE))
+    assessment = assess(record, knowledge, treatment=NONE)
+    found = _emergency(assessment)
+    return (*found, *(c.text for c in assessment.contacts)) if found else ()
 
 
 def _emergency(assessment: Assessment) -> tuple[str, ...]:
@@ -219,7 +222,11 @@ def also(order: Mapping[str, Any]) -> tuple[str, ...]:
 def _begins(start: date, case: Case, given: Sequence[Span]) -> None:
     """A new course begins today or later; one that began is planned on from its own start."""
     cover = case.clinic.cover
-    today, midnight = cover.local(case.now.ms).date(), cover.instant(start, timedelta(0))
+    today = cover.local(case.now.ms).date()
+    latest = today + timedelta(milliseconds=case.ms("plan.start.ahead"))
+    if start > latest:
+        raise BadInput(f"the start {start} is too far ahead: choose a day up to {latest}", "--start")
+    midnight = cover.instant(start, timedelta(0))
     begun = any(t1 >= midnight for _, t1 in given) or case.log.changes or case.log.acts
     if start < today and not begun:
         raise BadInput(
@@ -308,7 +315,7 @@ def _companions(case: Case, main: Course, start: date) -> Iterator[Visit]:
         own = tuple(  # it goes on while doses rest
             c
             for c in case.log.changes
-            if c.kind == STOP or (c.kind in (MISSED, MOVE) and c.data["visit"].startswith(f"{known.id}."))
+            if c.kind == STOP or (c.kind in (MISSED, MOVE, BOOK) and c.data["visit"].startswith(f"{known.id}."))
         )
         if known.id == case.protocol.id:
             raise BadInput(f"{known.id} is the course itself: leave it out", "order.also")

@@ -3,7 +3,7 @@
 | in the plan | becomes |
 |---|---|
 | the plan and its version | CarePlan, `intent` plan; `draft` while something is open |
-| a visit to come | Appointment, `proposed`, with the window it may move in; else an activity of the CarePlan |
+| a visit to come | Appointment, `proposed` until it is booked, with its window; else an activity of the CarePlan |
 | what is open, due or overdue | Task, a proposal with its owner and its time |
 | an override, a change | a note with who and why |
 | a washout or switching fact | a note: no date of it is an instruction |
@@ -91,16 +91,23 @@ def _visit(frame: Frame, visit: Mapping[str, Any]) -> Json:
 
 def _appointment(frame: Frame, visit: Mapping[str, Any]) -> Json:
     name, title = said(visit.get("id")), said(visit.get("title"))
-    words = f"{title}, visit {said(visit.get('number'))}: proposed for {said(visit.get('starts'))}"
+    kind = "booked" if visit.get("booked") else "proposed"
+    words = f"{title}, visit {said(visit.get('number'))}: {kind} for {said(visit.get('starts'))}"
     return frame.start("Appointment", f"visit:{name}", words) | {
         "identifier": [{"system": VISIT, "value": name}],
-        "status": "proposed",
+        "status": kind,
         "description": title,
         "start": visit.get("starts"),
         "end": visit.get("ends"),
         "created": frame.now,
         "requestedPeriod": [{"start": visit.get("opens"), "end": visit.get("closes")}],
-        "participant": [{"actor": frame.patient, "required": "required", "status": "needs-action"}],
+        "participant": [
+            {
+                "actor": frame.patient,
+                "required": "required",
+                "status": "accepted" if visit.get("booked") else "needs-action",
+            }
+        ],
     }
 
 

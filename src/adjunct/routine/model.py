@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
+import orjson
+
 from adjunct.base import UNKNOWN, Instant
 from adjunct.due import Done, Step
 from adjunct.sheet import Line
@@ -208,3 +210,7 @@ class Routine:
     def to_dict(self) -> dict[str, Any]:
         """Plain values; instants in ms, `at` in ISO 8601."""
         return asdict(self) | {"at": self.at.iso()}
+
+    def to_json(self) -> str:
+        """The JSON that the command prints."""
+        return orjson.dumps(self.to_dict(), option=orjson.OPT_INDENT_2, default=str).decode()
