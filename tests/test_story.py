@@ -90,7 +90,7 @@ def test_the_story_begins_with_a_question_and_no_alarm() -> None:
     state = read(given, KNOWLEDGE, name="mara", at=at, language="es")
     found = triage(state, now=at, cover=Cover(zone="America/Chicago"))
     assert found.level == "routine"
-    assert {e.id for e in found.early} == {"kratom"}
+    assert {e.id for e in found.early} == {"kratom", "not-suddenly"}
     assert followed(f"2026-05-04T21:00:00{CDT}")["alerts"] == []
 
 

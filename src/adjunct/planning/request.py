@@ -238,11 +238,17 @@ def _reasons(state: Request) -> Iterator[tuple[str, str]]:
 
 def _brought_up(state: Request, entry: Mapping[str, Any]) -> bool:
     """Whether an answer brings it up, or something on the list of what is taken, even if nobody asked by its name."""
-    if any(chosen(state, question) & set(values) for question, values in entry.get("when", {}).items()):
+    if _answered(state, entry.get("unless", {})):
+        return False
+    if _answered(state, entry.get("when", {})):
         return True
     wanted = {substance for name in entry.get("takes", ()) for substance in state.knowledge.sets[name]}
     taken = (item for item in _items(state) if wanted and item.status == "current")
     return any(wanted & set(part.split("+")) for item in taken for part in (item.substance or "", *item.candidates))
+
+
+def _answered(state: Request, wanted: Mapping[str, Sequence[str]]) -> bool:
+    return any(chosen(state, question) & set(values) for question, values in wanted.items())
 
 
 def _minor(state: Request, now: int) -> bool:

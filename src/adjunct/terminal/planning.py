@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.padding import Padding
@@ -52,15 +52,7 @@ def show_plan(planned: Planned, knowledge: Knowledge, console: Console | None = 
     if plan.visits:
         console.print(Rule("visits", align="left", characters="-"))
         _visits(console, planned)
-    steps = planned.to_dict()["steps"]
-    pressing = [s for state in STANDING for s in steps if s["state"] == state and s["domain"] != "open"]
-    if pressing:
-        console.print(Rule("to do now", align="left", characters="-"))
-        for step in pressing[:MOST]:
-            words = f"{step['title']}, {step['owner']}"
-            console.print(Padding(Text.assemble((f"{step['state']}  ", "bold"), _words(words)), INDENT))
-        if len(pressing) > MOST:
-            console.print(Padding(Text(f"and {len(pressing) - MOST} more: --json"), INDENT))
+    _pressing(console, planned.to_dict()["steps"])
     if plan.timeline:
         console.print(Rule("medicines in time", align="left", characters="-"))
         for fact in plan.timeline:
@@ -72,6 +64,23 @@ def show_plan(planned: Planned, knowledge: Knowledge, console: Console | None = 
     counted = Counter(s.status for s in plan.settings)
     sure = f"How sure: {counted['proposed']} of {len(plan.settings)} settings are defaults of this project."
     console.print(Padding(Text(f"{sure} Knowledge {plan.knowledge['version']}.", style="dim"), INDENT))
+
+
+def _pressing(console: Console, steps: Iterable[Mapping[str, Any]]) -> None:
+    """What is to be done now, the late first; what is asked for again and again stands once, with how often."""
+    found = sorted(
+        (s for s in steps if s["state"] in STANDING and s["domain"] != "open"),
+        key=lambda s: (STANDING.index(s["state"]), s["due"]),
+    )
+    if not found:
+        return
+    console.print(Rule("to do now", align="left", characters="-"))
+    often = Counter((s["state"], s["what"], s["title"], s["owner"]) for s in found)
+    for (state, _, title, owner), count in list(often.items())[:MOST]:
+        times = f" ({count} of them)" if count > 1 else ""
+        console.print(Padding(Text.assemble((f"{state}  ", "bold"), _words(f"{title}{times}, {owner}")), INDENT))
+    if len(often) > MOST:
+        console.print(Padding(Text(f"and {len(often) - MOST} more: --json"), INDENT))
 
 
 def _all(console: Console, title: str, told: Iterable[Told]) -> None:
