@@ -137,6 +137,18 @@ def test_what_is_asked_in_private_stands_on_no_page(name: str, language: str) ->
         assert not any(text in sheet.text() for text in private for sheet in sheets)
 
 
+@pytest.mark.parametrize("name", PEOPLE)
+def test_what_is_not_known_is_a_question_of_the_routine_and_no_limit(name: str) -> None:
+    planned, found = papers(name, "en")
+    assert planned.beside.routine is not None
+    (sheet,) = found.sheets["routine"]
+    texts = {line.text for line in lines(sheet)}
+    held = [limit for offer in planned.beside.routine.offers for limit in offer.limits]
+    assert not texts & {limit.tell.text for limit in held if not limit.known}
+    assert {limit.tell.text for limit in held if limit.known} <= texts
+    assert {question.text for question in planned.beside.routine.questions} <= texts
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("name", PEOPLE)
 def test_what_cannot_wait_and_whom_to_call_are_on_the_first_page(name: str, language: str) -> None:

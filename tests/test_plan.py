@@ -218,6 +218,15 @@ def test_a_later_dose_ends_the_talk_of_a_missed_one() -> None:
     assert not followed((6, 5, 5), given=[*COURSE, 100])["missed"]
 
 
+def test_between_two_visits_what_is_asked_at_each_is_open_and_calls_nothing_off() -> None:
+    """A week later nobody has gone through the medicines again: it is asked first, the next appointment stands."""
+    later = (datetime.fromisoformat(NOW) + timedelta(days=7)).isoformat()
+    found = followed((6, 5, 5), given=[*COURSE, 100], at=later)
+    assert found["verdict"] == "DEFER"
+    assert found["status"] == "active"
+    assert found["steps"][0]["id"].startswith("open:gap:")
+
+
 def test_three_missed_in_a_row_brings_the_team_together() -> None:
     found = followed((6, 5, 5), given=COURSE[:-2])
     assert "huddle" in {t["id"] for t in found["missed"]}

@@ -135,7 +135,7 @@ class Words:
     def urgent(self, assessment: Assessment | None, plan: CarePlan | None, emergency: str) -> Iterator[Part]:
         """What cannot wait, before all else: whom to call, then why."""
         found = [self._finding(f) for f in _findings(assessment) if f.action == EMERGENCY]
-        told = {f.text for f in found}
+        told = {f.text for f in found} | {c.text for c in (assessment.contacts if assessment else ())}  # called below
         found += (
             [Line(text=text) for text in plan.told if text not in told] if plan else []
         )  # told of findings: English

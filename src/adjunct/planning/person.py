@@ -274,16 +274,22 @@ def _course(case: Case, start: date, given: Sequence[Span], others: Sequence[Spa
         status = Status.STOPPED
     elif held:
         status = Status.ON_HOLD
-    elif case.protocol.substance and (found.open or _waits(case.assessment)):
+    elif case.protocol.substance and (found.open or _waits(case.assessment, begun=bool(given))):
         status = Status.WAITING
     else:
         status = Status.ACTIVE
     return _planned(case, start, status, main, visits=visits, missed=tuple(told for _, told in rules), found=found)
 
 
-def _waits(assessment: Assessment) -> bool:
-    """Whether a dose waits for something that is open; an override answers for what stands against it, not for that."""
-    return any(f.verdict == Verdict.DEFER.name for f in assessment.findings) or any(g.blocks for g in assessment.gaps)
+def _waits(assessment: Assessment, *, begun: bool) -> bool:
+    """Whether the course waits for what is open; an override answers for what stands against it, not for that.
+
+    What is asked anew at each visit is old between two visits. It stays open and comes first, but once a course has
+    begun it is no reason to call off the next appointment.
+    """
+    if any(f.verdict == Verdict.DEFER.name for f in assessment.findings):
+        return True
+    return not begun and any(g.blocks for g in assessment.gaps)
 
 
 def first_version(planned: Planned) -> CarePlan:

@@ -242,7 +242,7 @@ def _watched(
     at_visit: dict[int, list[str]] = defaultdict(list)
     for step in watched.steps:
         if step.window.due <= last + case.ms("plan.after.measures"):
-            steps.append(step)
+            steps.append(replace(step, owner=case.owner(step.owner)))
             if AT_VISIT in step.id:
                 at_visit[step.window.due].append(step.title)
     done = {d.done for d in watched.due if d.done is not None} | set(watched.last.values())
