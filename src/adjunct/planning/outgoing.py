@@ -500,7 +500,8 @@ class _Desk:
         """
         begun = any(v.given_at is not None for v in self.plan.visits)
         stops = any(told.id.startswith("stop:") for told in self.plan.open)
-        if self.plan.status is not Status.ACTIVE and not (self.plan.status is Status.WAITING and begun and not stops):
+        goes_on = self.plan.status is Status.ACTIVE or (self.plan.status is Status.WAITING and begun)
+        if stops or not goes_on:
             return []
         withdrawn = any(told.id == WITHDRAWN for told in self.plan.open)
         expected = (v for v in self.plan.visits if v.state is not State.MISSED and v.id not in self.done)
