@@ -21,6 +21,7 @@ from adjunct.followup import FollowUp
 from adjunct.knowledge import Knowledge
 from adjunct.planning.model import Override, Status
 from adjunct.record import Record, from_bundle
+from adjunct.record.draft import PAST
 from adjunct.sheet import LANGUAGES, Part, Sheet
 from bundles import NOW, person
 from sheets import DAY, DEFAULT, EVERY_KIND, FACT, FIRST, MADE, OVERRIDDEN, PLAN, SPANISH, ZONE, say, visit
@@ -317,6 +318,17 @@ def test_several_doses_of_one_medicine_are_one_line_with_the_latest() -> None:
     doses = tuple(replace(intake, per_day_mg=None, last_use=(FIRST + n * DAY,) * 2, as_needed=n == 1) for n in (2, 1))
     found = cells(parts(report(record=replace(record(), intakes=doses)))["medicines"])
     assert [row[2:] for row in found] == [["not known, when needed", "Wednesday 13 January 2027"]]
+
+
+def test_what_is_no_longer_taken_says_so_in_place_of_an_amount() -> None:
+    made = replace(record("venlafaxine 150 mg"), now=instant("2027-02-01T09:00:00Z"))
+    ended = replace(made.intakes[0], t0=FIRST, t1=FIRST + DAY - 1)
+    undated = replace(made.intakes[0], t0=PAST, t1=PAST)
+    found = [parts(report(record=replace(made, intakes=(i,))))["medicines"] for i in (ended, undated)]
+    assert [cells(part)[0][2] for part in found] == [
+        "no longer taken since Monday 11 January 2027, as written",
+        "no longer taken, as written",
+    ]
 
 
 def test_no_medicine_on_record_is_not_no_medicine() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, time, timedelta
 
-from adjunct.base import MS_PER_DAY, duration_ms
+from adjunct.base import MS_PER_DAY
 from adjunct.clinic.model import Booking
 from adjunct.clinic.settings import Clinic
 from adjunct.due import Step, Window
@@ -23,8 +23,7 @@ def confirm(booking: Booking, clinic: Clinic, knowledge: Knowledge) -> tuple[Ste
     """
 
     def before(fact: str) -> int:
-        length = duration_ms(f"{knowledge.number(fact):g} {knowledge.facts[fact].unit}", fact)
-        return _back(booking.starts, length, clinic)
+        return _back(booking.starts, knowledge.length_ms(fact), clinic)
 
     owner = clinic.cover.owner(FRONT_DESK)
     name = f"visit:{booking.request.id}:{booking.starts}"

@@ -136,11 +136,6 @@ class Timetable:
     faults: tuple[str, ...] = ()  # bookings that were kept and no longer fit the clinic
     offers: tuple[Offer, ...] = ()
 
-    @property
-    def delay_ms(self) -> int:
-        """How far all starts together are from what was wanted, or from the opening of the window."""
-        return sum(abs(b.starts - wish(b.request)) for b in self.booked)
-
     def to_dict(self) -> dict[str, Any]:
         """Plain values; competences in order."""
         return _plain(asdict(self))  # type: ignore[no-any-return]

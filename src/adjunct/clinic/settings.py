@@ -150,10 +150,6 @@ class Clinic:
         ahead = (day + timedelta(days=number) for number in range(LOOK_AHEAD_D))
         return next(filter(self.is_open, ahead), None)
 
-    def first_start(self, day: date, length_ms: int) -> int | None:
-        """The first instant of a day from which the clinic stays open for `length_ms`; None if it does not."""
-        return next((a for a, b in self.openings(day, day) if a + length_ms <= b), None)
-
 
 def _usual_hours(knowledge: Knowledge) -> tuple[Hours, ...]:
     opens, closes = (f"{knowledge.number(f'clinic.default.{name}'):02.0f}:00" for name in ("opens", "closes"))

@@ -38,6 +38,7 @@ FIGURES = ".3g"  # layout: of an amount that was worked out
 PRIVATE = 0o700  # layout: a folder with an answer about a person is its owner's
 MG_PER_G = 1000  # unit: milligrams a gram
 EMERGENCY = "emergency"
+GIVEN = "MedicationAdministration"
 PERSON = "person"
 ASKED = ("before", "task", "taper", "check-in", "team")  # domains of steps with a title for the person
 ELSEWHERE = ("visit", "open", "routine", "review")  # domains of steps that have a part of their own
@@ -306,7 +307,7 @@ class Words:
             (
                 self._own(text or self.text("report.intake.unknown")),
                 self._understood(found),
-                self._own(self._amount(found)),
+                self._own(self._stopped(found, record.now.ms) or self._amount(found)),
                 self._own(self._last(found)),
             )
             for (text, _), found in entries.items()
@@ -326,6 +327,15 @@ class Words:
             return self.line("report.intake.denied")
         certain = any(i.status != UNKNOWN and not i.text_only and not i.denied for i in entries)
         return self._own(names[0]) if certain else self.line("report.intake.uncertain", name=names[0])
+
+    def _stopped(self, entries: Sequence[Intake], now: int) -> str:
+        """What every entry says has ended, and since when; a dose that was given has not been stopped."""
+        if any(i.t1 >= now or i.denied or i.view == GIVEN for i in entries):
+            return ""
+        last = max(i.t0 for i in entries)  # a day is an interval: its beginning is that day in every zone near by
+        if last <= PAST:
+            return self.text("report.intake.stopped")
+        return self.text("report.intake.stopped_on", day=day(last, self.zone, self.language))
 
     def _amount(self, entries: Sequence[Intake]) -> str:
         """Every amount a day that the entries say; one dose that was given is none."""

@@ -469,8 +469,7 @@ def moment(name: str, since: int, day_end: int, knowledge: Knowledge) -> int:
         return since
     if name == "day-end":
         return day_end
-    fact = knowledge.facts[name]
-    return since + duration_ms(f"{knowledge.number(name):g} {fact.unit}", name)
+    return since + knowledge.length_ms(name)
 
 
 def _covered(concern: Concern, all_: Sequence[Concern], acts: Sequence[Act], knowledge: Knowledge) -> Concern:

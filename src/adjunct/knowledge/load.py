@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from adjunct.base import NO, UNKNOWN, YES, Grade, Int8s, Refused, Verdict, convert
+from adjunct.base import NO, UNKNOWN, YES, Grade, Int8s, Refused, Verdict, convert, duration_ms
 from adjunct.knowledge.columns import Program
 from adjunct.knowledge.compiled import FileError, compile_knowledge, manifest, sealed, unsealed
 from adjunct.knowledge.entries import (
@@ -331,6 +331,14 @@ class Knowledge:
         value: float | tuple[float, float] = self.facts[fact].value
         assert isinstance(value, float), f"{fact} is an interval"
         return value
+
+    def length_ms(self, fact: str) -> int:
+        """A length of time that a fact holds, in milliseconds."""
+        return duration_ms(f"{self.number(fact):g} {self.facts[fact].unit}", fact)
+
+    def members(self, sets: Iterable[str]) -> frozenset[str]:
+        """Every substance of some named sets."""
+        return frozenset().union(*(self.sets[name] for name in sets))
 
     def say(self, text: str, language: str = ENGLISH, /, **words: str) -> str:
         """Fill the places of a text: `{fact.id}` becomes value and unit, other names come from `words`."""

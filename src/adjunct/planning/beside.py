@@ -68,16 +68,7 @@ def beside(case: Case, main: Course, start: date, *, renewed: int | None = None)
             *acknowledge_steps(team.threads, cover, team.access(case.knowledge, now)),
             *message_steps(happened, cover, case.knowledge, until=now),
         ),
-        acts=(
-            *found.done,
-            *(
-                [Done(what=CONSENT, at=state.since, step=f"{case.protocol.id}:{CONSENT}")]
-                if state is not None and state.valid and state.since is not None
-                else _signed(case)
-                if state is None
-                else []
-            ),
-        ),
+        acts=(*found.done, *_agreed(case, state)),
     )
 
 
@@ -133,6 +124,15 @@ def _consent(case: Case, start: date, renewed: int | None) -> tuple[consent.Form
         return form, None
     began = case.clinic.cover.instant(start, timedelta(0)) - case.ms("plan.consent.before")
     return form, consent.state(events, form.version, now=case.now.ms, course_start=max(began, renewed or began))
+
+
+def _agreed(case: Case, state: consent.ConsentState | None) -> list[Done]:
+    """The consent that holds: the one of the order file, or else of the record."""
+    if state is None:
+        return _signed(case)
+    if state.since is None:
+        return []
+    return [Done(what=CONSENT, at=state.since, step=f"{case.protocol.id}:{CONSENT}")]
 
 
 def _signed(case: Case) -> list[Done]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from adjunct.base import MS_PER_SECOND
+from adjunct.clinic.explain import minutes
 from adjunct.due import State
 from adjunct.planning.course import DOSE
 from adjunct.planning.model import Status, Visit
 from adjunct.planning.person import Planned
 from adjunct.planning.written import local_iso
 
-MS_PER_MINUTE = 60 * MS_PER_SECOND
 OVER = (State.DONE, State.MISSED)
 
 
@@ -34,16 +33,12 @@ def _request(planned: Planned, visit: Visit) -> dict[str, Any]:
         "id": f"{person}:{visit.id}",
         "person": person,
         "kind": needed["kind"],
-        "duration": _minutes(visit.ends - visit.starts - visit.observe_ms),
-        "observe": _minutes(visit.observe_ms),
+        "duration": minutes(visit.ends - visit.starts - visit.observe_ms),
+        "observe": minutes(visit.observe_ms),
         "opens": local_iso(max(visit.window.opens, planned.plan.at.ms), zone),
         "closes": local_iso(visit.window.closes, zone),
         "wanted": local_iso(visit.starts, zone),
         "escort": needed["escort"],
         "needs": [dict(need) for need in needed["needs"]],
         "asked": planned.plan.at.iso(),
-    } | ({"order": visit.number, "least_gap": _minutes(visit.least_gap_ms)} if dose else {})
-
-
-def _minutes(ms: int) -> str:
-    return f"{ms // MS_PER_MINUTE} min"
+    } | ({"order": visit.number, "least_gap": minutes(visit.least_gap_ms)} if dose else {})

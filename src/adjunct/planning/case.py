@@ -50,7 +50,7 @@ class Case:
 
     def ms(self, fact: str) -> int:
         """A length of time that the knowledge names."""
-        return moment(fact, 0, 0, self.knowledge)
+        return self.knowledge.length_ms(fact)
 
     def words(self, texts: Mapping[str, str]) -> str:
         """A text for the person, in their language or else in English."""

@@ -142,8 +142,8 @@ class _Pages:
             reader="clinician",
             lead=(Line(text=texts["lead"]),),
             parts=(
-                Part(id="teach-back", title="Teach-back", kind="table", head=tuple(texts["head"]), rows=rows),
-                Part(id="capacity", title="Capacity", lines=(Line(text=texts["capacity"]),)),
+                Part(id="teach-back", title=texts["teach_back"], kind="table", head=tuple(texts["head"]), rows=rows),
+                Part(id="capacity", title=texts["capacity_title"], lines=(Line(text=texts["capacity"]),)),
             ),
             meta={"form": self.version},
         )

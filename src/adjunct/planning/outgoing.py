@@ -12,28 +12,26 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, time, timedelta
 from functools import cached_property
 from typing import Any
 
 from adjunct import sheet
-from adjunct.base import FAR, MS_PER_DAY, MS_PER_SECOND, BadInput, shown
+from adjunct.base import DAY, FAR, MS_PER_DAY, MS_PER_SECOND, BadInput, shown
 from adjunct.due import Done, State, Step, due
 from adjunct.followup.cover import Cover
-from adjunct.followup.workflow import moment
 from adjunct.knowledge import Knowledge
+from adjunct.planning import entries
 from adjunct.planning.model import CarePlan, Status, Visit
 
 MESSAGE, WITHDRAWN = "message", "consent:withdrawn"  # an act, and what is open in a plan
 PERSON, SUPPORTER, OWNER = "person", "supporter", "owner"
 DIGEST = 12  # characters of a key that stand for the visit, step or change
 NIGHTS = 3  # days searched for an hour at which somebody may be written to
-DAY = timedelta(days=1)
 # To whom, template, what about, and when that is (seconds since 1970); with news also when the other time was told.
 _KEY = re.compile(r".+:[a-z0-9-]+\.[0-9a-f]{12}\.\d{1,11}(\.\d{1,11})?")
 TELLS = ("hold", "resume", "stop")
-FIELDS = ("name", "zone", "language", "quiet_from", "quiet_to", "channels", "reminders", "supporter_ride")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,11 +52,13 @@ class Contact:
     supporter_ride: bool = False
 
 
+FIELDS = tuple(each.name for each in fields(Contact))
+
+
 def contact_of(section: Mapping[str, Any], at: str = "contact") -> Contact:
     """The [contact] section of an order. Raises `BadInput` for a key, zone, language or time that does not exist."""
+    entries.only(section, FIELDS, at)
     for key, value in section.items():
-        if key not in FIELDS:
-            raise BadInput(f"not known here: {shown(key)}; known are {', '.join(FIELDS)}", at)
         if key in ("reminders", "supporter_ride"):
             fits, wanted = isinstance(value, bool), "true or false"
         elif key == "channels":
@@ -242,14 +242,10 @@ class _Clock:
 def _clock(to: str, contact: Contact, cover: Cover, knowledge: Knowledge) -> _Clock:
     """The clock of whoever is written to: for tasks the clinic's, with the project's quiet hours."""
     own = contact if to in (PERSON, SUPPORTER) else Contact()
-    hours = [timedelta(milliseconds=_length(name, knowledge)) for name in knowledge.content["outgoing"]["slots"]]
-    default = [timedelta(milliseconds=_length(f"outgoing.quiet.{end}", knowledge)) for end in ("from", "to")]
+    hours = [timedelta(milliseconds=knowledge.length_ms(name)) for name in knowledge.content["outgoing"]["slots"]]
+    default = [timedelta(milliseconds=knowledge.length_ms(f"outgoing.quiet.{end}")) for end in ("from", "to")]
     quiet = [_wall(own.quiet_from, ""), _wall(own.quiet_to, "")] if own.quiet_from else default
     return _Clock(cover=Cover(zone=own.zone) if own.zone else cover, begins=quiet[0], ends=quiet[1], hours=tuple(hours))
-
-
-def _length(fact: str, knowledge: Knowledge) -> int:
-    return moment(fact, 0, 0, knowledge)
 
 
 def _wall(text: str, at: str) -> timedelta:
@@ -391,7 +387,7 @@ class _Desk:
         told = self.told(entry["to"])
         for visit in self._coming():
             at, expires = (self._back(visit.starts, entry[name]) for name in ("before", "until"))
-            early = at - _length("outgoing.ahead", self.knowledge)
+            early = at - self.knowledge.length_ms("outgoing.ahead")
             between = any(at <= v.starts < visit.starts and v.state is not State.MISSED for v in self.plan.visits)
             before, said = told.get(self._digest(visit.id), (visit.starts, -FAR))
             if before == visit.starts:
@@ -410,7 +406,7 @@ class _Desk:
                 yield entry["to"], self._of(visit.id, visit.starts, at, expires, early=early, words=words)
 
     def _back(self, start: int, fact: str) -> int:
-        length = _length(fact, self.knowledge)
+        length = self.knowledge.length_ms(fact)
         if self.knowledge.facts[fact].unit != "d":
             return start - length
         return self.own.cover.instant(self.own.cover.local(start).date() - DAY * (length // MS_PER_DAY), timedelta(0))
@@ -419,7 +415,7 @@ class _Desk:
         """The evening of a visit that took place."""
         for visit in self.plan.visits:
             if visit.kind in entry["kinds"] and visit.given_at is not None:
-                ends, useful = max(visit.ends, visit.given_at), _length(entry["useful"], self.knowledge)
+                ends, useful = max(visit.ends, visit.given_at), self.knowledge.length_ms(entry["useful"])
                 midnight = self.own.cover.day_end(ends)  # a corrected time of the same day is no other message
                 yield entry["to"], self._of(visit.id, midnight, ends, ends + useful, deadline=midnight)
 
@@ -429,7 +425,7 @@ class _Desk:
         for visit in self.plan.visits:
             if visit.kind in entry["kinds"] and visit.state is State.MISSED:
                 at = max(recorded.get(visit.id, visit.window.closes), visit.starts)
-                yield entry["to"], self._of(visit.id, visit.starts, at, at + _length(entry["useful"], self.knowledge))
+                yield entry["to"], self._of(visit.id, visit.starts, at, at + self.knowledge.length_ms(entry["useful"]))
 
     def steps(self, entry: Mapping[str, Any]) -> Iterator[tuple[str, _Occasion]]:
         """Something that the person has to do or will be asked for, from its opening on (`ahead`: not long before).
@@ -441,7 +437,7 @@ class _Desk:
             if step.what.partition(":")[0] in entry["what"] or asked:
                 opens, due_at = step.window.opens, step.window.due
                 until = due_at if due_at > max(opens, self.plan.at.ms) else step.window.overdue
-                at = max(opens, due_at - _length(entry["ahead"], self.knowledge)) if "ahead" in entry else opens
+                at = max(opens, due_at - self.knowledge.length_ms(entry["ahead"])) if "ahead" in entry else opens
                 yield (
                     entry["to"],
                     self._of(step.id, due_at, at, until, words={"day": due_at if until == FAR else until}),
@@ -452,7 +448,7 @@ class _Desk:
         for step in self._open():
             at = step.window.overdue
             if step.owner not in (PERSON, SUPPORTER) and step.what.partition(":")[0] in entry["what"]:
-                expires = min(step.window.closes, at + _length(entry["useful"], self.knowledge))
+                expires = min(step.window.closes, at + self.knowledge.length_ms(entry["useful"]))
                 yield step.owner, self._of(step.id, at, at, expires)
 
     def _open(self) -> Iterator[Step]:
@@ -467,9 +463,9 @@ class _Desk:
         last = max((c for c in self.plan.changes if c.kind in TELLS), key=lambda c: (c.at, c.after), default=None)
         if last is None or last.kind not in entry["what"]:
             return
-        expires = last.at + _length(entry["useful"], self.knowledge)
+        expires = last.at + self.knowledge.length_ms(entry["useful"])
         coming = min((start for start, _ in self.told(PERSON).values() if start > last.at), default=FAR)
-        deadline = coming - _length("outgoing.useful", self.knowledge)
+        deadline = coming - self.knowledge.length_ms("outgoing.useful")
         yield entry["to"], self._of(last.id, last.at, last.at, expires, deadline=deadline)
 
     def moved(self, entry: Mapping[str, Any]) -> Iterator[tuple[str, _Occasion]]:
@@ -517,7 +513,7 @@ class _Desk:
             subject=subject,
             about=start,
             at=self._since(said),
-            deadline=until - _length("outgoing.useful", self.knowledge),
+            deadline=until - self.knowledge.length_ms("outgoing.useful"),
             expires=until,
             words={"when": start},
             after=said,

@@ -6,10 +6,10 @@ uses insulin or a sulfonylurea, reads a line that asks to do without; an unknown
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from adjunct.assessment import Assessment
-from adjunct.base import NO, YES, duration_ms
+from adjunct.base import NO, YES
 from adjunct.followup.cover import contacts_in
 from adjunct.knowledge import Knowledge
 from adjunct.planning.model import Setting, Told
@@ -129,7 +129,7 @@ def _fasting(
     for name, row in page.data["fasting"].get(route, {}).items():
         setting = settings.get(row["setting"])
         fact = knowledge.facts[row["fact"]]
-        length = value_ms(setting) if setting else duration_ms(f"{knowledge.number(fact.id):g} {fact.unit}")
+        length = value_ms(setting) if setting else knowledge.length_ms(fact.id)
         own = setting is not None and setting.clinic
         words[name] = (
             in_words(f"{setting.value:g} {setting.unit}", language)
@@ -155,13 +155,9 @@ def _held(record: Record, knowledge: Knowledge) -> Iterator[tuple[Table, list[st
     """Each hold rule with the medicines on record that it is about."""
     taken = {s for i in current_intakes(record) for ids in i.options.values() for s in ids}
     for row in knowledge.content[PAGE]["hold"]:
-        wanted = _members(row["sets"], knowledge) - _members(row.get("without", ()), knowledge)
+        wanted = knowledge.members(row["sets"]) - knowledge.members(row.get("without", ()))
         if taken & wanted:
             yield row, sorted(taken & wanted)
-
-
-def _members(sets: Iterable[str], knowledge: Knowledge) -> set[str]:
-    return {s for name in sets for s in knowledge.sets[name]}
 
 
 def _rows(record: Record, assessment: Assessment | None, knowledge: Knowledge) -> list[tuple[Table, list[str]]]:

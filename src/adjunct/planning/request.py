@@ -242,7 +242,7 @@ def _brought_up(state: Request, entry: Mapping[str, Any]) -> bool:
         return False
     if _answered(state, entry.get("when", {})):
         return True
-    wanted = {substance for name in entry.get("takes", ()) for substance in state.knowledge.sets[name]}
+    wanted = state.knowledge.members(entry.get("takes", ()))
     taken = (item for item in _items(state) if wanted and item.status == "current")
     return any(wanted & set(part.split("+")) for item in taken for part in (item.substance or "", *item.candidates))
 
@@ -298,15 +298,15 @@ def _told(
 
 def _open(state: Request, now: int) -> Iterator[str]:
     """What the first visit asks: every question that is open or declined, and every name that was not understood."""
-    book = checkins.entries(state.knowledge, BOOK)
+    book, words = checkins.entries(state.knowledge, BOOK), state.knowledge.content[BOOK]["ask"]
     for name in checkins.asked(state):
         if value_of(state, name) in (None, DECLINED) or (name == BIRTH_DATE and not _born(state, now)):
-            yield book[name].get("ask", f"Ask again: {book[name]['text'][DEFAULT_LANGUAGE]}")
+            yield book[name].get("ask", state.knowledge.say(words["again"], question=book[name]["text"][DEFAULT_LANGUAGE]))
     for item in _items(state):
         if item.match != "known":
-            yield f"Ask which product this is: {shown(item.text)}."
+            yield state.knowledge.say(words["product"], text=shown(item.text))
     if len(_listed(state)) > len(_items(state)):
-        yield f"The list of what is taken goes on after {len(_items(state))} lines: read the rest in the answers."
+        yield state.knowledge.say(words["more"], lines=str(len(_items(state))))
 
 
 # --- as a record ------------------------------------------------------------------------------------------------------

@@ -123,8 +123,8 @@ class Access:
             if len(phrase) >= (WITH_DIGIT if any(map(str.isdigit, phrase)) else SHORTEST):
                 yield from self.knowledge.substances_by_name.get(phrase, ())
 
-    def _members(self, label: Mapping[str, Any]) -> set[str]:
-        return {substance for name in label.get("sets", ()) for substance in self.knowledge.sets[name]}
+    def _members(self, label: Mapping[str, Any]) -> frozenset[str]:
+        return self.knowledge.members(label.get("sets", ()))
 
     @cached_property
     def _patterns(self) -> Mapping[str, re.Pattern[str]]:

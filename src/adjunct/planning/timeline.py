@@ -163,7 +163,7 @@ class _Shown:
 
 def _members(taken: _Taken, sets: Iterable[str], knowledge: Knowledge, without: Iterable[str] = ()) -> list[str]:
     """Which of the substances that an entry may mean are in one of the sets."""
-    wanted = {s for name in sets for s in knowledge.sets[name]} - {s for name in without for s in knowledge.sets[name]}
+    wanted = knowledge.members(sets) - knowledge.members(without)
     return sorted(wanted & {s for ids in taken.options.values() for s in ids})
 
 
@@ -184,7 +184,7 @@ def _washout(taken: _Taken, row: Table, shown: _Shown) -> Iterator[Fact]:
     opens = closes = None
     said = {"name": shown.name(hit), "other": other, "length": knowledge.fact_text(fact.id)}
     if taken.last is not None:
-        opens, closes = taken.last[0], taken.last[1] + taken.stay + _length(fact.id, knowledge)
+        opens, closes = taken.last[0], taken.last[1] + taken.stay + knowledge.length_ms(fact.id)
         said |= {"last": shown.when(taken.last), "until": day(closes, shown.zone)}
     state = "current" if taken.current else "undated" if closes is None else "dated"
     others = knowledge.content["timeline"]["other"].get(shown.language, {})
@@ -217,7 +217,7 @@ def _switch(taken: _Taken, row: Table, shown: _Shown) -> Iterator[Fact]:
     words = {"name": shown.name(hit)}
     opens = closes = None
     if moved is not None:
-        opens, closes = moved[0], moved[1] + taken.stay + _length(row["fact"], knowledge)
+        opens, closes = moved[0], moved[1] + taken.stay + knowledge.length_ms(row["fact"])
         words["last"] = shown.when(moved)
     yield Fact(
         id=f"switch.{row['id']}:{'+'.join(hit)}",
@@ -259,7 +259,3 @@ def _tails(intake: Intake, record: Record, shown: _Shown) -> Iterator[Fact]:
             status="proposed" if depot["source"] == "uncited" else "reported",
             reference=intake.reference,
         )
-
-
-def _length(fact: str, knowledge: Knowledge) -> int:
-    return duration_ms(f"{knowledge.number(fact):g} {knowledge.facts[fact].unit}")

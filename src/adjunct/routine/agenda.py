@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 
-from adjunct.base import MS_PER_DAY, convert
+from adjunct.base import DAY, MS_PER_DAY, convert
 from adjunct.due import Done, Step, Window
 from adjunct.followup.cover import Cover
 from adjunct.knowledge import Knowledge
@@ -13,7 +13,6 @@ from adjunct.routine.model import NOT_DONE, Entry, Habit
 from adjunct.routine.today import REST
 
 PERSON, DOMAIN = "person", "routine"
-NEXT = timedelta(days=1)
 
 
 def steps_of(
@@ -47,7 +46,7 @@ def _steps(habit: Habit, cover: Cover, now: int, until: date, rest: frozenset[da
             continue
         for day in (start + timedelta(days=n) for n in range(week)):
             if since <= day <= until and day not in rest:
-                yield _step(habit, day.isoformat(), cover, day, day + NEXT)
+                yield _step(habit, day.isoformat(), cover, day, day + DAY)
 
 
 def _step(habit: Habit, name: str, cover: Cover, start: date, end: date) -> Step:

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
-from adjunct.base import MS_PER_DAY, YES, Instant
+from adjunct.base import DAY, MS_PER_DAY, YES, Instant
 from adjunct.followup.cover import Cover
 from adjunct.followup.surveillance import sessions
 from adjunct.knowledge import Knowledge
@@ -28,7 +27,6 @@ from adjunct.sheet import Line, day, moment
 from adjunct.sheet import language as known_language
 
 HABIT, CARE = "habit", "care"
-NEXT_DAY = timedelta(days=1)
 
 
 def routine(
@@ -173,7 +171,7 @@ def _adapted(
 
     begins = today.starts(entry)
     if today.session_day and entry["session_day"] == REST:
-        again = today.cover.instant(today.day, NEXT_DAY)
+        again = today.cover.instant(today.day, DAY)
         say("session", day=day(max(again, begins or again), today.cover.zone, voice.language))
         return because, why, step, True
     gentle = today.session_day and entry["session_day"] == GENTLE

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
 
-from adjunct.base import MS_PER_DAY, convert, duration_ms
+from adjunct.base import MS_PER_DAY, duration_ms
 from adjunct.followup.cover import Cover
 from adjunct.knowledge import Knowledge
 from adjunct.routine.limits import held
@@ -106,8 +106,7 @@ class Today:
         if self.session is None or "start" not in entry:
             return None
         fact = entry["start_high"] if "start_high" in entry and self.holds["bp-high"] else entry["start"]
-        found = self.knowledge.facts[fact]
-        return self.session + round(convert(self.knowledge.number(fact), found.unit, "d") * MS_PER_DAY)
+        return self.session + self.knowledge.length_ms(fact)
 
     def adherence(self, entry: Table, since: int, days: float, window: str) -> Adherence | None:
         """How often it was done in the last days; None before there are enough of them. Rest days do not count."""
