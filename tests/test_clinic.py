@@ -19,7 +19,6 @@ from adjunct.knowledge import Knowledge
 
 KNOWLEDGE = Knowledge.load()
 EXAMPLES = Path(adjunct.__file__).parent / "examples"
-HOUR = 3_600_000
 
 
 def example() -> dict[str, Any]:
@@ -74,20 +73,18 @@ def test_a_clinic_that_is_never_open_has_no_next_open_day() -> None:
 
 
 @pytest.mark.parametrize(
-    ("hours", "length_h", "start_h"),
+    ("hours", "open_h"),
     [
-        ([("08:00", "12:00"), ("13:00", "17:00")], 4, 8),
-        ([("08:00", "12:00"), ("13:00", "17:30")], 4.5, 13),  # the morning is too short
-        ([("08:00", "12:00"), ("12:00", "17:00")], 6, 8),  # openings that touch are one
-        ([("08:00", "12:00"), ("13:00", "17:00")], 5, None),  # nobody stays over noon
+        ([("08:00", "12:00"), ("13:00", "17:00")], [(8, 12), (13, 17)]),  # nobody stays over noon
+        ([("08:00", "12:00"), ("12:00", "17:00")], [(8, 17)]),  # openings that touch are one
     ],
 )
-def test_the_first_start_of_a_day(hours: list[tuple[str, str]], length_h: float, start_h: int | None) -> None:
+def test_the_openings_of_a_day(hours: list[tuple[str, str]], open_h: list[tuple[int, int]]) -> None:
     cover = {"zone": "UTC", "hours": [{"day": "friday", "opens": a, "closes": b} for a, b in hours]}
     clinic, friday = Clinic.of({"cover": cover}, KNOWLEDGE), date(2027, 1, 15)
-    start = clinic.first_start(friday, round(length_h * HOUR))
-    assert (None if start is None else clinic.cover.local(start).hour) == start_h
-    assert clinic.first_start(date(2027, 1, 16), HOUR) is None
+    hour = {a: clinic.cover.local(a).hour for times in clinic.openings(friday, friday) for a in times}
+    assert [(hour[a], hour[b]) for a, b in clinic.openings(friday, friday)] == open_h
+    assert clinic.openings(date(2027, 1, 16), date(2027, 1, 16)) == []
 
 
 CHAIR = {"id": "c1"}

@@ -12,8 +12,17 @@ from adjunct.base import MS_PER_DAY, BadInput, Instant, instant
 from adjunct.due import Done, State, Step, Window
 from adjunct.followup.cover import Cover
 from adjunct.knowledge import Knowledge
-from adjunct.planning.model import CarePlan, Change, Status, Visit
-from adjunct.planning.outgoing import MESSAGE, Contact, Outgoing, contact_of, messages, messages_due, withdrawn
+from adjunct.planning.model import CarePlan, Change, Status, Told, Visit
+from adjunct.planning.outgoing import (
+    MESSAGE,
+    WITHDRAWN,
+    Contact,
+    Outgoing,
+    contact_of,
+    messages,
+    messages_due,
+    withdrawn,
+)
 
 KNOWLEDGE = Knowledge.load()
 COVER = Cover(zone="Europe/Berlin")
@@ -61,7 +70,7 @@ def plan(*visits: Visit, steps: tuple[Step, ...] = (), changes: tuple[Change, ..
         status=more.get("status", Status.ACTIVE),
         verdict="ELIGIBLE",
         override=None,
-        open=(),
+        open=more.get("open", ()),
         told=(),
         visits=visits,
         steps=steps,
@@ -187,6 +196,19 @@ def test_a_visit_that_is_past_is_not_reminded_of(state: State) -> None:
     given = {"given_at": MONDAY.starts} if state is State.DONE else {}
     found = expected(plan(replace(MONDAY, state=state, **given)))
     assert set(found) == {"aftercare" if state is State.DONE else "missed"}
+
+
+@pytest.mark.parametrize(("open_", "reminded"), [("open-review", {"2", "3"}), (WITHDRAWN, {"3"}), ("stop:x", set())])
+def test_in_a_course_that_has_begun_people_are_expected_unless_they_took_their_consent_back(
+    open_: str, reminded: set[str]
+) -> None:
+    given = visit(1, "2027-01-04 09:00", given_at=at("2027-01-04 09:00"), state=State.DONE)
+    coming = (visit(2, "2027-01-11 09:00"), visit(3, "2027-01-18 09:00", kind="therapy"))
+    told = Told(id=open_, title="t", says="s", tell="", source="project-default", owner="prescriber")
+    waiting = plan(given, *coming, status=Status.WAITING, open=(told,))
+    found = messages(waiting, (), contact=Contact(), cover=COVER, knowledge=KNOWLEDGE)
+    coming_ids = {v.id: str(v.number) for v in coming}
+    assert {coming_ids[w] for m in found for w in m.why if w in coming_ids} == reminded
 
 
 def test_a_ride_that_is_arranged_is_not_asked_for_again() -> None:

@@ -84,6 +84,7 @@ def test_its_visits_go_into_the_timetable(tmp_path: Path) -> None:
     free = min(placed)
     again = answered("schedule", str(asked), "--clinic", CLINIC, "--at", AT, "--cancelled", free)
     assert free not in {b["request"]["id"] for b in again["booked"]}
+    assert {"escort-confirmed", "visit-reminder"} <= {step["what"] for step in found["steps"]}
 
 
 def test_the_example_timetable_says_in_words_what_cannot_be() -> None:
@@ -145,6 +146,36 @@ def test_the_papers_are_written_whole_or_not_at_all(tmp_path: Path) -> None:
     file.write_text("in the way")
     refused(run(*words[:-1], str(file)))
     assert file.read_text() == "in the way"
+
+
+def test_messages_of_the_team_have_a_page_and_a_notification_that_tells_nothing(tmp_path: Path) -> None:
+    order = tmp_path / "order.toml"
+    order.write_text(
+        """
+[[team.thread]]
+id = "sleep"
+title = "Sleep"
+labels = ["mental-health"]
+roles = ["prescriber", "therapist"]
+
+[[team.thread.message]]
+id = "m1"
+at = "2026-11-20T10:00:00-06:00"
+by = "Sam"
+role = "therapist"
+text = "She sleeps four hours"
+labels = ["mental-health"]
+to = ["prescriber"]
+""",
+        encoding="utf-8",
+    )
+    found = answered(*PLAN, "--order", str(order))
+    (told,) = found["notifications"]
+    assert told["to"] == "prescriber"
+    assert not {"sleep", "hours", "sam"} & set(told["text"].lower().split())
+    out = tmp_path / "papers"
+    assert run("report", ANA, *PLAN[2:], "--order", str(order), "--out", str(out)).returncode == 0
+    assert "She sleeps four hours" in (out / "messages.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

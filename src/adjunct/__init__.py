@@ -417,7 +417,9 @@ def schedule(
     `requests` as plain values (see the example `visits.json`); `best` looks for a better timetable with OR-tools;
     `cancelled` are ids of visits whose places are free again: the answer says to whom each is offered.
     """
-    from adjunct.clinic import Clinic, rebook
+    from dataclasses import replace
+
+    from adjunct.clinic import Clinic, confirm, rebook
     from adjunct.clinic import requests as read
     from adjunct.clinic import schedule as run
 
@@ -426,7 +428,8 @@ def schedule(
     if best:
         from adjunct.clinic.optimise import optimise as run
     found = run(asked, place, now=now)
-    return rebook(found, place, cancelled=cancelled, now=now) if cancelled else found
+    found = rebook(found, place, cancelled=cancelled, now=now) if cancelled else found
+    return replace(found, steps=tuple(step for b in found.booked for step in confirm(b, place, known)))
 
 
 def request(

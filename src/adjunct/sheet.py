@@ -7,7 +7,7 @@ that exists only in English is marked as such on a Spanish page, and no number s
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
@@ -147,6 +147,4 @@ def _local(ms: int, zone: str) -> datetime:
 
 def to_dict(sheet: Sheet) -> dict[str, Any]:
     """Plain values."""
-    from dataclasses import asdict
-
     return asdict(sheet)

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from adjunct.base import BadInput
 from adjunct.cli.options import AsFhir, AsJson, At, Country, as_text, one_form, print_json, toml
+
+if TYPE_CHECKING:
+    from adjunct.planning import Planned
+    from adjunct.routine import Routine
+    from adjunct.sheet import Sheet
 
 Bundle = Annotated[str, typer.Argument(help="A FHIR R4 Bundle (JSON); - reads standard input.")]
 Protocol = Annotated[str, typer.Option(help="Such as esketamine-trd; `adjunct protocols` lists them.")]
@@ -74,7 +79,7 @@ def plan(
         show_plan(result, adjunct._knowledge())
 
 
-def _written(result: Any, ics: Path | None, pdf: Path | None, requests: Path | None) -> None:
+def _written(result: Planned, ics: Path | None, pdf: Path | None, requests: Path | None) -> None:
     """The files asked for; what has nothing to say is not written, and that is said."""
     asked = [path for path in (ics, pdf, requests) if path is not None]
     if not asked:
@@ -167,7 +172,7 @@ def routine(
         typer.echo(f"written: {page}", err=True)
 
 
-def _routine_sheet(result: Any) -> Any:
+def _routine_sheet(result: Routine) -> Sheet:
     import adjunct
     from adjunct.routine import sheet
 

@@ -6,11 +6,14 @@ import json
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from adjunct.base import BadInput
+
+if TYPE_CHECKING:
+    from adjunct.demo import Scene
 
 DAY = len("2026-05-04")
 MOST = 3  # of a list: the demo is a story, the command shows all of it
@@ -55,7 +58,7 @@ def _example(name: str) -> dict[str, Any]:
     return tomllib.loads(bundle_path(name).read_text(encoding="utf-8"))
 
 
-def _request(scene: Any, _: Path) -> None:
+def _request(scene: Scene, _: Path) -> None:
     import adjunct
     from adjunct.demo import CLINIC, LANGUAGE, REQUEST
 
@@ -65,7 +68,7 @@ def _request(scene: Any, _: Path) -> None:
     _say(command, [f"{found.level.upper()}  {found.told.lines[0]}", *todo, *(early.says for early in found.early)])
 
 
-def _assess(scene: Any, path: Path) -> None:
+def _assess(scene: Scene, path: Path) -> None:
     import adjunct
     from adjunct.demo import COUNTRY, TREATMENT
 
@@ -76,7 +79,7 @@ def _assess(scene: Any, path: Path) -> None:
     _say(f"assess {path} --for {TREATMENT} --phase {scene.phase} --at {scene.at} --country {COUNTRY}", lines)
 
 
-def _plan_words(scene: Any, path: Path) -> tuple[str, dict[str, Any]]:
+def _plan_words(scene: Scene, path: Path) -> tuple[str, dict[str, Any]]:
     from adjunct.demo import CLINIC, COUNTRY, PROTOCOL, START
 
     words = (
@@ -87,7 +90,7 @@ def _plan_words(scene: Any, path: Path) -> tuple[str, dict[str, Any]]:
     return words, given | {"clinic": _example(CLINIC), "order": _example(scene.order)}
 
 
-def _plan(scene: Any, path: Path) -> None:
+def _plan(scene: Scene, path: Path) -> None:
     import adjunct
 
     words, given = _plan_words(scene, path)
@@ -99,7 +102,7 @@ def _plan(scene: Any, path: Path) -> None:
     _say(f"plan {words}", [*lines, *(f"visit {v['number']}: {v['starts'][: len(scene.at)]}" for v in coming)])
 
 
-def _follow(scene: Any, path: Path) -> None:
+def _follow(scene: Scene, path: Path) -> None:
     import adjunct
     from adjunct.demo import COUNTRY
 
@@ -112,7 +115,7 @@ def _follow(scene: Any, path: Path) -> None:
     _say(f"follow {path} --at {scene.at} --country {COUNTRY}", lines)
 
 
-def _report(scene: Any, path: Path) -> None:
+def _report(scene: Scene, path: Path) -> None:
     import adjunct
     from adjunct.demo import LANGUAGE
 

@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from adjunct.base import FAR, BadInput, duration_ms, instant, shown
+from adjunct.due import Step
 from adjunct.followup.cover import Cover, Hours
 from adjunct.followup.settings import NUMBER, TEXT, TRUTH, shaped
 
@@ -135,6 +136,7 @@ class Timetable:
     conflicts: tuple[Unplaced, ...]
     faults: tuple[str, ...] = ()  # bookings that were kept and no longer fit the clinic
     offers: tuple[Offer, ...] = ()
+    steps: tuple[Step, ...] = ()  # what is confirmed and reminded before each of them
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values; competences in order."""

@@ -27,6 +27,7 @@ from adjunct.planning.handover import handover
 from adjunct.planning.model import Status, Told, Visit
 from adjunct.planning.pages import contact_in, emergency, numbers
 from adjunct.planning.preparation import holds, preparation
+from adjunct.planning.team import inbox
 from adjunct.planning.written import standing
 from adjunct.routine import sheet as routine_sheet
 from adjunct.sheet import ENGLISH, Part, Sheet
@@ -104,6 +105,10 @@ def folder(planned: Planned, follow: FollowUp, knowledge: Knowledge) -> Folder:
         sheets["routine"] = (page,)
     if plan.visits:
         sheets["handover"] = tuple(_handover(english, follow, knowledge, role) for role in ROLES)
+    team = planned.beside.team
+    if team.threads:
+        access = team.access(knowledge, plan.at.ms)
+        sheets["messages"] = tuple(inbox(team.threads, role, access, zone=zone) for role in ROLES)
     return Folder(
         sheets=sheets, pages={"safety-plan": _safety_plan(follow, knowledge, language, country)}, language=language
     )

@@ -13,7 +13,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from adjunct.base import duration_ms
 from adjunct.followup.risk import (
     ITEMS,
     LIFETIME,

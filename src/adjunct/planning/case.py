@@ -11,7 +11,6 @@ from adjunct.assessment import Assessment
 from adjunct.base import BadInput, Instant, shown
 from adjunct.clinic import Clinic
 from adjunct.due import Done
-from adjunct.followup.workflow import moment
 from adjunct.knowledge import Knowledge
 from adjunct.knowledge.columns import Program
 from adjunct.knowledge.language import parse

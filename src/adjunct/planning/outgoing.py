@@ -22,7 +22,7 @@ from adjunct.base import DAY, FAR, MS_PER_DAY, MS_PER_SECOND, BadInput, shown
 from adjunct.due import Done, State, Step, due
 from adjunct.followup.cover import Cover
 from adjunct.knowledge import Knowledge
-from adjunct.planning import entries
+from adjunct.planning.entries import only
 from adjunct.planning.model import CarePlan, Status, Visit
 
 MESSAGE, WITHDRAWN = "message", "consent:withdrawn"  # an act, and what is open in a plan
@@ -57,7 +57,7 @@ FIELDS = tuple(each.name for each in fields(Contact))
 
 def contact_of(section: Mapping[str, Any], at: str = "contact") -> Contact:
     """The [contact] section of an order. Raises `BadInput` for a key, zone, language or time that does not exist."""
-    entries.only(section, FIELDS, at)
+    only(section, FIELDS, at)
     for key, value in section.items():
         if key in ("reminders", "supporter_ride"):
             fits, wanted = isinstance(value, bool), "true or false"

@@ -211,7 +211,7 @@ def contact_in(contact: Contact, knowledge: Knowledge, language: str, country: s
 def _about(contact: Contact, knowledge: Knowledge, language: str, number: str) -> str:
     """When a line answers, and as of when it is known."""
     words = knowledge.content[SHARED]["contacts"]
-    places = {"hours": contact.hours, "as_of": dated(contact.as_of, language), "emergency": number}
+    places: Any = {"hours": contact.hours, "as_of": dated(contact.as_of, language), "emergency": number}
     found = line(words["old" if contact.expired else "line"], language, knowledge, **places).text
     doubt = contact.text.endswith(knowledge.wording["crisis"]["unverified"])
     return f"{found} {line(words['unverified'], language, knowledge).text}" if doubt else found

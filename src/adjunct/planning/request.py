@@ -301,7 +301,9 @@ def _open(state: Request, now: int) -> Iterator[str]:
     book, words = checkins.entries(state.knowledge, BOOK), state.knowledge.content[BOOK]["ask"]
     for name in checkins.asked(state):
         if value_of(state, name) in (None, DECLINED) or (name == BIRTH_DATE and not _born(state, now)):
-            yield book[name].get("ask", state.knowledge.say(words["again"], question=book[name]["text"][DEFAULT_LANGUAGE]))
+            yield book[name].get(
+                "ask", state.knowledge.say(words["again"], question=book[name]["text"][DEFAULT_LANGUAGE])
+            )
     for item in _items(state):
         if item.match != "known":
             yield state.knowledge.say(words["product"], text=shown(item.text))

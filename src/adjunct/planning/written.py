@@ -11,10 +11,12 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from adjunct.base import FAR, MS_PER_SECOND
-from adjunct.due import Due, due
+from adjunct.due import Due, State, due
 from adjunct.planning.model import CarePlan, Fact, Told, Visit
 from adjunct.planning.outgoing import Outgoing
 from adjunct.planning.person import Planned
+from adjunct.planning.team import notification
+from adjunct.sheet import ENGLISH
 
 MINUTE_MS = 60 * MS_PER_SECOND
 
@@ -53,6 +55,7 @@ def to_dict(planned: Planned) -> dict[str, Any]:
         "notes": _all(plan.notes),
         "consent": _consent(planned),
         "routine": _routine(planned),
+        "notifications": _notifications(planned),
         "messages": [_message(m, zone) for m in planned.messages],
     }
 
@@ -152,3 +155,11 @@ def _routine(planned: Planned) -> dict[str, Any] | None:
 def _message(message: Outgoing, zone: str) -> dict[str, Any]:
     times = {name: getattr(message, name) for name in ("not_before", "send_by", "expires")}
     return asdict(message) | {name: local_iso(at, zone) if at < FAR else None for name, at in times.items()}
+
+
+def _notifications(planned: Planned) -> list[dict[str, str]]:
+    """Who of the team has a message to read, in words that tell nothing of it."""
+    knowledge = planned.case.knowledge
+    what = knowledge.content["team"]["acknowledge"]["what"]
+    waiting = (d.step.owner for d in standing(planned) if d.step.what == what and d.state is not State.DONE)
+    return [{"to": owner, "text": notification(knowledge, ENGLISH)} for owner in dict.fromkeys(waiting)]
