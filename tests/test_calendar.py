@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from icalendar import Calendar, Event
@@ -19,6 +20,7 @@ from test_outgoing import HOUR, KNOWLEDGE, MONDAY, at, change, plan, visit
 
 NOW = at("2027-01-02 10:00")
 OCTETS = 75
+WEEK = 7 * 24 * HOUR
 
 
 def made(the_plan: CarePlan, **more: Any) -> bytes:
@@ -174,3 +176,22 @@ def test_the_rules_in_the_file_give_the_instants_of_the_plan(zone: str) -> None:
 def test_a_plan_without_visits_is_an_empty_calendar() -> None:
     assert lines(made(plan(status=Status.NONE)))[0] == "BEGIN:VCALENDAR"
     assert events(made(plan(status=Status.NONE))) == []
+
+
+@pytest.mark.parametrize("zone", ["Europe/Madrid", "America/New_York", "Australia/Lord_Howe", "America/Santiago"])
+def test_the_clocks_change_when_they_change(zone: str) -> None:
+    """Every onset of the file is the instant at which the zone itself changes, and no moment before."""
+    first = round(datetime(2027, 1, 11, 9, 0, tzinfo=ZoneInfo(zone)).timestamp() * 1000)
+    weeks = [
+        replace(MONDAY, id=f"v{n}", starts=first + n * WEEK, ends=first + n * WEEK + HOUR) for n in range(0, 52, 13)
+    ]
+    read = Calendar.from_ical(made(replace(plan(*weeks), zone=zone)))
+    onsets = set()
+    for part in read.walk("VTIMEZONE")[0].subcomponents:
+        dates = part.get("RDATE", [])
+        later = [d.dt for each in (dates if isinstance(dates, list) else [dates]) for d in each.dts]
+        onsets |= {w - part["TZOFFSETFROM"].td for w in (part.decoded("DTSTART"), *later)}
+    for onset in sorted(onsets)[1:]:  # the first one is where the file begins
+        just = onset.replace(tzinfo=UTC)
+        before, after = (t.astimezone(ZoneInfo(zone)).utcoffset() for t in (just - timedelta(seconds=1), just))
+        assert before != after, (zone, onset)

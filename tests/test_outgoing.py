@@ -105,6 +105,9 @@ def sent(message: Outgoing, when: str | int) -> Done:
 
 
 THE_VISIT = "your appointment on Monday 11 January 2027, 09:00"
+CALL = (
+    "If we have told you another time, that one counts. If you cannot come, please call us: we will find another time."
+)
 NOBODY = "If you find nobody, call us: we will think about it together."
 FIT = "If something on it does not fit you, call us before you change anything."
 MONDAY, WHEN = visit(1, "2027-01-11 09:00"), "Monday 11 January 2027, 09:00"
@@ -122,7 +125,7 @@ def test_reminders_go_back_from_the_visit_and_what_belongs_together_goes_togethe
     (message,) = ask(plan(MONDAY), "2027-01-08 10:00")
     assert message.subject == "Your appointment"
     assert message.text.split("\n\n") == [
-        f"Your appointment is on {WHEN}. If you cannot come, please call us: we will find another time.",
+        f"Your next visit is planned for {WHEN}. {CALL}",
         f"Please arrange for an adult to take you home after {THE_VISIT}, and tell us who it is. {NOBODY}",
         f"Please read your preparation sheet for {THE_VISIT}, and read it before you eat on that day. {FIT}",
     ]
@@ -171,7 +174,7 @@ def test_an_act_of_another_kind_of_message_changes_nothing(key: str) -> None:
 
 def test_somebody_planned_at_short_notice_is_reminded_once() -> None:
     (message,) = ask(plan(MONDAY), "2027-01-10 12:00")
-    assert message.text.count("Your appointment is on") == 1
+    assert message.text.count("Your next visit is planned for") == 1
     assert [p.split(".")[0] for p in message.key.removeprefix("person:").split("+")] == [
         "reminder-last",
         "ride",
@@ -238,7 +241,7 @@ def test_a_moved_visit_is_another_message_and_takes_the_place_of_the_old_one() -
     assert ask(moved, "2027-01-05 15:00", history) == ()
     (told,) = ask(moved, "2027-01-05 18:00", history)
     assert told.template == "moved"
-    assert "is now on Tuesday 12 January 2027, 14:00" in told.text
+    assert "is now planned for Tuesday 12 January 2027, 14:00" in told.text
     history += (sent(told, "2027-01-05 18:00"),)
     assert "moved" not in expected(moved, history)
     assert ask(moved, "2027-01-05 18:00", history) == ()  # no reminder on top of the news
@@ -251,7 +254,7 @@ def test_a_moved_visit_is_another_message_and_takes_the_place_of_the_old_one() -
     # and back to where it was: the person must hear that too
     back = plan(MONDAY, changes=(*moved.changes, change("move", "2027-01-06 09:00", 2, visit=MONDAY.id)))
     (told_again,) = ask(back, "2027-01-06 10:00", history)
-    assert "is now on Monday 11 January 2027, 09:00" in told_again.text
+    assert "is now planned for Monday 11 January 2027, 09:00" in told_again.text
     assert told_again.key != told.key
     assert "moved" not in expected(back, (*history, sent(told_again, "2027-01-06 10:00")))
 
@@ -467,7 +470,7 @@ def test_the_hour_is_the_persons_and_the_time_of_the_visit_the_clinics() -> None
 def test_spanish() -> None:
     (message,) = ask(plan(MONDAY), "2027-01-10 10:00", language="es")
     assert message.language == "es"
-    assert message.text.startswith("Su cita es el lunes 11 de enero de 2027, 09:00.")
+    assert message.text.startswith("Su próxima visita está prevista para el lunes 11 de enero de 2027, 09:00.")
 
 
 def test_no_more_a_day_than_the_fact_says() -> None:

@@ -134,6 +134,14 @@ def test_a_request_says_first_what_is_urgent(tmp_path: Path) -> None:
     assert "QuestionnaireResponse" in {e["resource"]["resourceType"] for e in bundle["entry"]}
 
 
+def test_how_a_person_wants_to_be_reached_stands_in_the_plan() -> None:
+    words = ("--protocol", "esketamine-trd", "--start", "2026-06-01", "--at", "2026-05-26T11:15:00-05:00")
+    found = answered("plan", MARA, *words, "--order", str(bundle_path("mara-start.toml")))["contact"]
+    assert found["voicemail"] is False
+    assert (found["contact"]["quiet_from"], found["contact"]["language"]) == ("20:30", "es")
+    assert answered(*PLAN)["contact"]["voicemail"] is None  # nobody has asked
+
+
 def test_the_papers_are_written_whole_or_not_at_all(tmp_path: Path) -> None:
     out = tmp_path / "papers"
     words = ("report", ANA, *PLAN[2:], "--clinic", CLINIC, "--out", str(out))

@@ -11,9 +11,10 @@ import hashlib
 import hmac
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from icalendar import Alarm, Calendar, Event
+from icalendar import Alarm, Calendar, Event, vDDDTypes
 
 from adjunct import sheet
 from adjunct.base import MS_PER_SECOND, BadInput
@@ -116,7 +117,25 @@ def _file(events: Sequence[Event]) -> bytes:
     if events:  # the whole history of a zone is longer than most plans
         times: list[datetime] = [event.decoded(name) for event in events for name in ("dtstart", "dtend")]
         made.add_missing_timezones(first_date=(min(times) - MARGIN).date(), last_date=(max(times) + MARGIN).date())
+        for zone in made.walk("VTIMEZONE"):
+            _onsets(zone)
     return bytes(made.to_ical())
+
+
+def _onsets(zone: Any) -> None:  # its properties are of some thirty types
+    """Each change of the clocks at the wall-clock time before it (RFC 5545 3.6.5).
+
+    Where clocks go forward the library writes the time after it, which is the gap too late.
+    """
+    zone.pop("COMMENT", None)  # of the library; it has no place in this component
+    for part in zone.subcomponents:
+        gap = part["TZOFFSETTO"].td - part["TZOFFSETFROM"].td
+        if gap <= timedelta(0):
+            continue
+        start, later = part.decoded("DTSTART"), part.pop("RDATE", None)
+        part["DTSTART"] = vDDDTypes(start - gap)
+        for dates in later if isinstance(later, list) else [later] if later is not None else []:
+            part.add("RDATE", [each.dt - gap for each in dates.dts])
 
 
 def _uid(plan: CarePlan, visit: Visit, course: str, key: str) -> str:

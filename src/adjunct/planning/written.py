@@ -55,6 +55,7 @@ def to_dict(planned: Planned) -> dict[str, Any]:
         "notes": _all(plan.notes),
         "consent": _consent(planned),
         "routine": _routine(planned),
+        "contact": asdict(planned.beside.preferences),
         "notifications": _notifications(planned),
         "messages": [_message(m, zone) for m in planned.messages],
     }
