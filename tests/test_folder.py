@@ -266,3 +266,14 @@ def test_every_pdf_is_tagged_has_its_language_and_its_title(name: str) -> None:
         assert root["/MarkInfo"]["/Marked"]
         assert root["/Lang"] == sheets[0].language
         assert reader.metadata.title == title
+
+
+def test_where_the_person_is_not_known_no_paper_names_a_number_of_the_clinic_s_country() -> None:
+    """The country is where the person is, asked; the clinic stands in the United States, and she may not."""
+    planned, followed = made(EXAMPLES / "ana-first-visit.json", "esketamine-trd", "en", country="")
+    found = folder(planned, followed, KNOWLEDGE)
+    for name in ("report", "preparation", "aftercare", "escort"):
+        text = "\n".join(sheet.text() for sheet in found.sheets[name])
+        assert "911" not in text, name
+        assert "988" not in text, name
+        assert "112" in text, name

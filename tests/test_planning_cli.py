@@ -23,6 +23,17 @@ MARA = str(bundle_path("mara-story.json"))
 PLAN = ("plan", ANA, "--protocol", "esketamine-trd", "--start", "2027-01-11", "--at", AT, "--country", "US")
 
 
+CHEST_PAIN = {
+    "resourceType": "Observation",
+    "id": "chest",
+    "status": "final",
+    "code": {"coding": [{"system": "urn:adjunct:concept", "code": "chest_pain"}]},
+    "subject": {"reference": "Patient/ana"},
+    "effectiveDateTime": AT,
+    "valueBoolean": True,
+}
+
+
 def run(*words: str, given: bytes = b"") -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
         [sys.executable, "-m", "adjunct.cli", *words],
@@ -142,6 +153,49 @@ def test_how_a_person_wants_to_be_reached_stands_in_the_plan() -> None:
     assert answered(*PLAN)["contact"]["voicemail"] is None  # nobody has asked
 
 
+def in_danger(tmp_path: Path) -> Path:
+    given = bundle_path("mara-request.toml").read_text(encoding="utf-8")
+    path = tmp_path / "urgent.toml"
+    path.write_text(given.replace('suicide = "no"', 'suicide = "yes"'), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("clinic", ["not toml [", '[cover]\nzone = "Europe/Berln"\n'])
+def test_a_broken_file_of_the_clinic_keeps_back_no_red_flag_of_a_request(tmp_path: Path, clinic: str) -> None:
+    (tmp_path / "clinic.toml").write_text(clinic, encoding="utf-8")
+    done = run("request", str(in_danger(tmp_path)), "--clinic", str(tmp_path / "clinic.toml"), "--at", AT)
+    assert done.returncode == 2
+    assert "911" in done.stdout
+    calm = run("request", str(bundle_path("mara-request.toml")), "--clinic", str(tmp_path / "clinic.toml"), "--at", AT)
+    assert (calm.returncode, calm.stdout) == (2, "")
+
+
+def ill(tmp_path: Path) -> str:
+    record = json.loads(Path(ANA).read_bytes())
+    record["entry"].append({"resource": CHEST_PAIN})
+    path = tmp_path / "ill.json"
+    path.write_text(json.dumps(record), encoding="utf-8")
+    return str(path)
+
+
+@pytest.mark.parametrize("order", ["not toml [", '[routine]\nenergy = "much"\n'])
+def test_a_broken_order_keeps_back_no_red_flag_of_the_record(tmp_path: Path, order: str) -> None:
+    (tmp_path / "order.toml").write_text(order, encoding="utf-8")
+    words = ("--order", str(tmp_path / "order.toml"), "--at", AT, "--country", "US")
+    for command in (("routine", ill(tmp_path)), ("plan", ill(tmp_path), *PLAN[2:6])):
+        done = run(*command, *words)
+        if done.returncode == 2:
+            assert "911" in done.stdout, command
+        else:
+            assert (command[0], "911" in done.stdout) == ("plan", True)  # no plan was made, so the routine was not read
+
+
+def test_a_file_that_cannot_be_written_does_not_cost_the_answer(tmp_path: Path) -> None:
+    done = run(*PLAN, "--ics", str(tmp_path / "nowhere" / "c.ics"))
+    assert done.returncode == 2
+    assert " ACTIVE " in done.stdout
+
+
 def test_the_papers_are_written_whole_or_not_at_all(tmp_path: Path) -> None:
     out = tmp_path / "papers"
     words = ("report", ANA, *PLAN[2:], "--clinic", CLINIC, "--out", str(out))
@@ -204,22 +258,9 @@ def test_one_line_says_what_cannot_be(words: tuple[str, ...], said: str) -> None
 
 def test_no_plan_no_file(tmp_path: Path) -> None:
     """An emergency: the person is told, nothing is planned, nothing is written."""
-    record = json.loads(Path(ANA).read_bytes())
-    record["entry"].append(
-        {
-            "resource": {
-                "resourceType": "Observation",
-                "id": "chest",
-                "status": "final",
-                "code": {"coding": [{"system": "urn:adjunct:concept", "code": "chest_pain"}]},
-                "subject": {"reference": "Patient/ana"},
-                "effectiveDateTime": AT,
-                "valueBoolean": True,
-            }
-        }
-    )
+    given = Path(ill(tmp_path)).read_bytes()
     ics = tmp_path / "c.ics"
-    done = run("plan", "-", *PLAN[2:], "--ics", str(ics), given=json.dumps(record).encode())
+    done = run("plan", "-", *PLAN[2:], "--ics", str(ics), given=given)
     assert done.returncode == 0
     assert " NONE " in done.stdout
     assert "no file was made" in done.stderr

@@ -378,29 +378,35 @@ def suggest(
     `order` holds what was decided under [routine]; `energy` and `pain` are 0 to 10, today; `session` is the instant of
     the session of today or of the last one.
     """
-    from adjunct.base import instant
+    from adjunct.base import BadInput, instant
     from adjunct.clinic import Clinic
     from adjunct.fhir import read_bundle
+    from adjunct.planning.person import urgent
     from adjunct.record import from_bundle
     from adjunct.routine import choices_of
     from adjunct.routine import routine as run
 
     known, now = knowledge or _knowledge(), _instant(at)
-    choices, log = choices_of((order or {}).get("routine", {}), known)
-    record = from_bundle(read_bundle(bundle), known, now=now, phase="follow-up", country=(country or "").upper())
-    return run(
-        record,
-        known,
-        choices=choices,
-        log=log,
-        now=now,
-        cover=Clinic.of(clinic, known).cover,
-        language=language,
-        country=record.country,
-        energy=energy,
-        pain=pain,
-        session_at=None if session is None else instant(session, "--session").ms,
-    )
+    read, where = read_bundle(bundle), (country or "").upper()
+    try:
+        choices, log = choices_of((order or {}).get("routine", {}), known)
+        record = from_bundle(read, known, now=now, phase="follow-up", country=where)
+        return run(
+            record,
+            known,
+            choices=choices,
+            log=log,
+            now=now,
+            cover=Clinic.of(clinic, known).cover,
+            language=language,
+            country=record.country,
+            energy=energy,
+            pain=pain,
+            session_at=None if session is None else instant(session, "--session").ms,
+        )
+    except BadInput as error:  # what is wrong with the question keeps back nothing that the record calls for at once
+        error.advice = (*error.advice, *urgent(read, known, now=now, country=where))
+        raise
 
 
 def schedule(
@@ -446,12 +452,18 @@ def request(
     `answers`: question = value; `name` is an id, no real name. Red flags come before anything else, and what is wrong
     with an answer does not keep them back (`BadInput.advice`).
     """
+    from adjunct.base import BadInput
     from adjunct.clinic import Clinic
     from adjunct.planning.request import asked
 
-    known, now = knowledge or _knowledge(), _instant(at)
-    cover = Clinic.of(clinic, known).cover
-    return asked(answers, known, name=name, now=now.ms, language=language, cover=cover)
+    known, now = knowledge or _knowledge(), _instant(at).ms
+    try:
+        cover = Clinic.of(clinic, known).cover
+    except BadInput as error:
+        usual = Clinic.of(None, known).cover
+        error.advice = asked(answers, known, name=name, now=now, language=language, cover=usual).urgent
+        raise
+    return asked(answers, known, name=name, now=now, language=language, cover=cover)
 
 
 def triage(

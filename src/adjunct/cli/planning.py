@@ -66,7 +66,11 @@ def plan(
         country=country,
         language=language,
     )
-    _written(result, ics, pdf, requests)  # before the answer: who closes the pipe early still has the files
+    fault = None
+    try:
+        _written(result, ics, pdf, requests)  # before the answer: who closes the pipe early still has the files
+    except BadInput as error:  # a file that cannot be written must not cost the answer
+        fault = error
     if as_json:
         print_json(result.to_json())
     elif as_fhir:
@@ -77,6 +81,8 @@ def plan(
         from adjunct.terminal import show_plan
 
         show_plan(result, adjunct._knowledge())
+    if fault is not None:
+        raise fault
 
 
 def _written(result: Planned, ics: Path | None, pdf: Path | None, requests: Path | None) -> None:
@@ -212,7 +218,13 @@ def request(
     import adjunct
 
     one_form(as_json=as_json, as_other=as_fhir)
-    result = adjunct.request(toml(answers), clinic=_read(clinic), at=at, language=language)
+    given = toml(answers)
+    try:
+        place = _read(clinic)
+    except BadInput as error:  # nor may a broken file of the clinic keep back a red flag
+        error.advice = adjunct.request(given, at=at, language=language).urgent
+        raise
+    result = adjunct.request(given, clinic=place, at=at, language=language)
     if as_fhir:
         print_json(as_text(result.to_bundle()))
     elif as_json:

@@ -24,7 +24,7 @@ from adjunct.planning import Planned, first_version, in_language
 from adjunct.planning.aftercare import aftercare, escort_sheet
 from adjunct.planning.bookings import visit_requests
 from adjunct.planning.handover import handover
-from adjunct.planning.model import Status, Told, Visit
+from adjunct.planning.model import OVER, Status, Told, Visit
 from adjunct.planning.pages import contact_in, emergency, numbers
 from adjunct.planning.preparation import holds, preparation
 from adjunct.planning.team import inbox
@@ -33,7 +33,6 @@ from adjunct.routine import sheet as routine_sheet
 from adjunct.sheet import ENGLISH, Part, Sheet
 
 ROLES = ("prescriber", "therapist", "primary-care")  # who gets a handover of their own
-OVER = (State.DONE, State.MISSED)
 PRESSING = (State.OVERDUE, State.DUE, State.OPEN)
 REPORT, CARE_PLAN = "report", "care-plan"
 
@@ -50,7 +49,7 @@ class Folder:
 def folder(planned: Planned, follow: FollowUp, knowledge: Knowledge) -> Folder:
     """Every paper for the person of a plan, in the language of the plan. An emergency gives the report alone."""
     plan, case, clinic = planned.plan, planned.case, planned.case.clinic
-    language, zone, country = plan.language, plan.zone, planned.record.country or clinic.country
+    language, zone, country = plan.language, plan.zone, planned.record.country
     routine = planned.beside.routine
     page = routine_sheet(routine, knowledge, language) if routine is not None else None
     sheets: dict[str, tuple[Sheet, ...]] = {

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -20,7 +19,7 @@ from adjunct.base import UNKNOWN, BadInput, Instant, Verdict
 from adjunct.documents.drawings import dots
 from adjunct.documents.page import page
 from adjunct.documents.pdf import A4, pdf
-from adjunct.documents.writing import written
+from adjunct.documents.writing import write_all
 from adjunct.due import Due, State, Step
 from adjunct.followup import FollowUp
 from adjunct.followup.schedule import WHAT as CHECKIN
@@ -479,8 +478,5 @@ def write_report(
     except OSError as error:
         raise BadInput(f"this folder cannot be made ({error.strerror or type(error).__name__})", str(folder)) from None
     paths = tuple(folder / name for name in content)
-    with ExitStack() as all_or_none:
-        opened = [all_or_none.enter_context(written(path, str(path))) for path in paths]
-        for file, text in zip(opened, content.values(), strict=True):
-            file.buffer.write(text)  # type: ignore[attr-defined]
+    write_all(dict(zip(paths, content.values(), strict=True)))
     return paths

@@ -136,11 +136,14 @@ def _agreed(case: Case, state: consent.ConsentState | None) -> list[Done]:
 
 
 def _signed(case: Case) -> list[Done]:
-    """The consent that the record holds, where nothing else is written of it."""
+    """The consent that the record holds, where nothing else is written of it; the newest entry is what counts."""
     events, knowledge = case.record.events, case.knowledge
     number = knowledge.vocabulary.concepts[CONSENT]
     rows = range(int(events.starts[number]), int(events.starts[number + 1]))
-    signed = (r for r in rows if events.status[r] == YES and knowledge.code_ids[int(events.code[r])] == "signed")
+    latest = max((int(events.t0[r]) for r in rows), default=0)
+    signed = [r for r in rows if events.status[r] == YES and knowledge.code_ids[int(events.code[r])] == "signed"]
+    if any(int(events.t0[r]) == latest and r not in signed for r in rows):
+        return []
     return [
         Done(what=CONSENT, at=int(events.t0[r]), reference=case.record.evidence[events.source[r]].reference)
         for r in signed

@@ -5,13 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from adjunct.clinic.explain import minutes
-from adjunct.due import State
 from adjunct.planning.course import DOSE
-from adjunct.planning.model import Status, Visit
+from adjunct.planning.model import OVER, Status, Visit
 from adjunct.planning.person import Planned
 from adjunct.planning.written import local_iso
-
-OVER = (State.DONE, State.MISSED)
 
 
 def visit_requests(planned: Planned) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from adjunct.assessment import Assessment
 from adjunct.base import BadInput, Verdict, shown
 from adjunct.due import Due, State
 from adjunct.followup.person import FollowUp
-from adjunct.planning.model import CarePlan, Told
+from adjunct.planning.model import OVER, CarePlan, Told
 from adjunct.planning.team import Access
 from adjunct.sheet import ENGLISH, OWN, Line, Part, Sheet, cited, day, how_sure, moment
 from adjunct.sheet import language as page_language
@@ -28,7 +28,6 @@ NOW = (State.OVERDUE, State.DUE, State.OPEN)
 CARE = frozenset({"mental-health"})  # what a plan of this kind says at least
 WHEN = frozenset({"schedule"})
 RISK = frozenset({"suicide-risk"})
-OVER = (State.DONE, State.MISSED)
 VISITS = 3  # layout: visits to come on one page
 INFORM = "inform"  # findings that change nothing: they are counted
 WEIGHTY = frozenset({Verdict.DEFER.name, Verdict.NOT_ELIGIBLE.name, Verdict.ESCALATE.name})

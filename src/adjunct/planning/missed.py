@@ -6,7 +6,6 @@ The time since the last dose is counted in days of the clinic's calendar.
 from __future__ import annotations
 
 from adjunct.base import MS_PER_DAY, NO, UNKNOWN, YES
-from adjunct.due import State
 from adjunct.followup.expected import scales
 from adjunct.followup.person import series_of
 from adjunct.followup.surveillance import sessions
@@ -15,10 +14,9 @@ from adjunct.instruments.course import course as course_of
 from adjunct.planning.case import Case
 from adjunct.planning.course import DOSE, Course
 from adjunct.planning.log import RESUME
-from adjunct.planning.model import Told
+from adjunct.planning.model import OVER, Told
 from adjunct.planning.protocols import Missed, value_ms
 
-OVER = (State.DONE, State.MISSED)
 WORSE = ("relapse", "recurrence", "deterioration", "alert_rise", "alert_rises", "alert_item")
 
 

@@ -13,6 +13,8 @@ from typing import Any
 from adjunct.base import Instant
 from adjunct.due import State, Step, Window
 
+OVER = (State.DONE, State.MISSED)  # of a visit: nothing of it is to come
+
 
 class Status(StrEnum):
     """What may be done with a plan."""

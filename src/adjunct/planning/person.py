@@ -25,10 +25,10 @@ from adjunct.planning.course import DOSE, HOLDS, Course, Span, course
 from adjunct.planning.doses import doses, twice
 from adjunct.planning.log import BOOK, MISSED, MOVE, STOP, read_log
 from adjunct.planning.missed import missed, rested
-from adjunct.planning.model import CarePlan, Override, Status, Told, Visit
+from adjunct.planning.model import OVER, CarePlan, Override, Status, Told, Visit
 from adjunct.planning.outgoing import Outgoing, messages_due
 from adjunct.planning.protocols import protocol, value_ms, with_settings
-from adjunct.planning.steps import OVER, Steps, steps_of
+from adjunct.planning.steps import Steps, steps_of
 from adjunct.planning.timeline import timeline
 from adjunct.record import Record, from_bundle
 

@@ -92,6 +92,13 @@ class Asked:
     request: Request
     triage: Triage
 
+    @property
+    def urgent(self) -> tuple[str, ...]:
+        """What the person reads at once where somebody must act today, with whom to call; else nothing."""
+        if self.triage.level not in (EMERGENCY, SAME_DAY):
+            return ()
+        return (*self.triage.told.lines, *(c.text for c in self.triage.told.contacts))
+
     def to_dict(self) -> Json:
         """Plain values."""
         return {"id": self.request.id, "language": self.request.language} | self.triage.to_dict()

@@ -14,12 +14,11 @@ from adjunct.followup.surveillance import surveillance
 from adjunct.planning.case import Case
 from adjunct.planning.course import DOSE, Course
 from adjunct.planning.log import MISSED, RESUME, day, tables
-from adjunct.planning.model import Told, Visit
+from adjunct.planning.model import OVER, Told, Visit
 from adjunct.planning.protocols import LAST, Prerequisite, Task, value_ms
 
 BEFORE_COURSE, AFTER_VISIT = "course", "visit"
 AT_VISIT = ".visit-"  # in the id of a step of follow-up that belongs to one visit
-OVER = (State.DONE, State.MISSED)
 
 
 @dataclass(frozen=True, slots=True)

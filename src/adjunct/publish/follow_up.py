@@ -53,16 +53,7 @@ def follow_up_to_fhir(
     result: Mapping[str, Any], *, patient_reference: str | None, software_version: str | None = None
 ) -> Json:
     """The follow-up (its JSON, parsed) as a collection Bundle, made at the instant that it was asked for."""
-    knowledge = mapping(result.get("knowledge"))
-    frame = Frame.of(
-        result,
-        now=said(result.get("at")),
-        patient=patient_reference,
-        knowledge=said(knowledge.get("version")),
-        as_of=said(knowledge.get("as_of")),
-        software=software_version,
-        at="at",
-    )
+    frame = Frame.of_result(result, patient=patient_reference, software=software_version)
     courses = {name: mapping(c) for name, c in mapping(result.get("courses")).items()}
     risk, watched = mapping(result.get("risk")), mapping(result.get("surveillance"))
     made = [_course(frame, name, course) for name, course in courses.items()]

@@ -80,6 +80,20 @@ class Frame:
             has_patient=known,
         )
 
+    @classmethod
+    def of_result(cls, result: Mapping[str, Any], *, patient: str | None, software: str | None) -> Frame:
+        """A result (its JSON, parsed) that names its instant and its knowledge itself."""
+        knowledge = mapping(result.get("knowledge"))
+        return cls.of(
+            result,
+            now=said(result.get("at")),
+            patient=patient,
+            knowledge=said(knowledge.get("version")),
+            as_of=said(knowledge.get("as_of")),
+            software=software,
+            at="at",
+        )
+
     # --- names and references ---
 
     def id(self, role: str) -> str:

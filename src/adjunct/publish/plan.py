@@ -32,16 +32,7 @@ def plan_to_fhir(
     result: Mapping[str, Any], *, patient_reference: str | None, software_version: str | None = None
 ) -> Json:
     """The plan (its JSON, parsed) as a collection Bundle, made at the instant that it was asked for."""
-    knowledge = mapping(result.get("knowledge"))
-    frame = Frame.of(
-        result,
-        now=said(result.get("at")),
-        patient=patient_reference,
-        knowledge=said(knowledge.get("version")),
-        as_of=said(knowledge.get("as_of")),
-        software=software_version,
-        at="at",
-    )
+    frame = Frame.of_result(result, patient=patient_reference, software=software_version)
     if result.get("status") not in STATUS:
         return frame.bundle([_told(frame, result)])
     steps = [mapping(s) for s in sequence(result.get("steps"))]
