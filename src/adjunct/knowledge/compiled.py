@@ -36,7 +36,8 @@ PLANNING = (
     "documents",
     "routine",
 )
-SINGLE = ("knowledge", "derive", "sets", "phrases", "wording", "method", "fit", *FOLLOWUP, *PLANNING)
+SESSION = ("events", "alarms", "monitoring", "readiness", "discharge", "forms", "stock", "monitors", "scenarios")
+SINGLE = ("knowledge", "derive", "sets", "phrases", "wording", "method", "fit", *FOLLOWUP, *PLANNING, *SESSION)
 WHOLE = {
     "models": "models",
     "instruments": "instruments",
@@ -50,6 +51,7 @@ FOLDER = (
     dict.fromkeys(("victims", "perpetrators", "method", "fit"), "exposure")
     | dict.fromkeys(FOLLOWUP, "followup")
     | dict.fromkeys(PLANNING, "planning")
+    | dict.fromkeys(SESSION, "session")
 )
 
 

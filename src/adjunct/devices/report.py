@@ -1,0 +1,159 @@
+"""What one message of a monitor says, whatever it was written in: whose, when, and row by row which value of what.
+
+The words of monitors (codes, units, statuses, flags) are data, `knowledge/data/session/monitors.toml`. Readers of a wire
+format turn a message into a `Report`; what it means for a session is decided in `stream`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
+
+from adjunct.base import BadInput, unit_spellings, units
+from adjunct.knowledge import Knowledge
+from adjunct.session.events import Field, Shape
+
+COUNTS, CORRECTS, WITHDRAWS, WRONG, NONE, DOUBT = "counts", "corrects", "withdraws", "wrong-person", "none", "doubt"
+MDC, LOINC = "MDC", "LN"
+VITALS = "vitals"
+
+
+class Moment(NamedTuple):
+    """A time as the device wrote it. Without an offset it is a reading of a wall clock, here as if in UTC."""
+
+    ms: int
+    zoned: bool = True
+
+
+class Row(NamedTuple):
+    """One result. `value` None: none was given. `why`: what is wrong with it, so that it is judged and does not count."""
+
+    measure: str
+    rank: int
+    value: float | None
+    means: str
+    at: Moment | None
+    device: str
+    place: str
+    why: str = ""
+    implausible: bool = False
+
+
+class Report(NamedTuple):
+    """One message. `faults`: what is wrong with all of it. `silent`: what the device says it cannot measure, and why."""
+
+    sender: str
+    control: str
+    kind: str
+    patient: tuple[str, ...]  # every way in which it names the person; empty: it names nobody
+    sent: Moment | None
+    rows: tuple[Row, ...]
+    silent: tuple[tuple[str, str, str], ...]  # device, measure or "", what it says
+    unknown: tuple[str, ...]  # codes that are no measure of a session
+    faults: tuple[str, ...] = ()
+
+
+class Alert(NamedTuple):
+    says: str
+    measure: str
+    value: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Words:
+    """The words of monitors, ready to be looked up."""
+
+    codes: Mapping[tuple[str, str], tuple[str, int]]  # system, code -> measure, rank
+    written: Mapping[str, Mapping[str, tuple[str, str]]]  # system -> measure -> code, name
+    fields: Mapping[str, Field]
+    canonical: Mapping[str, str]
+    titles: Mapping[str, str]
+    units: Mapping[str, str]
+    said: Mapping[tuple[str, str], str]  # "hl7" or "fhir", status -> what it means
+    flags: Mapping[str, str]
+    absent: frozenset[str]
+    alerts: Mapping[str, Alert]
+    systems: Mapping[str, str]
+    limit: Mapping[str, int]
+
+    @classmethod
+    def of(cls, knowledge: Knowledge) -> Words:
+        if knowledge not in _COMPILED:
+            _COMPILED[knowledge] = _compiled(knowledge)
+        return _COMPILED[knowledge]
+
+    def amount(self, measure: str, text: str, spoken: tuple[str, ...]) -> tuple[float | None, str, bool]:
+        """A value in the unit of its measure, what is wrong with it, and whether it is outside all that is plausible.
+
+        Where no unit was sent the number is taken as it stands, to be judged; a unit that does not fit gives no number.
+        """
+        if not _NUMBER(text):
+            return None, f"{measure} is not a plain number; send digits with a point", False
+        unit = next((self.units[s] for s in spoken if s in self.units), "")
+        sent: dict[str, Any] = {"value": float(text), "unit": unit or self.canonical[measure]}
+        if not unit and (bare := next(filter(None, map(_without_remarks, spoken)), "")):
+            if bare not in self.units:
+                return None, f"{measure} has a unit that is not known; send UCUM or MDC units", False
+            sent["unit"] = self.units[bare]
+        field = self.fields[measure]
+        try:
+            value = field.read(sent)
+        except BadInput as error:
+            return None, f"{measure}: {error}", False
+        odd = field.low is not None and field.high is not None and not field.low <= value <= field.high
+        return value, "" if any(spoken) else f"{measure} has no unit; send one with every value", odd
+
+
+_COMPILED: WeakKeyDictionary[Knowledge, Words] = WeakKeyDictionary()
+_NUMBER = re.compile(r"[+-]?\d{1,9}(\.\d{0,9})?", re.ASCII).fullmatch
+_REMARK = re.compile(r"\{[^{}]*\}")  # UCUM: what stands in braces counts nothing
+
+
+def _without_remarks(unit: str) -> str:
+    return _REMARK.sub("", unit)
+
+
+def _compiled(knowledge: Knowledge) -> Words:
+    data = knowledge.content["monitors"]
+    fields = {name: f for name, f in Shape.of(knowledge).types[VITALS].fields.items() if f.kind == "measure"}
+    codes: dict[tuple[str, str], tuple[str, int]] = {}
+    written: dict[str, dict[str, tuple[str, str]]] = {MDC: {}, LOINC: {}}
+    rows = [(MDC, c["measure"], c["code"], c["name"]) for c in data["code"]]
+    rows += [
+        (LOINC, v["set"], v["code"], v["display"])
+        for v in knowledge.content["valuesets"]
+        if v["set"] in fields and v["system"] == data["systems"][LOINC]
+    ]
+    for rank, (system, measure, code, name) in enumerate(rows):
+        for system_name in (system, data["systems"][system]):
+            codes.setdefault((system_name, code), (measure, rank))
+        written[system].setdefault(measure, (code, name))
+    own = {text: u["unit"] for u in data["unit"] for text in (u.get("code"), u.get("name")) if text}
+    return Words(
+        codes=codes,
+        written=written,
+        fields=fields,
+        canonical={name: knowledge.concepts[name].unit for name in fields},
+        titles={name: knowledge.concepts[name].title for name in fields},
+        units={code: code for code in units()} | unit_spellings() | own,
+        said={(wire, text): s["means"] for s in data["said"] for wire in ("hl7", "fhir") for text in s[wire]},
+        flags={flag: f["means"] for f in data["flag"] for flag in f["hl7"]},
+        absent=frozenset(data["absent"]["values"]),
+        alerts={
+            text: Alert(a["says"], a.get("measure", ""), a.get("value"))
+            for a in data["alert"]
+            for text in (a["code"], a["name"])
+        },
+        systems=data["systems"],
+        limit=data["limit"],
+    )
+
+
+def kept(raw: bytes, limit: int) -> str:
+    """What was received, as text: whole, or its first part with its length and its hash."""
+    text = raw[:limit].decode("utf-8", "backslashreplace")
+    return text if len(raw) <= limit else f"{text}\u2026 ({len(raw)} bytes, SHA-256 {sha256(raw).hexdigest()})"

@@ -1,0 +1,349 @@
+"""Messages of monitors, as they arrive, become events of sessions; what does not fit is kept aside and still judged.
+
+A monitor belongs to a person because somebody at the chair said so (`device-assigned`), never because a message says it.
+A reading is placed by the time at which it was taken, read on the clock of its device as far as that clock can be trusted.
+Nothing here looks at a clock or a wire: `feed` gets what came and when it came.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict, deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from hashlib import sha256
+from statistics import median_low
+from typing import Any, NamedTuple
+
+import orjson
+
+from adjunct.base import MS_PER_SECOND, BadInput
+from adjunct.devices import fhir, hl7v2
+from adjunct.devices.report import CORRECTS, COUNTS, VITALS, WITHDRAWS, WRONG, Moment, Report, Row, Words, kept
+from adjunct.knowledge import Knowledge
+from adjunct.session.events import IMPLAUSIBLE
+from adjunct.session.model import Event, Held
+
+OF_MESSAGE, OF_DEVICE = "message", "device"  # how the place of a Held begins: its content, or whose it is and when
+_ENDS = frozenset({"discharged", "left-before-discharge", "transferred", "not-treated"})
+_HASH = 16  # characters of a hash in an id
+
+
+class Tie(NamedTuple):
+    """A device is on a person: of which session, and which event says so."""
+
+    session: str
+    event: str
+
+
+class Arrival(NamedTuple):
+    """One message with what is known of its arrival."""
+
+    raw: str
+    digest: str
+    report: Report
+    device: str
+    received: int
+    again: str = ""  # why its id is in doubt
+
+
+@dataclass(slots=True)
+class Clock:
+    """The clock of one device against ours. `zone`: what its times without an offset are ahead of UTC."""
+
+    skews: deque[int]
+    newest: int = 0
+    zone: int | None = None
+    changes: int = 0
+    apart: tuple[int, int] | None = None  # skew and arrival of the first message that did not fit
+    waiting: list[Arrival] = field(default_factory=list)
+
+    @property
+    def skew(self) -> int:
+        """By how much the device is behind, in ms: the middle of arrival minus time of sending."""
+        return median_low(self.skews) if self.skews else 0
+
+
+class Stream:
+    """All monitors of a floor. `see` every event of every session, `feed` every message.
+
+    `also`: further identifiers of a person that monitors send, by the reference that `checked-in` names.
+    """
+
+    def __init__(self, knowledge: Knowledge, also: Mapping[str, Iterable[str]] | None = None) -> None:
+        self.words = Words.of(knowledge)
+        self.counts: Counter[str] = Counter()  # messages, doubled, repeated readings, untimed, codes not read
+        self.clocks: dict[str, Clock] = {}
+        self._also = also or {}
+        self._steady = knowledge.length_ms("device.clock.steady")
+        self._jump = knowledge.length_ms("device.clock.jump")
+        self._quarter = knowledge.length_ms("device.clock.zone")
+        self._repeat = knowledge.length_ms("device.message.repeat")
+        self._ties: dict[str, Tie] = {}
+        self._patients: dict[str, str] = {}
+        self._messages: OrderedDict[tuple[str, str], tuple[str, int]] = OrderedDict()
+        self._readings: OrderedDict[tuple[str, int, int], tuple[float, str]] = OrderedDict()
+        self._data: OrderedDict[str, dict[str, Any]] = OrderedDict()  # of the events that readings went into
+        self._told: set[tuple[str, str]] = set()
+
+    def see(self, event: Event) -> None:
+        """Who is on which device, from the events that people record."""
+        match event.type:
+            case "checked-in":
+                self._patients[event.session] = str(event.data.get("patient", ""))
+            case "device-assigned" if event.by != event.data["device"]:
+                self._ties[event.data["device"]] = Tie(event.session, event.id)
+            case "device-released":
+                self._ties.pop(event.data["device"], None)
+            case "correction":
+                wrong = next((d for d, tie in self._ties.items() if tie.event == event.data["corrects"]), None)
+                if wrong is not None and (event.data.get("withdrawn") or "data" in event.data):
+                    tie = self._ties.pop(wrong)
+                    if right := event.data.get("data", {}).get("device"):
+                        self._ties[right] = tie
+            case kind if kind in _ENDS:
+                self._ties = {d: tie for d, tie in self._ties.items() if tie.session != event.session}
+
+    def feed(self, raw: bytes | str | Mapping[str, Any], received: int, device: str = "") -> tuple[Event | Held, ...]:
+        """What one message comes to. `device`: its name on this floor, where the wire tells; else what it calls itself."""
+        data = _bytes(raw).removeprefix(hl7v2.START).removesuffix(hl7v2.END)
+        digest, limit = sha256(data).hexdigest(), self.words.limit
+        self.counts["messages"] += 1
+        if len(data) > limit["message"]:
+            why = f"longer than the {limit['message']} bytes of one message: its first part is kept; send smaller ones"
+            return (Held(kept(data, limit["kept"]), OF_MESSAGE, why, received),)
+        text = kept(data, limit["message"])
+        try:
+            report = self._read(raw, data)
+        except BadInput as error:
+            return (Held(text, OF_MESSAGE, str(error), received),)
+        self.counts.update(f"not read: {code}" for code in report.unknown)
+        known = self._messages.get(key := (report.sender, report.control or digest))
+        again = known is not None and abs(received - known[1]) <= self._repeat
+        if known and again and known[0] == digest:
+            self.counts["doubled"] += 1
+            return ()
+        amends = any(row.means in (CORRECTS, WITHDRAWS, WRONG) for row in report.rows)
+        why = "its id came before with other content: give every message an id of its own" if again and not amends else ""
+        if not (report.faults or why):
+            _remember(self._messages, key, (digest, received), limit["messages"])
+        name = device or next((row.device for row in report.rows), "") or report.sender.strip("|") or "unnamed"
+        arrival = Arrival(text, digest, report, device or name, received, why)
+        if not (report.rows or report.silent):
+            why = "; ".join(report.faults) or "holds no measure of a session: send vital signs with MDC or LOINC codes"
+            return (Held(text, f"{OF_MESSAGE} {report.control}", why, received),)
+        return tuple(self._placed(arrival, self.clocks.setdefault(name, Clock(deque(maxlen=limit["clock"])))))
+
+    def answer(self, raw: bytes, outcome: tuple[Event | Held, ...], received: int) -> bytes:
+        """The HL7 acknowledgement of a message that was fed. Whose monitor it is does not concern its sender."""
+        wrong = [o for o in outcome if isinstance(o, Held) and o.where.startswith(OF_MESSAGE)]
+        code = "AA" if not wrong else "AE" if any(o.event for o in wrong) else "AR"
+        return hl7v2.acknowledgement(raw, code, received, wrong[0].why if wrong else "")
+
+    def _read(self, raw: object, data: bytes) -> Report:
+        if data.lstrip()[:1] in (b"{", b"["):
+            return fhir.read(data, self.words)
+        return hl7v2.read(raw if isinstance(raw, bytes) else data, self.words)
+
+    # --- when ---------------------------------------------------------------------------------------------------------
+
+    def _placed(self, arrival: Arrival, clock: Clock) -> Iterator[Event | Held]:
+        """A message on the clock of its device.
+
+        A message far off that clock is late, or somebody set the clock: the next ones tell. Until then it is judged as
+        of its arrival, and does not count; then it is placed.
+        """
+        times = [row.at for row in arrival.report.rows if row.at]
+        moment = arrival.report.sent or max(times, default=None)
+        if moment is None:
+            yield from self._note(arrival, "time", "sends no times: the time of arrival is used")
+            yield from self._outcome(arrival, None)
+            return
+        if clock.zone is None and not moment.zoned:
+            clock.zone = round((moment.ms - arrival.received) / self._quarter) * self._quarter
+        sent, received = _utc(moment, clock), arrival.received
+        skew = received - sent
+        off = skew - clock.skew if clock.skews else 0
+        if abs(off) > self._jump:
+            if off < 0 or sent < clock.newest:
+                clock.waiting.append(arrival)
+            if clock.apart is None or abs(skew - clock.apart[0]) > self._jump:
+                clock.apart = skew, received
+            if received - clock.apart[1] < self._steady:
+                yield from self._unsure(arrival, clock)
+                return
+            clock.skews.clear()
+            clock.changes += 1
+            self._told.discard((arrival.device, "clock"))
+            yield from self._note(arrival, f"change {clock.changes}", "has another time than before: read anew from here")
+        waiting, clock.waiting, clock.apart = clock.waiting, [], None
+        late = clock.skew + self._jump
+        clock.skews.append(skew)
+        clock.newest = max(sent, clock.newest) if clock.skews[0] != skew or len(clock.skews) > 1 else sent
+        if abs(clock.skew) > self._steady:
+            seconds = abs(clock.skew) // MS_PER_SECOND
+            side = "behind" if clock.skew > 0 else "ahead"
+            yield from self._note(arrival, "clock", f"has a clock that is {seconds} s {side}: its times are set right")
+        else:
+            self._told.discard((arrival.device, "clock"))
+        for earlier in waiting:
+            if earlier is not arrival:
+                own = earlier.received - _utc(earlier.report.sent or moment, clock) > late or len(clock.skews) == 1
+                yield from self._outcome(earlier, clock if own else None)
+        yield from self._outcome(arrival, clock)
+
+    def _unsure(self, arrival: Arrival, clock: Clock) -> Iterator[Event | Held]:
+        """A message off the clock of its device, before it is known why."""
+        if arrival not in clock.waiting:  # it goes on where the last one ended: the wire was slow
+            yield from self._outcome(arrival, clock)
+            return
+        why = "its time is far from the clock of its device: late, or the clock was set; the next messages tell"
+        yield from self._outcome(arrival, None, why)
+        if len(clock.waiting) > self.words.limit["waiting"]:
+            yield from self._outcome(clock.waiting.pop(0), None)
+
+    # --- what ---------------------------------------------------------------------------------------------------------
+
+    def _outcome(self, arrival: Arrival, clock: Clock | None, unsure: str = "") -> Iterator[Event | Held]:
+        """The events of a message, and what is kept aside. `clock` None: everything is as of its arrival."""
+        report, ids = arrival.report, _ids(arrival)
+        if not unsure:
+            yield from self._silence(arrival)
+        groups: dict[tuple[str, int, int, str, str], list[Row]] = {}
+        taken: Counter[tuple[str, int, str]] = Counter()
+        for row in sorted(report.rows, key=lambda r: -r.rank):
+            name, at = self._name(row, arrival), self._at(row, arrival, clock)
+            if not unsure and row.at and self._known(name, row):
+                self.counts["repeated"] += 1
+                continue
+            if row.means in (CORRECTS, WITHDRAWS, WRONG) and not (unsure or report.faults):
+                if made := self._corrected(name, row, arrival, next(ids)):
+                    yield made
+                    continue
+                if row.value is None:
+                    why = "takes back a reading that is not here: look whether it was ever sent"
+                    yield Held(arrival.raw, f"{OF_MESSAGE} {report.control}, {row.place}", why, arrival.received)
+                    continue
+            wrong = "; ".join(filter(None, (*report.faults, arrival.again, row.why)))
+            layer = taken[name, at, row.measure]
+            taken[name, at, row.measure] += 1
+            groups.setdefault((name, at, layer, wrong, row.place if row.why else ""), []).append(row)
+        for (name, at, _, wrong, place), rows in groups.items():
+            event = self._vitals(name, at, rows, arrival, next(ids), clock)
+            reason, where = wrong, f"{OF_MESSAGE} {report.control}" + (f", {place}" if place else "")
+            if not reason:
+                reason, where = unsure or self._whose(name, report.patient), f"{OF_DEVICE} {name}"
+            if reason:
+                yield Held(arrival.raw, where, reason, arrival.received, event)
+                continue
+            for row in rows:
+                if row.at and row.value is not None:
+                    _remember(self._readings, (name, row.rank, row.at.ms), (row.value, event.id), self.words.limit["readings"])
+            _remember(self._data, event.id, dict(event.data), self.words.limit["readings"])
+            yield event
+
+    def _vitals(
+        self, name: str, at: int, rows: list[Row], arrival: Arrival, ident: str, clock: Clock | None
+    ) -> Event:
+        data: dict[str, Any] = {row.measure: row.value for row in rows if row.value is not None}
+        if odd := tuple(row.measure for row in rows if row.implausible):
+            data[IMPLAUSIBLE] = odd
+        session = self._ties[name].session if name in self._ties else ""
+        offset = next((row.at.offset for row in rows if row.at), timedelta(0))
+        if clock and clock.zone is not None and not offset:
+            offset = timedelta(milliseconds=clock.zone)
+        return Event(ident, at, arrival.received, VITALS, name, name, data, session, offset)
+
+    def _known(self, name: str, row: Row) -> bool:
+        """Sent before: monitors repeat the last cuff pressure, with its own time, in every message."""
+        assert row.at is not None  # asked only of rows with a time
+        found = self._readings.get((name, row.rank, row.at.ms))
+        return found is not None and row.means == COUNTS and found[0] == row.value
+
+    def _corrected(self, name: str, row: Row, arrival: Arrival, ident: str) -> Event | None:
+        """The correction of an earlier reading, if that reading is remembered."""
+        found = self._readings.get((name, row.rank, row.at.ms)) if row.at else None
+        if found is None or name not in self._ties:
+            return None
+        data = self._data[found[1]]
+        if row.means == CORRECTS and row.value is not None:
+            data[row.measure] = row.value
+        else:
+            data.pop(row.measure, None)
+        odd = tuple(m for m in data.get(IMPLAUSIBLE, ()) if m != row.measure)
+        odd += (row.measure,) if row.implausible and row.measure in data else ()
+        data.pop(IMPLAUSIBLE, None)
+        whole: dict[str, Any] = {"corrects": found[1], "reason": f"{name} sent a correction"}
+        if row.means == WRONG or not data:
+            whole["withdrawn"] = True
+        else:
+            whole["data"] = data | ({IMPLAUSIBLE: odd} if odd else {})
+        self._data[found[1]] = dict(whole.get("data", {}))
+        session = self._ties[name].session
+        return Event(ident, arrival.received, arrival.received, "correction", name, name, whole, session)
+
+    def _silence(self, arrival: Arrival) -> Iterator[Event]:
+        """Once for each measure that a device can no longer give: what it says of it."""
+        for row in arrival.report.rows:
+            self._told.discard((self._name(row, arrival), row.measure))
+        for device, measure, says in arrival.report.silent:
+            one = arrival if arrival.device else arrival._replace(device=device)
+            about = f"{self.words.titles[measure]}: " if measure else ""
+            yield from self._note(one, measure or says, f"says: {about}{says}")
+
+    def _note(self, arrival: Arrival, key: str, text: str) -> Iterator[Event]:
+        """A remark in the record of the person on this device, once."""
+        name, tie = arrival.device, self._ties.get(arrival.device)
+        if tie is None or (name, key) in self._told:
+            return
+        self._told.add((name, key))
+        ident = f"{name}/{arrival.digest[:_HASH]}/{key}".replace(" ", "-")
+        data = {"text": f"{name} {text}."}
+        yield Event(ident, arrival.received, arrival.received, "note", name, name, data, tie.session)
+
+    # --- whose --------------------------------------------------------------------------------------------------------
+
+    def _whose(self, name: str, named: tuple[str, ...]) -> str:
+        """Why a reading does not count for anybody; empty: it is that of the person the device is tied to."""
+        if name not in self._ties:
+            return "not tied to a person: look at the chair and say whose monitor this is"
+        patient = self._patients.get(self._ties[name].session, "")
+        own = {patient, patient.rpartition("/")[2], *self._also.get(patient, ())}
+        if named and patient and not own & set(named):
+            return "its messages name another person than the one it is tied to: look at the chair who is on it"
+        return ""
+
+    def _name(self, row: Row, arrival: Arrival) -> str:
+        return arrival.device or row.device
+
+    def _at(self, row: Row, arrival: Arrival, clock: Clock | None) -> int:
+        """When it was measured. Nothing is measured after it arrived."""
+        if clock is None or row.at is None:
+            return arrival.received
+        shift = clock.skew if abs(clock.skew) > self._steady else 0
+        return min(_utc(row.at, clock) + shift, arrival.received)
+
+
+def _utc(moment: Moment, clock: Clock) -> int:
+    return moment.ms if moment.zoned else moment.ms - (clock.zone or 0)
+
+
+def _ids(arrival: Arrival) -> Iterator[str]:
+    """Ids that are the same whenever the same message is read."""
+    number = 0
+    while True:
+        yield f"{arrival.device}/{arrival.digest[:_HASH]}" + (f"/{number}" if number else "")
+        number += 1
+
+
+def _remember(table: OrderedDict[Any, Any], key: Any, value: Any, most: int) -> None:
+    table[key] = value
+    table.move_to_end(key)
+    while len(table) > most:
+        table.popitem(last=False)
+
+
+def _bytes(raw: bytes | str | Mapping[str, Any]) -> bytes:
+    if isinstance(raw, str):
+        return raw.encode("utf-8", "surrogatepass")
+    return raw if isinstance(raw, bytes) else orjson.dumps(raw, default=str, option=orjson.OPT_NON_STR_KEYS)

@@ -1,0 +1,196 @@
+"""A treatment day as a picture: pressure and heart rate, oxygen saturation, doses, alarms, and what models predict.
+
+Two scales above each other share one line of time. Values are dots joined where the next came soon after: a gap stays a
+gap. The prediction has no scale of its own here: it is drawn against its own peak, dashed, with its words beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+from xml.etree import ElementTree
+
+from adjunct.base import MS_PER_SECOND
+
+MINUTE_MS = 60 * MS_PER_SECOND  # unit: milliseconds a minute
+WIDE, HIGH = 760, 250  # layout: the picture, in its own units, as all below
+LEFT, RIGHT, TOP = 34, 96, 8  # layout: room for numbers and names around the curves
+UPPER, LOWER = 150, 40  # layout: height of pressure and heart rate, and of saturation
+BETWEEN = 10  # layout: free between the two
+STRIP = 6  # layout: height of a bar of an alarm
+LETTER = 10  # layout: height of letters
+DOT = 1.6  # layout: radius of a value
+STROKE = 1.2  # layout: width of a curve
+PALE = 0.25  # layout: how strongly an alarm is tinted behind the curves
+RULES = 5  # layout: lines of a scale
+ROUND = 20  # layout: a scale ends at a multiple of it
+SATURATION = (80, 100)  # layout: part of the scale that is drawn; what lies below stands at its foot
+TICKS = (10, 15, 30, 60, 120, 240)  # layout: minutes between two numbers of time
+MOST_TICKS = 12  # layout: numbers of time
+GAP_MS = 20 * MINUTE_MS  # layout: values further apart are not joined
+INK, RULE, PREDICTED = "#1a1a1a", "#c8c8c8", "#767676"
+COLOURS = {"systolic": "#0072b2", "diastolic": "#56b4e9", "heart_rate": "#d55e00", "spo2": "#009e73"}
+DASHES = {"systolic": "", "diastolic": "6 3", "heart_rate": "2 2", "spo2": ""}
+ALARMED = {"emergency": "#9b1c1c", "high": "#d55e00", "medium": "#e69f00"}
+LOW = "#767676"
+SPO2 = "spo2"
+
+Point = tuple[int, float]  # when (ms), value
+
+
+class Series(NamedTuple):
+    """One measure: its title, its id and what was measured."""
+
+    title: str
+    name: str
+    points: Sequence[Point]
+
+
+class Bar(NamedTuple):
+    """One alarm, from when it was raised until it was over; None while it stands."""
+
+    name: str
+    level: str
+    start: int
+    end: int | None
+
+
+def chart(
+    series: Sequence[Series],
+    doses: Sequence[tuple[int, int]],
+    alarms: Sequence[Bar],
+    predicted: Sequence[Point],
+    label: str,
+    *,
+    first: int,
+    last: int,
+    clock: Callable[[int], str],
+) -> str:
+    """The picture as SVG, from `first` to `last`. `label`: what the predicted curve is, in words."""
+    return ElementTree.tostring(
+        _Chart(first, max(last, first + 1), clock).draw(series, doses, alarms, predicted, label)
+    ).decode()
+
+
+class _Chart:
+    """One picture being drawn."""
+
+    def __init__(self, first: int, last: int, clock: Callable[[int], str]) -> None:
+        self.first, self.last, self.clock = first, last, clock
+        self.root = ElementTree.Element("svg", {"xmlns": "http://www.w3.org/2000/svg", "viewBox": f"0 0 {WIDE} {HIGH}"})
+        self.put("rect", width=WIDE, height=HIGH, fill="#ffffff")
+
+    def draw(
+        self,
+        series: Sequence[Series],
+        doses: Sequence[tuple[int, int]],
+        alarms: Sequence[Bar],
+        predicted: Sequence[Point],
+        label: str,
+    ) -> ElementTree.Element:
+        upper = [s for s in series if s.name != SPO2]
+        most = max((v for s in upper for _, v in s.points), default=ROUND)
+        top = (most // ROUND + 1) * ROUND
+        foot = TOP + UPPER + BETWEEN + LOWER
+        self.alarmed(alarms, foot)
+        self.scale(0, top, TOP, UPPER)
+        self.scale(*SATURATION, TOP + UPPER + BETWEEN, LOWER, lines=2)
+        self.times(foot)
+        self.given(doses)
+        if predicted:
+            peak = max(v for _, v in predicted) or 1
+            inside = [(at, v / peak * top) for at, v in predicted if self.first <= at <= self.last]
+            self.line(inside, 0, top, TOP, UPPER, PREDICTED, "4 4")
+            self.word(LEFT + LETTER, TOP + LETTER, label, PREDICTED)
+        for number, each in enumerate(upper):
+            self.curve(each, 0, top, TOP, UPPER)
+            self.word(
+                WIDE - RIGHT + LETTER // 2, TOP + LETTER + number * (LETTER + STRIP), each.title, COLOURS[each.name]
+            )
+        for each in (s for s in series if s.name == SPO2):
+            self.curve(each, *SATURATION, TOP + UPPER + BETWEEN, LOWER)
+            self.word(WIDE - RIGHT + LETTER // 2, TOP + UPPER + BETWEEN + LETTER, f"{each.title}, %", COLOURS[SPO2])
+        return self.root
+
+    def curve(self, series: Series, low: float, high: float, top: float, tall: float) -> None:
+        colour, dash = COLOURS[series.name], DASHES[series.name]
+        for run in _runs([p for p in series.points if self.first <= p[0] <= self.last]):
+            self.line(run, low, high, top, tall, colour, dash)
+            for at, value in run:
+                self.put("circle", cx=self.across(at), cy=_up(value, low, high, top, tall), r=DOT, fill=colour)
+
+    def line(
+        self, points: Sequence[Point], low: float, high: float, top: float, tall: float, colour: str, dash: str
+    ) -> None:
+        path = " ".join(f"{self.across(at):.1f},{_up(value, low, high, top, tall):.1f}" for at, value in points)
+        look = {"fill": "none", "stroke": colour, "stroke-width": f"{STROKE}"} | (
+            {"stroke-dasharray": dash} if dash else {}
+        )
+        self.put("polyline", points=path, **look)
+
+    def scale(self, low: float, high: float, top: float, tall: float, lines: int = RULES) -> None:
+        for number in range(lines + 1):
+            value = low + (high - low) * number / lines
+            y = _up(value, low, high, top, tall)
+            self.put("line", x1=LEFT, x2=WIDE - RIGHT, y1=y, y2=y, stroke=RULE)
+            self.word(LEFT - LETTER // 2, y + LETTER / (1 + 2), f"{value:.0f}", INK, "end")
+
+    def times(self, foot: float) -> None:
+        length = (self.last - self.first) / MINUTE_MS
+        step = next((t for t in TICKS if length / t <= MOST_TICKS), TICKS[-1]) * MINUTE_MS
+        for at in range(-(-self.first // step) * step, self.last + 1, step):
+            x = self.across(at)
+            self.put("line", x1=x, x2=x, y1=TOP, y2=foot, stroke=RULE)
+            self.word(x, foot + 2 * LETTER + STRIP, self.clock(at), INK, "middle")
+
+    def given(self, doses: Sequence[tuple[int, int]]) -> None:
+        """A triangle where something was given, a line while it ran."""
+        foot = TOP + UPPER
+        for start, end in doses:
+            x = self.across(start)
+            if end > start:
+                self.put("line", x1=x, x2=self.across(end), y1=foot, y2=foot, stroke=INK, **{"stroke-width": "3"})
+            self.put(
+                "polygon",
+                points=f"{x:.1f},{foot - LETTER} {x - STRIP / 2:.1f},{foot} {x + STRIP / 2:.1f},{foot}",
+                fill=INK,
+            )
+
+    def alarmed(self, alarms: Sequence[Bar], foot: float) -> None:
+        """A bar below the curves as long as an alarm stood, and its time tinted behind them."""
+        for alarm in alarms:
+            left = self.across(max(alarm.start, self.first))
+            right = self.across(min(self.last if alarm.end is None else alarm.end, self.last))
+            colour, width = ALARMED.get(alarm.level, LOW), max(right - left, 1)
+            self.put("rect", x=left, y=TOP, width=width, height=foot - TOP, fill=colour, **{"fill-opacity": f"{PALE}"})
+            self.put("rect", x=left, y=foot + LETTER / 2, width=width, height=STRIP, fill=colour)
+        if alarms:
+            self.word(WIDE - RIGHT + LETTER // 2, foot + LETTER, "alarms", INK)
+
+    def across(self, ms: int) -> float:
+        return LEFT + (ms - self.first) * (WIDE - LEFT - RIGHT) / (self.last - self.first)
+
+    def word(self, x: float, y: float, text: str, colour: str, anchor: str = "start") -> None:
+        look = {"font-size": str(LETTER), "font-family": "sans-serif", "fill": colour, "text-anchor": anchor}
+        self.put("text", x=x, y=y, **look).text = text
+
+    def put(self, tag: str, **attributes: float | str) -> ElementTree.Element:
+        written = {k: v if isinstance(v, str) else f"{v:.1f}" for k, v in attributes.items()}
+        return ElementTree.SubElement(self.root, tag, written)
+
+
+def _up(value: float, low: float, high: float, top: float, tall: float) -> float:
+    """How far down a value lies; what lies off the scale stands at its end."""
+    return top + tall - (min(max(value, low), high) - low) / (high - low) * tall
+
+
+def _runs(points: Sequence[Point]) -> Iterator[list[Point]]:
+    """Values that came soon enough after each other to be joined."""
+    run: list[Point] = []
+    for point in points:
+        if run and point[0] - run[-1][0] > GAP_MS:
+            yield run
+            run = []
+        run.append(point)
+    if run:
+        yield run

@@ -1,0 +1,373 @@
+"""The treatment day on one page: what was given and checked, what was measured, what alarmed, what let the person go.
+
+A value that nobody measured is shown as not measured, and none is copied forward. The predicted curve is drawn as
+context and marked so. The page says whether the day is over and who signed it; it never makes a walk-out a discharge.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from adjunct.base import MS_PER_SECOND, Instant
+from adjunct.documents.day_chart import MINUTE_MS, Bar, Series, chart
+from adjunct.knowledge import Knowledge
+from adjunct.session.alarms import LEVELS, Table, log
+from adjunct.session.model import Alarm, Event, Phase, State
+from adjunct.sheet import Line, Part, Sheet, cited, how_sure
+
+if TYPE_CHECKING:
+    from adjunct.session.discharge import Gate
+    from adjunct.session.predicted import Curve
+
+ONE_PAGE = "one page"  # whom it is for: a reader who wants the whole day at a glance
+NOT_MEASURED = "\u2013"
+ROWS = 14  # layout: rows of vital signs; the chart has them all
+STEPS = (5, 10, 15, 20, 30, 60, 120)  # layout: minutes that a row may stand for
+ALARMS = 12  # layout: alarms on the page, worst first; the log has them all
+ENTRIES = 8  # layout: entries of a list, then how many more there are
+COLUMNS = (
+    ("BP", ("systolic", "diastolic")),
+    ("HR", ("heart_rate",)),
+    ("SpO2", ("spo2",)),
+    ("Breaths", ("resp_rate",)),
+    ("MOAA/S", ("moaas",)),
+    ("RASS", ("rass",)),
+    ("CADSS-6", ("cadss6",)),
+    ("Distress", ("distress",)),
+    ("Nausea", ("nausea_score",)),
+)
+WHERE_USED = frozenset({"RASS", "Distress", "Nausea"})  # columns that stand only where somebody measured them
+DRAWN = (("systolic", "Systolic"), ("diastolic", "Diastolic"), ("heart_rate", "Heart rate"), ("spo2", "SpO2"))
+STATES = {"met": "met", "missing": "MISSING", "not-met": "NOT MET"}
+ENDS = {
+    Phase.DISCHARGED: "Discharged",
+    Phase.LEFT: "LEFT BEFORE DISCHARGE. This is not a discharge",
+    Phase.TRANSFERRED: "Transferred to emergency care",
+    Phase.NOT_TREATED: "No dose was given today",
+}
+
+
+def treatment_day_sheet(
+    state: State,
+    events: Iterable[Event],
+    knowledge: Knowledge,
+    *,
+    now: Instant,
+    gate: Gate | None = None,
+    curve: Curve | None = None,
+) -> Sheet:
+    """The session as it stands at `now`. `events`: as they count, in order; `gate`: what discharge asked for;
+    `curve`: the predicted concentration.
+    """
+    alarms = log(state, now.ms, Table.of_knowledge(knowledge))
+    say = _Page(state, {e.id: e for e in events}, knowledge, now, alarms)
+    parts = (
+        say.dose(),
+        *say.drawing(curve),
+        say.vitals(),
+        *say.alarms(),
+        *say.done(),
+        *say.gate(gate),
+        *say.entries("Corrections", say.corrections()),
+        *say.entries("Flags", (f"{say.clock(f.at)}: {f.says}" for f in reversed(tuple(state.flags or ())))),
+        say.signature(),
+    )
+    return Sheet(
+        id="treatment-day",
+        title=f"Treatment day, {say.date(state.checked_in or state.at)}",
+        reader=ONE_PAGE,
+        lead=say.lead(),
+        parts=parts,
+        foot=(Line(text=f"{NOT_MEASURED} : not measured. No value is copied forward."),),
+        meta={
+            "made": f"{say.date(now.ms)} {say.clock(now.ms)} ({say.offset})",
+            "knowledge": f"{knowledge.version}, {knowledge.as_of}",
+            "events": str(state.count),
+        },
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """The parts of one day."""
+
+    state: State
+    events: Mapping[str, Event]
+    knowledge: Knowledge
+    now: Instant
+    raised: tuple[Alarm, ...]
+
+    # --- words ------------------------------------------------------------------------------------------------------
+
+    def local(self, ms: int) -> datetime:
+        return datetime.fromtimestamp(ms // MS_PER_SECOND, tz=UTC).astimezone(timezone(self.state.zone))
+
+    def clock(self, ms: int) -> str:
+        return f"{self.local(ms):%H:%M}"
+
+    def date(self, ms: int) -> str:
+        local = self.local(ms)
+        return f"{local:%A} {local.day} {local:%B %Y}"
+
+    @property
+    def offset(self) -> str:
+        return f"UTC{self.local(self.now.ms).isoformat()[-len('+00:00') :]}"
+
+    def lead(self) -> tuple[Line, ...]:
+        state = self.state
+        who = (
+            state.patient or "person not named",
+            state.treatment or "treatment not named",
+            f"session {state.number}" if state.number else "",
+            f"chair {state.chair}" if state.chair else "",
+            f"times in {self.offset}",
+        )
+        return Line(text=" \u00b7 ".join(filter(None, who))), Line(text=self.standing(), strong=True)
+
+    def standing(self) -> str:
+        ended = self.state.ended
+        if ended is None:
+            return f"The day is not over: {self.state.phase.value}. This page is a state of {self.clock(self.now.ms)}."
+        words = [f"{ENDS.get(ended.phase, ended.phase.value)}, {self.clock(ended.at)}"]
+        words += [f"{name}: {ended.data[name]}" for name in ("to", "reason", "text") if ended.data.get(name)]
+        if ended.phase is Phase.LEFT:
+            warned = ended.data.get("warned")
+            told = "not recorded whether warned" if warned is None else "was warned" if warned else "was NOT warned"
+            words.append(f"{told} not to drive")
+        return ". ".join(words) + "."
+
+    # --- the dose ---------------------------------------------------------------------------------------------------
+
+    def dose(self) -> Part:
+        """Each part with its lot and who gave it; above it who ordered, prepared and checked."""
+        dose = self.state.dose
+        rows: tuple[tuple[Line, ...], ...] = tuple(
+            (
+                Line(text=self.span(part.at, part.until)),
+                Line(text=self.what(part.event, number)),
+                Line(text=f"{part.mg:g} mg"),
+                Line(text=part.lot or str((dose.prepared or {}).get("lot") or "not recorded")),
+                Line(text=self.by(part.event)),
+            )
+            for number, part in enumerate(dose.given, start=1)
+        )
+        if dose.rate is not None:
+            running = (f"{self.clock(dose.since)} \u2013 ", f"running at {dose.rate:g} mL/h", "not over", "", "")
+            rows = (*rows, tuple(Line(text=text or NOT_MEASURED) for text in running))
+        lines = tuple(Line(text=text) for text in (" ".join(filter(None, self.ordered())), *self.overridden()))
+        head = ("Time", "Given", "Amount", "Lot", "By")
+        return Part(title="Dose", kind="table", lines=lines, head=head, rows=rows, id="dose")
+
+    def ordered(self) -> Iterator[str]:
+        dose = self.state.dose
+        if dose.prepared is None:
+            yield "No dose was prepared."
+        else:
+            made = dose.prepared
+            yield f"Ordered by {made.get('prescriber', 'nobody named')}: {made['substance']} {made['dose']:g} mg."
+            yield f"Prepared by {dose.prepared_by}."
+            if dose.checked is None:
+                yield "NOT checked by a second person."
+            else:
+                agrees = "agrees" if dose.checked.get("agrees") else "DOES NOT AGREE"
+                yield f"Worked out anew by {dose.checked_by}: {dose.checked['dose']:g} mg, {agrees}."
+        if dose.given:
+            yield f"Given: {sum(part.mg for part in dose.given):g} mg."
+        if dose.stopped is not None:
+            known = dose.complete is not None
+            how = ("complete" if dose.complete else "NOT complete") if known else "not recorded whether complete"
+            yield f"Ended {self.clock(dose.stopped)}, {how}."
+        if dose.refused:
+            yield f"{len(dose.refused)} recorded after the dose had been stopped."
+
+    def overridden(self) -> Iterator[str]:
+        for item, (who, why, at) in self.state.overrides.items():
+            yield f"{self.clock(at)}: {who} went on although open: {self.title(item)}. Reason: {why}"
+
+    def what(self, event: str, number: int) -> str:
+        found = self.events.get(event)
+        if found is None:
+            return f"part {number}"
+        if found.type == "device-given":
+            return f"nasal device {found.data.get('number', number)}"
+        if found.type == "injection-given":
+            return ", ".join(filter(None, ("injection", str(found.data.get("site") or ""))))
+        rate = found.data.get("rate")
+        return f"infusion at {rate:g} mL/h" if rate is not None else "infusion"
+
+    def by(self, event: str) -> str:
+        found = self.events.get(event)
+        return found.by if found else "not recorded"
+
+    def span(self, start: int, end: int) -> str:
+        return self.clock(start) + (f" \u2013 {self.clock(end)}" if end > start else "")
+
+    def title(self, name: str) -> str:
+        known = self.knowledge.concepts.get(name)
+        return known.title if known else name.replace("_", " ").replace("-", " ")
+
+    # --- what was measured ------------------------------------------------------------------------------------------
+
+    def drawing(self, curve: Curve | None) -> Iterator[Part]:
+        """The day as a picture; nothing measured, no picture."""
+        series = [Series(title, name, self.state.track.get(name, ())) for name, title in DRAWN]
+        if not any(s.points for s in series):
+            return
+        bars = [Bar(e.alarm, e.level, e.raised, e.cleared) for e in self.raised if e.level != "probe"]
+        doses = [(part.at, part.until) for part in self.state.dose.given]
+        predicted = [] if curve is None else list(zip(curve.t_ms, curve.typical, strict=True))
+        label = f"predicted {curve.substance}, {curve.unit}: not measured" if curve and predicted else ""
+        ended = self.state.ended
+        last = ended.at if ended else self.now.ms
+        first = self.state.checked_in or min(s.points[0][0] for s in series if s.points)
+        svg = chart(series, doses, bars, predicted, label, first=first, last=last, clock=self.clock)
+        alt = f"Blood pressure, heart rate and oxygen saturation from {self.clock(first)} to {self.clock(last)}."
+        lines = (Line(text=curve.says),) if curve else ()
+        yield Part(
+            title="Course", kind="picture", svg=svg, alt=f"{alt} The numbers stand below.", lines=lines, id="course"
+        )
+
+    def vitals(self) -> Part:
+        """The last value of each interval, the values before the dose, and the furthest ones since it began."""
+        track, dose = self.state.track, self.state.dose
+        used = [c for c in COLUMNS if c[0] not in WHERE_USED or any(track.get(name) for name in c[1])]
+        step, starts = _intervals(track, [name for _, names in used for name in names], dose.first)
+        rows = []
+        if dose.first is not None:
+            before = {name: ((r.at, r.value),) for name, r in self.state.baseline.items()}
+            rows.append(("before", *(_cell(before, names) for _, names in used)))
+        for start in starts:
+            within = {n: tuple(p for p in points if start <= p[0] < start + step) for n, points in track.items()}
+            rows.append((self.clock(start), *(_cell(within, names) for _, names in used)))
+        if self.state.peak:
+            rows.append(("range since the dose", *(_range(self.state.peak, names) for _, names in used)))
+        says = f"Each row: the last value measured in the {step // MINUTE_MS} minutes from its time."
+        return Part(
+            title="Vital signs and scales",
+            kind="table",
+            lines=(Line(text=says if rows else "Nothing was measured."),),
+            head=("Time", *(self.headed(title, names) for title, names in used)),
+            rows=tuple(tuple(Line(text=text) for text in row) for row in rows),
+            id="vitals",
+        )
+
+    def headed(self, title: str, names: Sequence[str]) -> str:
+        unit = self.knowledge.concepts[names[0]].unit
+        return title if unit.startswith("{") else f"{title}, {unit.replace('mm[Hg]', 'mmHg')}"
+
+    # --- alarms and acts --------------------------------------------------------------------------------------------
+
+    def alarms(self) -> Iterator[Part]:
+        """Every alarm that was raised, the worst of them where they are too many."""
+        chosen = sorted(sorted(self.raised, key=lambda a: -LEVELS.index(a.level))[:ALARMS], key=lambda a: a.raised)
+        lines = [] if chosen else [Line(text="No alarm was raised.")]
+        if more := len(self.raised) - len(chosen):
+            lines.append(Line(text=f"{more} more of these levels or lower stand in the log."))
+        rows = tuple(tuple(Line(text=text) for text in self.alarm(a)) for a in chosen)
+        head = ("Raised", "Alarm", "Level", "Shown by", "Passed on", "Acknowledged", "Over")
+        yield Part(title="Alarms", kind="table", lines=tuple(lines), head=head, rows=rows, id="alarms")
+
+    def alarm(self, alarm: Alarm) -> Iterator[str]:
+        yield self.clock(alarm.raised)
+        yield alarm.title
+        yield alarm.level
+        yield "; ".join(f"{self.title(name)} {_written(value)}" for name, value in alarm.by) or NOT_MEASURED
+        yield ", ".join(f"{self.clock(at)} {whose}" for at, whose in alarm.turns[1:]) or NOT_MEASURED
+        seen = alarm.acknowledged
+        yield "NOBODY" if seen is None else f"{self.clock(seen)} {alarm.acknowledged_by}"
+        yield "STANDS" if alarm.cleared is None else self.clock(alarm.cleared)
+
+    def done(self) -> Iterator[Part]:
+        """Other medicines, and what was done about an alarm or a task."""
+        given = [
+            (at, " ".join(str(data[name]) for name in ("substance", "dose", "route")), self.by(event))
+            for at, data, event in self.state.medications
+        ]
+        acts = [
+            (at, ": ".join(filter(None, (data["what"], data.get("text")))), by) for at, data, by in self.state.actions
+        ]
+        return self.entries(
+            "Given and done", (f"{self.clock(at)}: {what} ({by})" for at, what, by in sorted(given + acts))
+        )
+
+    def entries(self, title: str, texts: Iterable[str]) -> Iterator[Part]:
+        """A list of what there is; nothing where there is none."""
+        found = list(texts)
+        rest = [f"{len(found) - ENTRIES} more stand in the log."] if len(found) > ENTRIES else []
+        if found:
+            yield Part(title=title, kind="list", lines=tuple(Line(text=text) for text in (*found[:ENTRIES], *rest)))
+
+    def corrections(self) -> Iterator[str]:
+        for which, _, at, by, reason in self.state.corrections:
+            event = self.events.get(which)
+            what = f"{event.type} of {self.clock(event.at)}" if event else f"an entry ({which}), withdrawn"
+            yield f"{self.clock(at)}: {what}, corrected by {by}. Reason: {reason}. The original stays in the log."
+
+    # --- the end ----------------------------------------------------------------------------------------------------
+
+    def gate(self, gate: Gate | None) -> Iterator[Part]:
+        """What discharge asked for, item by item, with the values that answer it."""
+        if gate is None:
+            return
+        rows = tuple(
+            (
+                Line(text=item.title, source=cited(self.knowledge, item.source, item.locator)),
+                Line(
+                    text=STATES.get(item.state, item.state),
+                    strong=item.state != "met",
+                    sure=how_sure(self.knowledge, item.status, item.source),
+                ),
+                Line(text="; ".join(map(self.evidence, item.evidence)) or item.says),
+            )
+            for item in gate.items
+        )
+        says = "Open: everything is met." if gate.open else "CLOSED: what is not met is named below."
+        head = ("Item", "State", "By what")
+        yield Part(title="Discharge gate", kind="table", lines=(Line(text=says),), head=head, rows=rows, id="gate")
+
+    def evidence(self, evidence: tuple[Any, ...]) -> str:
+        what, value, unit, at, by = evidence
+        shown = "yes" if value is True else "no" if value is False else _written(value)
+        unit = "" if str(unit).startswith("{") else str(unit or "").replace("mm[Hg]", "mmHg")
+        when = "" if at is None else self.clock(at)
+        return " ".join(filter(None, (self.title(str(what)), shown, unit, when, str(by or ""))))
+
+    def signature(self) -> Part:
+        ended = self.state.ended
+        if ended is not None and ended.phase is Phase.DISCHARGED:
+            who = ended.data.get("signed_by") or ended.by
+            text = f"Discharge signed by {who} ({ended.data.get('role', 'role not recorded')}), {self.clock(ended.at)}."
+        else:
+            text = "No discharge was signed."
+        return Part(title="Signature", lines=(Line(text=text, strong=True),), id="signature")
+
+
+def _intervals(
+    track: Mapping[str, Sequence[tuple[int, float]]], names: Sequence[str], since: int | None
+) -> tuple[int, list[int]]:
+    """The shortest step that leaves few enough rows, and the starts of those intervals that hold a value."""
+    times = {at for name in names for at, _ in track.get(name, ()) if since is None or at >= since}
+    every = ((m * MINUTE_MS, sorted({at // (m * MINUTE_MS) * m * MINUTE_MS for at in times})) for m in STEPS)
+    return next((found for found in every if len(found[1]) <= ROWS), (MINUTE_MS, []))
+
+
+def _cell(values: Mapping[str, Sequence[tuple[int, float]]], names: Sequence[str]) -> str:
+    """The last value; of a pressure both numbers of one moment."""
+    last = max((values[name][-1][0] for name in names if values.get(name)), default=None)
+    shown = [next((f"{v:g}" for at, v in reversed(values.get(name, ())) if at == last), NOT_MEASURED) for name in names]
+    return NOT_MEASURED if last is None else "/".join(shown)
+
+
+def _range(peak: Mapping[str, tuple[float, float]], names: Sequence[str]) -> str:
+    spans = [f"{peak[name][0]:g}\u2013{peak[name][1]:g}" for name in names if name in peak]
+    return " / ".join(spans) or NOT_MEASURED
+
+
+def _written(value: object) -> str:
+    if isinstance(value, float) and math.isnan(value):
+        return "no value"
+    return f"{value:g}" if isinstance(value, int | float) else str(value)

@@ -1,0 +1,391 @@
+"""Alarms: which limits and signs hold, what they ask for, whose turn it is. All of it follows from the state and `now`.
+
+There are no timers. The fold keeps which conditions hold and since when; delays, missing data, escalation and silence
+are read from that at any instant, so that a server, a screen and a replay say the same. Limits, texts and sources are
+data (`knowledge/data/session/alarms.toml`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
+
+from adjunct.base import Verdict
+from adjunct.knowledge import Knowledge
+from adjunct.session.model import Alarm, Band, Chain, Episode, Reading, State
+
+LEVELS = ("probe", "low", "medium", "high", "emergency")
+NO_DATA = "no-data"
+PROBE = "probe"
+NALOXONE, OPIOID_TOLD = "naloxone", "opioid-told"  # signs that other events set
+_PERCENT = 100
+
+
+class Condition(NamedTuple):
+    """One limit on one measure, or one sign. `side` is 1 above a limit and -1 below it; `clears` ends it."""
+
+    id: str
+    measure: str = ""
+    side: int = 0
+    limit: float = 0.0
+    reached: bool = False  # a value at the limit counts
+    clears: float = 0.0
+    of: str = ""
+    within: int = 0
+    delay: int = 0
+
+
+class Persist(NamedTuple):
+    after: int
+    level: str
+    to: str
+    says: str
+
+
+class Row(NamedTuple):
+    """One alarm of the table."""
+
+    id: str
+    level: str
+    title: str
+    dose: str
+    hard: bool
+    any: tuple[tuple[str, ...], ...]
+    covers: tuple[str, ...]
+    first: tuple[str, ...]
+    tell: Mapping[str, str]
+    persist: tuple[Persist, ...]
+    rule: str
+
+
+class Sign(NamedTuple):
+    id: str
+    title: str
+    concept: str
+    internal: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """The alarms of one edition of the knowledge, ready to be asked a thousand times a second."""
+
+    conditions: Mapping[str, Condition]
+    by_measure: Mapping[str, tuple[Condition, ...]]
+    rows: Mapping[str, Row]
+    of: Mapping[str, tuple[Row, ...]]  # condition -> the alarms that it is part of
+    signs: Mapping[str, Sign]
+    escalation: Mapping[str, tuple[tuple[int, str], ...]]  # level -> (after, whose turn)
+    silence: Mapping[str, int]  # level -> the longest rest of the sound
+    no_data: int
+    vital: frozenset[str]
+    monitored: frozenset[str]
+    unassigned: Mapping[str, Any]
+    opioid_like: frozenset[str]
+
+    @classmethod
+    def of_knowledge(cls, knowledge: Knowledge) -> Table:
+        found = _TABLES.get(knowledge)
+        if found is None:
+            found = _TABLES[knowledge] = _table(knowledge)
+        return found
+
+
+_TABLES: WeakKeyDictionary[Knowledge, Table] = WeakKeyDictionary()
+
+
+def _table(knowledge: Knowledge) -> Table:
+    data = knowledge.content["alarms"]
+    signs = [
+        Sign(s["id"], knowledge.say(s["title"]), s.get("concept", ""), s.get("internal", False)) for s in data["sign"]
+    ]
+    vital = [f["id"] for t in knowledge.content["events"]["type"] if t["id"] == "vitals" for f in t["field"]]
+    conditions = [
+        *(_condition(c, knowledge) for c in data["condition"]),
+        *(Condition(s.id) for s in signs),
+        *(Condition(artefact(m)) for m in vital),
+    ]
+    no_data, probe = data["no_data"], data["probe"]
+    rows = [
+        *(_row(a, knowledge) for a in data["alarm"]),
+        _row({"id": NO_DATA, "dose": "", "hard": False, "any": [], **no_data}, knowledge),
+        _row(
+            {"id": PROBE, "level": PROBE, "dose": "", "hard": False, "any": [[artefact(m)] for m in vital], **probe},
+            knowledge,
+        ),
+    ]
+    return Table(
+        conditions={c.id: c for c in conditions},
+        by_measure={m: tuple(c for c in conditions if c.measure == m) for m in {c.measure for c in conditions} - {""}},
+        rows={row.id: row for row in rows},
+        of={c.id: tuple(r for r in rows if any(c.id in together for together in r.any)) for c in conditions},
+        signs={s.id: s for s in signs},
+        escalation={
+            e["level"]: tuple((knowledge.length_ms(t["after"]) if "after" in t else 0, t["to"]) for t in e["turns"])
+            for e in data["escalation"]
+        },
+        silence={level: knowledge.length_ms(fact) for level, fact in data["silence"].items()},
+        no_data=knowledge.length_ms(no_data["after"]),
+        vital=frozenset(vital),
+        monitored=frozenset(data["monitored"]),
+        unassigned=data["unassigned"],
+        opioid_like=knowledge.members(data["opioid_like"]),
+    )
+
+
+def _condition(entry: Mapping[str, Any], knowledge: Knowledge) -> Condition:
+    limit, side = knowledge.number(entry["limit"]), 1 if entry["is"] in (">", ">=") else -1
+    back = knowledge.number(entry["clear"]) if "clear" in entry else 0.0
+    return Condition(
+        id=entry["id"],
+        measure=entry["measure"],
+        side=side,
+        limit=limit,
+        reached=entry["is"] in (">=", "<="),
+        clears=limit - side * back,
+        of=entry.get("of", ""),
+        within=knowledge.length_ms(entry["within"]) if "within" in entry else 0,
+        delay=knowledge.length_ms(entry["delay"]) if "delay" in entry else 0,
+    )
+
+
+def _row(entry: Mapping[str, Any], knowledge: Knowledge) -> Row:
+    return Row(
+        id=entry["id"],
+        level=entry["level"],
+        title=entry["title"],
+        dose=entry["dose"],
+        hard=entry["hard"],
+        any=tuple(tuple(together) for together in entry["any"]),
+        covers=tuple(entry.get("covers", ())),
+        first=tuple(knowledge.say(text) for text in entry["first"]),
+        tell=entry.get("tell", {}),
+        persist=tuple(
+            Persist(knowledge.length_ms(p["after"]), p["level"], p["to"], knowledge.say(p["says"]))
+            for p in entry.get("persist", ())
+        ),
+        rule=entry.get("rule", ""),
+    )
+
+
+def artefact(measure: str) -> str:
+    """The condition of a measure whose last value is not possible."""
+    return f"artefact-{measure}"
+
+
+# --- what the fold keeps ----------------------------------------------------------------------------------------------
+
+
+class Kept(NamedTuple):
+    """What a state keeps of its alarms."""
+
+    bands: Mapping[str, Band]
+    episodes: Mapping[str, Episode]
+    past: Chain | None
+    newest: int
+
+
+def kept(state: State) -> Kept:
+    """What a state keeps of its alarms."""
+    return Kept(state.bands, state.episodes, state.past, state.newest)
+
+
+def judge(
+    before: Kept,
+    values: Mapping[str, float],
+    table: Table,
+    *,
+    at: int,
+    event: str,
+    baseline: Mapping[str, Reading],
+    track: Mapping[str, tuple[tuple[int, float], ...]],
+) -> Kept:
+    """What holds after new values. `track` is of the time before them."""
+    changes: dict[str, Band | None] = {}
+    bands = before.bands
+    for measure, value in values.items():
+        for c in table.by_measure.get(measure, ()):
+            x = value if not c.of else _compared(c, value, at, baseline, track)
+            if x is None:
+                continue  # without a baseline nothing is known of a rise
+            over = (x - c.limit) * c.side
+            if over > 0 or (c.reached and over == 0):
+                if c.id not in bands:
+                    changes[c.id] = Band(at, event, value)
+            elif c.id in bands and _is_over(c, x):
+                changes[c.id] = None
+    return changed(before, changes, table, at=at) if changes else before
+
+
+def _is_over(c: Condition, x: float) -> bool:
+    """Back over the limit by as much as ends the condition."""
+    return c.clears == c.limit or (c.clears - x) * c.side >= 0
+
+
+def _compared(
+    c: Condition,
+    value: float,
+    at: int,
+    baseline: Mapping[str, Reading],
+    track: Mapping[str, tuple[tuple[int, float], ...]],
+) -> float | None:
+    """A value against the person's own baseline, or against the furthest value of a while; None without one."""
+    if c.within:
+        recent = [v for moment, v in takewhile(lambda t: t[0] >= at - c.within, reversed(track.get(c.measure, ())))]
+        if not recent:
+            return None
+        return max(recent) - value if c.of == "fall" else value - min(recent)
+    own = baseline.get(c.measure)
+    if own is None or (c.of == "change" and not own.value):
+        return None
+    return value - own.value if c.of == "rise" else (value - own.value) / own.value * _PERCENT
+
+
+def changed(before: Kept, changes: Mapping[str, Band | None], table: Table, *, at: int) -> Kept:
+    """What is kept after some conditions began (a band) or ended (None)."""
+    bands = dict(before.bands)
+    touched: dict[str, Row] = {}
+    for condition, band in changes.items():
+        if band is None:
+            if bands.pop(condition, None) is None:
+                continue
+        else:
+            bands[condition] = band
+        touched |= {row.id: row for row in table.of[condition]}
+    episodes, past, newest = dict(before.episodes), before.past, before.newest
+    for row in touched.values():
+        old, new = episodes.pop(row.id, None), _episode(row, bands, table)
+        if new is None:
+            if old is not None and old.raised <= at:
+                past, newest = Chain(old._replace(cleared=at), past), max(newest, old.raised)
+        elif old is None:
+            episodes[row.id] = new
+        elif old.raised <= at:
+            episodes[row.id] = old
+        else:
+            episodes[row.id] = new._replace(since=min(old.since, new.since))
+    return Kept(bands, episodes, past, newest)
+
+
+def _episode(row: Row, bands: Mapping[str, Band], table: Table) -> Episode | None:
+    """The alarm as its conditions make it: raised by whichever of its rows was complete first, delays included."""
+    best: Episode | None = None
+    for together in row.any:
+        held = [bands.get(c) for c in together]
+        if None in held:
+            continue
+        complete = [
+            (band.since + table.conditions[c].delay, band, c) for c, band in zip(together, held, strict=True) if band
+        ]
+        raised = max(moment for moment, _, _ in complete)
+        if best is None or raised < best.raised:
+            latest = max((band for _, band, _ in complete), key=lambda band: band.since)
+            by = tuple((table.conditions[c].measure or c, band.value) for _, band, c in complete)
+            best = Episode(row.id, row.level, min(band.since for _, band, _ in complete), raised, latest.event, by)
+    return best
+
+
+# --- what stands at an instant ----------------------------------------------------------------------------------------
+
+
+def standing(state: State, now: int, table: Table) -> tuple[Alarm, ...]:
+    """The alarms that stand at `now`, the worst first. One that another one covers says nothing of its own."""
+    raised = [e for e in state.episodes.values() if e.raised <= now]
+    silence = quiet(state, now, table)
+    if silence is not None:
+        raised.append(silence)
+    if not raised:
+        return ()
+    covered = {name for e in raised for name in table.rows[e.alarm].covers}
+    newest = max(state.newest, *(start for e in raised for start, *_ in _starts(e, table, now)))
+    alarms = [_alarm(e, state, now, newest, table) for e in raised if e.alarm not in covered]
+    return tuple(sorted(alarms, key=lambda a: (-LEVELS.index(a.level), a.raised, a.alarm)))
+
+
+def quiet(state: State, now: int, table: Table) -> Episode | None:
+    """No value from a tied monitor for too long."""
+    if not state.devices or state.ended is not None:
+        return None
+    silent = {m: last for m, last in state.heard.items() if now - last > table.no_data}
+    if not silent:
+        return None
+    last = min(silent.values())
+    acknowledged = state.no_data if state.no_data and state.no_data[0][0] >= last + table.no_data else ()
+    by = tuple((m, float("nan")) for m in sorted(silent))
+    return Episode(NO_DATA, table.rows[NO_DATA].level, last, last + table.no_data, "", by, acknowledged)
+
+
+def _starts(episode: Episode, table: Table, now: int) -> list[tuple[int, str, str, str]]:
+    """When its clock starts anew: when raised, and whenever it has lasted too long. With level, turn and words."""
+    row = table.rows[episode.alarm]
+    later = [(episode.raised + p.after, p.level, p.to, p.says) for p in row.persist if episode.raised + p.after <= now]
+    return [(episode.raised, row.level, "", ""), *later]
+
+
+def _turns(episode: Episode, table: Table, now: int) -> Iterator[tuple[int, str]]:
+    """Whose turn it was, from when on. An acknowledgement stops the clock until it starts anew."""
+    starts = _starts(episode, table, now)
+    ends = [start for start, *_ in starts[1:]] + [now + 1]
+    for (start, level, to, _), end in zip(starts, ends, strict=True):
+        answered = next((at for at, _ in episode.acknowledged if at >= start), now + 1)
+        for after, whose in table.escalation[level]:
+            if start + after < end and (after == 0 or start + after < answered):
+                yield start + after, (to if after == 0 and to else whose)
+
+
+def _alarm(episode: Episode, state: State, now: int, newest: int | None, table: Table) -> Alarm:
+    row, starts = table.rows[episode.alarm], _starts(episode, table, now)
+    last, level = starts[-1][:2]
+    turns = tuple(_turns(episode, table, now))
+    answered = next(((at, by) for at, by in episode.acknowledged if at >= last), None)
+    return Alarm(
+        alarm=row.id,
+        level=level,
+        title=row.title,
+        says=(*(says for *_, says in starts if says), *row.first),
+        tell=row.tell,
+        dose=row.dose,
+        hard=row.hard,
+        since=episode.since,
+        raised=episode.raised,
+        by=episode.by,
+        acknowledged=answered[0] if answered else None,
+        acknowledged_by=answered[1] if answered else "",
+        to=turns[-1][1],
+        escalated=turns[-1][0] if len(turns) > 1 else None,
+        silent_until=None if newest is None else _silent(state, row.id, last, level, now, newest, table),
+        turns=turns,
+        because=row.rule,
+        cleared=episode.cleared,
+    )
+
+
+def _silent(state: State, alarm: str, since: int, level: str, now: int, newest: int, table: Table) -> int | None:
+    """Until when its sound rests: what was silenced while it stood, for no longer than its level allows."""
+    ends = [
+        end
+        for s in state.silences
+        if s.alarm in ("", alarm) and since <= s.at and newest <= s.at
+        if s.at <= now < (end := min(s.until, s.at + table.silence[level]))
+    ]
+    return max(ends, default=None)
+
+
+def log(state: State, now: int, table: Table) -> tuple[Alarm, ...]:
+    """Every alarm of the session, oldest first, with its turns, acknowledgements and end; covered ones too."""
+    past: Iterable[Episode] = state.past or ()
+    open_ = [e for e in state.episodes.values() if e.raised <= now]
+    silence = quiet(state, now, table)
+    every = [*past, *open_, *([silence] if silence else [])]
+    alarms = (_alarm(e, state, e.cleared if e.cleared is not None else now, None, table) for e in every)
+    return tuple(sorted(alarms, key=lambda a: (a.raised, a.alarm)))
+
+
+def verdict(alarms: Iterable[Alarm]) -> Verdict:
+    """What the standing alarms come to during a session: go on, pause and manage, or emergency."""
+    worst = max((LEVELS.index(a.level) for a in alarms), default=0)
+    if LEVELS[worst] == "emergency":
+        return Verdict.ESCALATE
+    return Verdict.CAUTION if LEVELS[worst] in ("high", "medium") else Verdict.ELIGIBLE

@@ -1,0 +1,493 @@
+"""The log of a treatment day: one line in, one checked event out, or what was received kept aside with the reason.
+
+Nothing received is lost and nothing raises. A line that cannot be used is `Held`, whole, with the first reason; the
+measures, scores and signs that can still be read in it come along in `Held.event`: judged, though they do not count.
+A measure outside the plausible range of its concept stays in `data` and is named in `data["implausible"]`: something to
+look at, never a value. The types and their fields are those of `events.toml`, compiled once into a `Shape`.
+"""
+
+from __future__ import annotations
+
+import re
+from codecs import BOM_UTF8
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone
+from functools import cache, lru_cache
+from hashlib import sha256
+from math import isfinite
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
+
+import orjson
+
+from adjunct.base import MS_PER_SECOND, BadInput, Refused, UnitError, convert, instant, shown, unit_spellings, units
+from adjunct.knowledge import Knowledge
+from adjunct.session.model import Event, Held
+
+IMPLAUSIBLE = "implausible"  # in the data of an event: names of the measures that are not taken as values
+REQUIRED = ("id", "at", "received", "type", "by", "source", "data")
+MISTAKEN = {"mm[Hg]": "kPa", "Cel": "[degF]"}  # units in which a number is sent by mistake for the one expected
+INSTANT = "^([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2})(?::([0-5][0-9](?:[.][0-9]+)?))?(Z|[+-][0-9]{2}:[0-9]{2})$"
+EPOCH = datetime.fromtimestamp(0, UTC)
+_IS_INSTANT = re.compile(INSTANT).fullmatch
+_NUMBER = frozenset({int, float})
+_QUANTITY = {"value", "unit"}
+_JUDGED = frozenset({"measure", "score", "sign"})
+_COMPILED: WeakKeyDictionary[Knowledge, Shape] = WeakKeyDictionary()
+
+
+class Field(NamedTuple):
+    """One field: how it is read (`BadInput` says why not) and written."""
+
+    kind: str
+    read: Callable[[Any], Any]
+    schema: dict[str, Any]
+    write: Callable[[Any, timedelta], Any] | None = None  # None: as it is
+
+
+class _Implausible(Exception):
+    """A measure that is read, and outside the plausible range of its concept."""
+
+    def __init__(self, value: float) -> None:
+        self.value = value
+
+
+class Type(NamedTuple):
+    says: str
+    fields: Mapping[str, Field]
+    required: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Shape:
+    """Every type of event with its fields, compiled: what a line is read against."""
+
+    types: Mapping[str, Type]
+    name: Field
+    longest: int  # bytes of a line
+    kept: int  # characters kept of a line that is longer
+
+    @classmethod
+    def of(cls, knowledge: Knowledge) -> Shape:
+        if knowledge not in _COMPILED:
+            _COMPILED[knowledge] = _compiled(knowledge)
+        return _COMPILED[knowledge]
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+def read_log(lines: Iterable[bytes | str], shape: Shape) -> Iterator[Event | Held]:
+    """Every line that is not blank, in the order in which it stands, one at a time."""
+    for number, line in enumerate(lines, 1):
+        if line and not line.isspace():
+            yield read_event(line, shape, where=f"line {number}")
+
+
+def read_event(raw: bytes | str | Mapping[str, Any], shape: Shape, *, where: str = "") -> Event | Held:
+    """One event as it was sent, checked and in canonical units; or what was sent, with the first reason against it."""
+    try:
+        line = _bytes(raw)
+    except orjson.JSONEncodeError as error:
+        return Held(repr(raw), where, f"cannot be written as JSON: {error}; send text and numbers only")
+    if len(line) > shape.longest:
+        why = f"longer than the {shape.longest} bytes of one event: only its first part is kept; send it in parts"
+        tail = f"\u2026 ({len(line)} bytes, SHA-256 {sha256(line).hexdigest()})"
+        return Held(_text(line[: shape.kept]) + tail, where, why)
+    try:
+        sent = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        return Held(_text(line), where, f"not one whole JSON object in UTF-8: {error}; send the whole line again")
+    try:
+        return _event(sent, shape)
+    except BadInput as error:
+        why = str(error)
+    received = _time(sent.get("received")) if isinstance(sent, dict) else None
+    return Held(_text(line), where, why, received[0] if received else None, _judged(sent, received, shape))
+
+
+def read_data(kind: object, given: object, shape: Shape) -> dict[str, Any]:
+    """The data of one type of event, checked: also what a correction carries. `BadInput` says what is wrong."""
+    found = shape.types.get(kind) if isinstance(kind, str) else None
+    if found is None:
+        raise BadInput(f"type: {shown(str(kind))} is not a type of event; send one of {', '.join(shape.types)}")
+    return _data(found, given)
+
+
+def _event(sent: Any, shape: Shape) -> Event:
+    if not isinstance(sent, dict):
+        raise BadInput("not an object: send one event, {" + ", ".join(REQUIRED) + "}")
+    name = "session"
+    try:
+        session = shape.name.read(sent["session"]) if "session" in sent else ""
+        read = shape.name.read
+        ident, by, source = (read(sent[name := "id"]), read(sent[name := "by"]), read(sent[name := "source"]))
+        at, offset = _instant(sent[name := "at"])
+        received, _ = _instant(sent[name := "received"])
+        kind, given = sent[name := "type"], sent[name := "data"]
+    except KeyError:
+        raise BadInput(f"{name}: missing; every event carries {', '.join(REQUIRED)}") from None
+    except BadInput as error:
+        raise BadInput(f"{name}: {error}") from None
+    if len(sent) > len(REQUIRED) + ("session" in sent):
+        extra = next(str(key) for key in sent if key not in REQUIRED and key != "session")
+        raise BadInput(f"{shown(extra)}: not part of an event; put what was seen into data, or leave it out")
+    # The kinds are looked up last, so that a shorter reason comes first.
+    return Event(ident, at, received, kind, by, source, read_data(kind, given, shape), session, offset)
+
+
+def _data(kind: Type, given: object) -> dict[str, Any]:
+    if not isinstance(given, dict):
+        raise BadInput("data: not an object; send the fields of this type, or {}")
+    data: dict[str, Any] = {}
+    fields, odd = kind.fields, []
+    for name, value in given.items():
+        try:
+            data[name] = fields[name].read(value)
+        except _Implausible as error:
+            data[name] = error.value
+            odd.append(name)
+        except KeyError:
+            raise BadInput(f"data: {shown(str(name))} is not a field of this type; leave it out") from None
+        except BadInput as error:
+            raise BadInput(f"data.{name}: {error}") from None
+    if not kind.required <= data.keys():
+        raise BadInput(f"data: {', '.join(sorted(kind.required - data.keys()))} missing; this type needs it")
+    if odd:
+        data[IMPLAUSIBLE] = tuple(odd)
+    return data
+
+
+def _judged(sent: Any, received: tuple[int, timedelta] | None, shape: Shape) -> Event | None:
+    """The measures, scores and signs of a held event that can be read; of an unknown type, the vital signs."""
+    given = sent.get("data") if isinstance(sent, dict) else None
+    if not isinstance(given, dict):
+        return None
+    name = str(sent.get("type"))
+    kind = name if name in shape.types else "vitals"
+    fields = shape.types[kind].fields
+    whole = {part: value for part, value in given.items() if part in fields and _reads(fields[part], value)}
+    times = _time(sent.get("at")) or received
+    if times is None or not any(fields[part].kind in _JUDGED for part in whole):
+        return None
+    data = _data(Type("", fields, frozenset()), whole)
+    ident, by, source, session = (str(sent.get(part) or "") for part in ("id", "by", "source", "session"))
+    return Event(ident, times[0], (received or times)[0], kind, by, source, data, session, times[1])
+
+
+def _reads(field: Field, value: Any) -> bool:
+    try:
+        field.read(value)
+    except BadInput:
+        return False
+    except _Implausible:
+        return True
+    return True
+
+
+def _instant(text: Any) -> tuple[int, timedelta]:
+    """As `base.instant`, in a third of the time: most instants of a log lie in a minute that was read before."""
+    parts = _IS_INSTANT(text) if type(text) is str else None
+    if parts is None:
+        found = instant(text if type(text) is str else "")  # says what is wrong
+        return found.ms, found.offset
+    minute, seconds, zone = parts.groups()
+    start, offset = _minute(minute, zone)
+    return (start + round(float(seconds) * MS_PER_SECOND) if seconds else start), offset
+
+
+@lru_cache
+def _minute(minute: str, zone: str) -> tuple[int, timedelta]:
+    found = instant(minute + zone)
+    return found.ms, found.offset
+
+
+def _time(text: Any) -> tuple[int, timedelta] | None:
+    with suppress(BadInput):
+        return _instant(text)
+    return None
+
+
+def _bytes(raw: bytes | str | Mapping[str, Any]) -> bytes:
+    if isinstance(raw, bytes):
+        return raw.removeprefix(BOM_UTF8)
+    if isinstance(raw, str):
+        return raw.encode("utf-8", "surrogatepass").removeprefix(BOM_UTF8)
+    return orjson.dumps(dict(raw), default=dict)
+
+
+def _text(line: bytes) -> str:
+    return line.decode("utf-8", "backslashreplace")
+
+
+# --- the kinds of fields ----------------------------------------------------------------------------------------------
+
+
+def _compiled(knowledge: Knowledge) -> Shape:
+    told, limit = knowledge.content["events"], knowledge.content["events"]["limit"]
+    types = {}
+    for entry in told["type"]:
+        more = knowledge.content[entry["of"]].get("item", ()) if "of" in entry else ()
+        fields = {field["id"]: _field(field, knowledge) for field in (*entry["field"], *more)}
+        required = frozenset(field["id"] for field in entry["field"] if field.get("required"))
+        types[entry["id"]] = Type(entry["says"], fields, required)
+    return Shape(types=types, name=_words(limit["name"], "name"), longest=limit["line"], kept=limit["text"])
+
+
+def _field(entry: Mapping[str, Any], knowledge: Knowledge) -> Field:
+    """One field of an event from its row in a knowledge file."""
+    kind, name = entry["kind"], entry["id"]
+    limit = knowledge.content["events"]["limit"]
+    match kind:
+        case "measure" | "score":
+            concept = knowledge.concepts.get(name)
+            if concept is None or concept.plausible is None:
+                raise Refused(f"{name!r} is a {kind} but no concept with a plausible range: add it to concepts")
+            low, high = concept.plausible
+            if kind == "score":
+                return _score(low, high)
+            plain = f"session.plain.{name}"
+            least = knowledge.number(plain) if plain in knowledge.facts else low
+            return _measure(concept.unit, low, high, least, concept.molar_mass)
+        case "amount":
+            return _amount(entry["unit"])
+        case "text":
+            return _words(limit["text"], kind)
+        case "name" | "event":
+            return _words(limit["name"], kind)
+        case "choice":
+            return _choice(tuple(entry["choices"]), kind)
+        case "sign":
+            return _choice(tuple(sign["id"] for sign in knowledge.content["alarms"].get("sign", ())), kind)
+        case "yes-no" | "count" | "instant" | "data":
+            return _PLAIN[kind]
+    raise Refused(f"{name!r} is of the unknown kind {kind!r}: use one that events.toml explains")
+
+
+def _measure(unit: str, low: float, high: float, least: float, molar_mass: float | None) -> Field:
+    """A number in `unit`, or {value, unit}. A plain one that is below `least` or above `high`, and would not be were it
+    in the unit that is often sent by mistake, is refused: neither reading of it may be taken."""
+    other = MISTAKEN.get(unit, unit)
+    from_, to = convert(least, unit, other), convert(high, unit, other)
+    with_unit = _quantity(unit, molar_mass)
+
+    def doubted(number: float) -> bool:
+        return not least <= number <= high and from_ <= number <= to
+
+    def read(value: Any) -> float:
+        plain = type(value) in _NUMBER
+        number = float(value) if plain else with_unit(value)
+        if least <= number <= high:
+            return number
+        if plain and doubted(number):
+            raise BadInput(f"looks like {other}, {unit} is expected; send {{value, unit}} with the unit of the device")
+        if low <= number <= high:
+            return number
+        raise _Implausible(number)
+
+    def write(number: float, _: timedelta) -> Any:
+        return {"value": number, "unit": unit} if doubted(number) else number
+
+    plain: dict[str, Any] = {"type": "number"}
+    if other != unit:
+        plain["not"] = {"minimum": from_, "maximum": to, "not": {"minimum": least, "maximum": high}}
+    return Field("measure", read, _either(plain, {"type": "number"}, unit, molar_mass), write)
+
+
+def _amount(unit: str) -> Field:
+    quantity = _quantity(unit, None)
+
+    def read(value: Any) -> float:
+        number = quantity(value)
+        if number < 0:
+            raise BadInput(f"below zero; send 0 or more {unit}")
+        return number
+
+    number = {"type": "number", "minimum": 0}
+    return Field("amount", read, _either(number, number, unit, None))
+
+
+def _quantity(unit: str, molar_mass: float | None) -> Callable[[Any], float]:
+    spellings = _spellings(unit, molar_mass)
+
+    def read(value: Any) -> float:
+        if type(value) in _NUMBER:
+            return float(value)
+        if value is None:
+            raise BadInput("empty; leave out what was not measured")
+        if not isinstance(value, dict) or value.keys() != _QUANTITY or type(value["value"]) not in _NUMBER:
+            raise BadInput(f"not a number; send one in {unit}, or {{value, unit}}")
+        code = spellings.get(value["unit"]) if isinstance(value["unit"], str) else None
+        if code is None:
+            raise BadInput(f"the unit {shown(str(value['unit']))} does not measure this; send {unit} or one like it")
+        number = convert(float(value["value"]), code, unit, molar_mass=molar_mass)
+        if not isfinite(number):
+            raise BadInput(f"too large for any measure in {unit}; look at the value and the unit")
+        return number
+
+    return read
+
+
+def _either(plain: Mapping[str, Any], value: Mapping[str, Any], unit: str, molar_mass: float | None) -> dict[str, Any]:
+    quantity = {
+        "type": "object",
+        "properties": {"value": value, "unit": {"enum": sorted(_spellings(unit, molar_mass))}},
+        "required": ["value", "unit"],
+        "additionalProperties": False,
+    }
+    return {"description": f"in {unit}, or with a unit", "anyOf": [plain, quantity]}
+
+
+@cache
+def _spellings(unit: str, molar_mass: float | None) -> Mapping[str, str]:
+    """Every way to write a unit that measures the same, with its UCUM code."""
+
+    def measures(code: str) -> bool:
+        try:
+            return isfinite(convert(1, code, unit, molar_mass=molar_mass))
+        except UnitError:
+            return False
+
+    codes = {code for code in units() if measures(code)}
+    return {text: code for text, code in unit_spellings().items() if code in codes} | {code: code for code in codes}
+
+
+def _score(low: float, high: float) -> Field:
+    says = f"from {low:g} to {high:g}, whole or half"
+
+    def read(value: Any) -> float:
+        if type(value) not in _NUMBER or not low <= value <= high or not (value * 2.0).is_integer():
+            raise BadInput(f"not a score {says}; leave out what was not rated")
+        return float(value)
+
+    schema = {"type": "number", "minimum": low, "maximum": high, "multipleOf": 1 / 2, "description": says}
+    return Field("score", read, schema)
+
+
+def _words(longest: int, kind: str) -> Field:
+    def read(value: Any) -> str:
+        if type(value) is not str or not value or value.isspace():
+            raise BadInput("not words; write at least one, or leave it out")
+        if len(value) > longest:
+            raise BadInput(f"longer than {longest} characters; write it shorter, or the rest in a note")
+        return value
+
+    return Field(kind, read, {"type": "string", "pattern": "\\S", "maxLength": longest})
+
+
+def _choice(choices: tuple[str, ...], kind: str) -> Field:
+    known = frozenset(choices)
+
+    def read(value: Any) -> str:
+        if type(value) is not str or value not in known:
+            raise BadInput(f"not one of the words for it; send {', '.join(choices)}")
+        return value
+
+    return Field(kind, read, {"enum": list(choices)})
+
+
+def _yes_no(value: Any) -> bool:
+    if type(value) is not bool:
+        raise BadInput("not true or false; leave out what was not asked")
+    return value
+
+
+def _count(value: Any) -> int:
+    if type(value) not in _NUMBER or value < 1 or value != int(value):
+        raise BadInput("not a whole number from 1")
+    return int(value)
+
+
+def _moment(value: Any) -> int:
+    return _instant(value)[0]
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    """The data of a correction: what it has to be depends on the event that it corrects, see `read_data`."""
+    if not isinstance(value, dict):
+        raise BadInput("not an object; send the whole data as it should have been")
+    return value
+
+
+def _iso(ms: int, offset: timedelta) -> str:
+    moment = (EPOCH + timedelta(milliseconds=ms)).astimezone(timezone(offset))
+    return moment.isoformat(timespec="milliseconds" if ms % MS_PER_SECOND else "seconds")
+
+
+_TIME: dict[str, Any] = {"type": "string", "format": "date-time", "pattern": INSTANT}
+_PLAIN = {
+    "yes-no": Field("yes-no", _yes_no, {"type": "boolean"}),
+    "count": Field("count", _count, {"type": "integer", "minimum": 1}),
+    "instant": Field("instant", _moment, _TIME, write=_iso),
+    "data": Field("data", _object, {"type": "object"}),
+}
+
+
+# --- writing ----------------------------------------------------------------------------------------------------------
+
+
+def to_json(event: Event, shape: Shape) -> dict[str, Any]:
+    """The event as `read_event` takes it: every instant in the offset of `at`, measures in canonical units."""
+    fields = shape.types[event.type].fields
+    data = {
+        name: write(value, event.offset) if (write := fields[name].write) else value
+        for name, value in event.data.items()
+        if name != IMPLAUSIBLE
+    }
+    return {
+        "id": event.id,
+        "at": _iso(event.at, event.offset),
+        "received": _iso(event.received, event.offset),
+        "type": event.type,
+        "by": event.by,
+        "source": event.source,
+        "data": data,
+    } | ({"session": event.session} if event.session else {})
+
+
+def line(event: Event, shape: Shape) -> str:
+    """The event as one line of a log, without the line's end."""
+    return orjson.dumps(to_json(event, shape)).decode()
+
+
+def json_schema(knowledge: Knowledge) -> dict[str, Any]:
+    """One JSON Schema for one event, made from what `read_event` reads by. `format` of an instant must be checked."""
+    shape = Shape.of(knowledge)
+    words = shape.name.schema
+    properties = {
+        "id": words,
+        "at": _TIME | {"description": "when it happened"},
+        "received": _TIME | {"description": "when it arrived here"},
+        "type": {"enum": list(shape.types)},
+        "by": words | {"description": "who did it or saw it"},
+        "source": words | {"description": "what it came through"},
+        "data": {"type": "object"},
+        "session": words,
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "One event of a treatment day",
+        "type": "object",
+        "required": list(REQUIRED),
+        "additionalProperties": False,
+        "properties": properties,
+        "allOf": [
+            {
+                "if": {"properties": {"type": {"const": name}}},
+                "then": {"properties": {"data": {"$ref": f"#/$defs/{name}"}}},
+            }
+            for name in shape.types
+        ],
+        "$defs": {
+            name: {
+                "description": kind.says,
+                "type": "object",
+                "properties": {part: field.schema for part, field in kind.fields.items()},
+                "required": sorted(kind.required),
+                "additionalProperties": False,
+            }
+            for name, kind in shape.types.items()
+        },
+    }

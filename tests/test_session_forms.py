@@ -1,0 +1,304 @@
+"""The monitoring form and the adverse event report: only what was measured, refused while anything is missing."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from adjunct.base import MS_PER_DAY, BadInput, instant
+from adjunct.knowledge import Knowledge
+from adjunct.session import forms
+from adjunct.session.model import Dose, Ended, Event, Given, Phase, State
+
+KNOWLEDGE = Knowledge.load()
+MIN = 60_000
+NINE = instant("2026-11-22T09:00:00+01:00").ms  # Mara, 41: first of two devices
+
+
+def event(number: int, minute: int, type_: str, /, **data: Any) -> Event:
+    at = NINE + minute * MIN
+    return Event(f"e{number:02}", at, at, type_, "Nina Ortiz", "chair", data)
+
+
+DAY = (
+    event(1, -20, "vitals", systolic=128.0, diastolic=82.0, spo2=98.0),
+    event(2, -10, "dissociation", cadss6=1.0),
+    event(3, 0, "device-given", number=1, dose=28.0, lot="A1"),
+    event(4, 5, "device-given", number=2, dose=28.0, lot="A2"),
+    event(5, 20, "sedation", moaas=4.0),
+    event(6, 30, "sedation", moaas=3.0),
+    event(7, 38, "vitals", systolic=151.0, diastolic=92.0, spo2=95.0, resp_rate=14.0),
+    event(8, 41, "dissociation", cadss6=9.0),
+    event(9, 55, "event", sign="vomiting", present=True, text="once"),
+    event(10, 57, "medication-given", substance="ondansetron", dose="4 mg", route="oral"),
+    event(11, 60, "vitals", systolic=400.0, diastolic=90.0, spo2=101.0, implausible=("systolic", "spo2")),
+    event(12, 80, "event", sign="vomiting", present=False),
+    event(13, 90, "sedation", moaas=5.0),
+    event(14, 100, "dissociation", cadss6=2.0, dissociation_resolved=True),
+    event(15, 124, "vitals", systolic=132.0, diastolic=84.0, spo2=97.0, resp_rate=15.0),
+)
+STATE = State(
+    session="s1",
+    patient="Patient/mara",
+    treatment="esketamine-nasal",
+    number=3,
+    phase=Phase.DISCHARGED,
+    zone=timedelta(hours=1),
+    dose=Dose(
+        given=(Given(NINE, NINE, 28.0, "e03", "A1"), Given(NINE + 5 * MIN, NINE + 5 * MIN, 28.0, "e04", "A2")),
+        first=NINE,
+        last=NINE + 5 * MIN,
+        watch_from=NINE + 5 * MIN,
+    ),
+    ended=Ended(phase=Phase.DISCHARGED, at=NINE + 130 * MIN, by="Nina Ortiz", event="e20", data={}),
+)
+GIVEN: dict[str, Any] = {
+    "given_name": "Mara",
+    "family_name": "Klein",
+    "birth_date": "1985-03-02",
+    "sex": "female",
+    "first_treatment": False,
+    "benzodiazepines": False,
+    "sedative_hypnotics": False,
+    "opioids": False,
+    "psychostimulants": True,
+    "maoi": False,
+    "monitored_by": "Nina Ortiz",
+    "telephone": "+1 555 0100",
+    "email": "clinic@example.org",
+    "setting": "Example Clinic",
+    "address": "1 Example Street",
+    "ready_after": 105,
+    "acceptable_before": True,
+    "acceptable_end": True,
+    "respiratory_depression": False,
+    "serious": False,
+}
+
+
+def monitoring(given: dict[str, Any], state: State = STATE, events: tuple[Event, ...] = DAY) -> forms.Form:
+    return forms.monitoring_form(state, events, KNOWLEDGE, given)
+
+
+def without(*ids: str) -> tuple[Event, ...]:
+    return tuple(e for e in DAY if e.id not in ids)
+
+
+MEASURED = [
+    # field, value, the event it stands in
+    ("treatment_date", "2026-11-22", "e03"),
+    ("dose", 56, "e04"),
+    ("devices", 2, "e04"),
+    ("lots", ("A1", "A2"), "e04"),
+    ("duration", 130, "e20"),
+    ("two_hours", True, "e20"),
+    ("left_early", False, "e20"),
+    ("bp_before", "128/82", "e01"),
+    ("bp_recheck", "151/92", "e07"),
+    ("bp_end", "132/84", "e15"),
+    ("spo2_before", 98, "e01"),
+    ("spo2_lowest", 95, "e07"),  # 101 is not a value
+    ("breaths_lowest", 14, "e07"),
+    ("sedation", True, "e05"),
+    ("sedation_rated", "MOAA/S 3", "e06"),
+    ("sedation_from", NINE + 20 * MIN, "e05"),
+    ("sedation_until", NINE + 90 * MIN, "e13"),
+    ("dissociation", True, "e08"),
+    ("dissociation_from", NINE + 41 * MIN, "e08"),
+    ("dissociation_until", NINE + 100 * MIN, "e14"),
+    ("medication", ("09:57 ondansetron 4 mg oral",), "e10"),
+]
+
+
+@pytest.mark.parametrize(("field", "value", "source"), MEASURED, ids=[m[0] for m in MEASURED])
+def test_what_was_measured_stands_there_with_its_event(field: str, value: Any, source: str) -> None:
+    found = next(f for f in monitoring(GIVEN).fields if f.id == field)
+    assert found.value is not None
+    assert (found.value.value, found.value.event) == (value, source)
+
+
+def test_every_field_has_a_case() -> None:
+    session = {f.id for f in monitoring({}).fields if f.origin == "session"}
+    assert session - {m[0] for m in MEASURED} == {"dissociation_rated", "serious_recorded"}
+
+
+def test_nothing_is_filled_in_that_nobody_measured_or_said() -> None:
+    empty = forms.monitoring_form(
+        replace(STATE, ended=None, phase=Phase.OBSERVING), without(*(f"e{n:02}" for n in range(1, 16))), KNOWLEDGE
+    )
+    filled = {f.id for f in empty.fields if f.value is not None}
+    assert filled == {"treatment_date", "dose", "devices", "lots"}
+
+
+NOT_SIGNED = [
+    # why, what is given, state, events, what the refusal names
+    ("nobody said anything", {}, STATE, DAY, ["First name", "Opioids", "Serious adverse event"]),
+    ("no recheck", GIVEN, STATE, without("e07", "e11"), ["Blood pressure about 40 minutes"]),
+    ("no pressure at the end", GIVEN, STATE, without("e15"), ["Blood pressure at the end"]),
+    ("never rated", GIVEN, STATE, without("e05", "e06", "e13"), ["Sedation"]),
+    (
+        "a lot missing",
+        GIVEN,
+        replace(STATE, dose=replace(STATE.dose, given=(Given(NINE, NINE, 28, "e03"),))),
+        DAY,
+        ["Lot number"],
+    ),
+    ("not over", GIVEN, replace(STATE, ended=None), DAY, ["From the first device", "Left before discharge"]),
+    ("first, enrolled?", GIVEN | {"first_treatment": True}, STATE, DAY, ["Enrolled"]),
+    ("serious, no words", GIVEN | {"serious": True}, STATE, DAY, ["What happened, what was done"]),
+    (
+        "no, but it was",
+        GIVEN,
+        STATE,
+        (*DAY, event(16, 125, "event", sign="collapse", present=True, serious=True)),
+        ["answered no, but recorded"],
+    ),
+    (
+        "breathed slowly",
+        GIVEN,
+        STATE,
+        (*DAY, event(16, 125, "event", sign="slow_breathing", present=True)),
+        ["Slow or stopped breathing: answered no"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("why", "given", "state", "events", "names"), NOT_SIGNED, ids=[n[0] for n in NOT_SIGNED])
+def test_refused_while_incomplete(
+    why: str, given: dict[str, Any], state: State, events: tuple[Event, ...], names: list[str]
+) -> None:
+    form = monitoring(given, state, events)
+    with pytest.raises(BadInput) as refusal:
+        forms.sign(form, by="Nina Ortiz", role="nurse", at=NINE)
+    assert all(name in str(refusal.value) for name in names)
+    assert not any(str(word) in str(refusal.value) for word in ("Mara", "Klein", "151"))  # no health data in an error
+
+
+def test_signed_when_whole_by_a_named_person() -> None:
+    form = monitoring(GIVEN)
+    with pytest.raises(BadInput, match="named person"):
+        forms.sign(form, by=" ", role="nurse", at=NINE)
+    signed = forms.sign(form, by="Nina Ortiz", role="nurse", at=NINE + 140 * MIN)
+    assert signed.signed == ("Nina Ortiz", "nurse", NINE + 140 * MIN)
+    json.dumps(forms.to_dict(signed))
+
+
+def test_the_deadline_is_seven_days_and_a_signature_meets_it() -> None:
+    form = monitoring(GIVEN)
+    assert form.deadline == NINE + 7 * MS_PER_DAY
+    assert not form.late(NINE + 7 * MS_PER_DAY)
+    assert form.late(NINE + 7 * MS_PER_DAY + 1)
+    assert not forms.sign(form, by="N", role="nurse", at=NINE).late(NINE + 8 * MS_PER_DAY)
+
+
+def test_who_left_early_is_flagged_and_the_missing_check_needs_a_reason() -> None:
+    ended = Ended(phase=Phase.LEFT, at=NINE + 70 * MIN, by="Nina Ortiz", event="e20", data={})
+    left = replace(STATE, phase=Phase.LEFT, ended=ended)
+    events = tuple(e for e in DAY if e.at < ended.at)
+    form = monitoring(GIVEN, left, events)
+    assert "left before discharge" in form.flags[0]
+    assert "2 hours" in form.flags[1]
+    assert form.missing == ("Blood pressure at the end",)
+    form = monitoring(GIVEN | {"bp_end": {"not_measured": "walked out"}}, left, events)
+    forms.sign(form, by="Nina Ortiz", role="nurse", at=NINE)
+    text = forms.form_sheet(form, KNOWLEDGE, now=NINE).text()
+    assert "not measured: walked out" in text
+    assert "Sedation first rated as over\nnot filled in" in text
+
+
+WRONG = [
+    ({"bp_before": "120/80"}, "comes from the record"),
+    ({"bp_before": {"not_measured": "forgot"}}, "comes from the record"),  # it was measured
+    ({"pulse": 80}, "no field"),
+    ({"opioids": "no"}, "true or false"),
+    ({"birth_date": "02.03.1985"}, "YYYY-MM-DD"),
+    ({"birth_date": "1985-13-02"}, "YYYY-MM-DD"),
+    ({"sex": "f"}, "one of male"),
+    ({"ready_after": float("nan")}, "a number"),
+    ({"ready_after": True}, "a number"),
+    ({"setting": "  "}, "words"),
+]
+
+
+@pytest.mark.parametrize(("given", "says"), WRONG, ids=[str(w[0]) for w in WRONG])
+def test_a_value_that_does_not_fit_is_refused(given: dict[str, Any], says: str) -> None:
+    with pytest.raises(BadInput, match=says) as refusal:
+        monitoring(given)
+    assert "1985" not in str(refusal.value)  # what was written stays out of the message
+
+
+def test_no_form_for_another_treatment_or_without_a_dose() -> None:
+    with pytest.raises(BadInput, match="not for 'ketamine-iv'"):
+        monitoring({}, replace(STATE, treatment="ketamine-iv"))
+    with pytest.raises(BadInput, match="no dose"):
+        monitoring({}, replace(STATE, dose=Dose()))
+
+
+def test_what_was_corrected_is_marked() -> None:
+    state = replace(STATE, corrections=(("e07", "e30", NINE + 45 * MIN, "Nina Ortiz", "wrong chair"),))
+    form = monitoring(GIVEN, state)
+    assert "corrected" in form.flags[0]
+    assert "09:38, Nina Ortiz, corrected" in forms.form_sheet(form, KNOWLEDGE, now=NINE).text()
+
+
+JUDGED: dict[str, Any] = {
+    "severity": "mild",
+    "serious": False,
+    "relation": "possibly related",
+    "outcome": "over",
+    "action": "was over",
+    "person_told": "What to do if it comes back, Nina Ortiz",
+    "prescriber_told": "Dr Vega",
+    "prescriber_told_at": "2026-11-22T10:00:00+01:00",
+}
+
+
+def report(given: dict[str, Any], events: tuple[Event, ...] = DAY, of: str = "e09") -> forms.Form:
+    return forms.adverse_event_report(STATE, events, of, KNOWLEDGE, given)
+
+
+def test_adverse_event_report_holds_what_the_session_knows() -> None:
+    form = report(JUDGED)
+    known = {f.id: f.value.value for f in form.fields if f.value is not None and f.origin == "session"}
+    assert known == {
+        "what": "Vomiting",
+        "words": "once",
+        "began": NINE + 55 * MIN,
+        "reported_by": "Nina Ortiz",
+        "treatment": "esketamine-nasal",
+        "dose_then": 56,
+        "since_dose": 55,
+        "lots": ("A1", "A2"),
+        "readings": (
+            "09:38 Systolic blood pressure 151 mm Hg",
+            "09:38 Diastolic blood pressure 92 mm Hg",
+            "09:38 Respiratory rate 14 per minute",
+            "09:38 Oxygen saturation 95 %",
+            "09:30 MOAA/S (sedation, 5 awake to 0) 3",
+        ),
+        "ended": NINE + 80 * MIN,
+        "actions": ("09:57 ondansetron 4 mg oral",),
+    }
+    forms.sign(form, by="Dr Vega", role="prescriber", at=NINE)
+
+
+def test_a_serious_event_asks_why_and_who_was_told() -> None:
+    collapse = (*DAY, event(16, 125, "event", sign="collapse", present=True, serious=True))
+    with pytest.raises(BadInput, match="Serious: answered no, but recorded"):
+        forms.sign(report(JUDGED, collapse, "e16"), by="Dr Vega", role="prescriber", at=NINE)
+    form = report(JUDGED | {"serious": True}, collapse, "e16")
+    assert form.missing == (
+        "Why serious",
+        "Maker, programme or authority told, who",
+        "Maker, programme or authority told, when",
+    )
+
+
+@pytest.mark.parametrize("of", ["e12", "e07", "none"])
+def test_only_what_was_seen_can_be_reported(of: str) -> None:
+    with pytest.raises(BadInput, match="no recorded sign"):
+        report({}, of=of)

@@ -1,0 +1,165 @@
+"""The simulated person, monitor and nurse: usual sizes, the same bytes for a seed, faults where they are laid."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from statistics import mean
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adjunct.base import BadInput
+from adjunct.devices import simulator
+from adjunct.devices.simulator import MS_PER_MIN, Body, Chair, day, dose, scenario, scenarios, script
+from adjunct.knowledge import Knowledge
+from adjunct.session.events import Shape, read_event
+from adjunct.session.model import Event
+
+K = Knowledge.load()
+NAMES = sorted(scenarios(K))
+SINGLE = [name for name in NAMES if "chairs" not in scenarios(K)[name]]
+SHAPE = Shape.of(K)
+
+
+def played(name: str, seed: str = "1:1", **laid: object) -> list[simulator.Sent]:
+    return day(script(dict(scenarios(K)[name], **laid), K), seed, Chair(session="s"), K)
+
+
+def monitor(sent: list[simulator.Sent]) -> list[simulator.Sent]:
+    return [s for s in sent if s.message.kind != "event"]
+
+
+# --- the body ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("measure", "fact"), K.content["scenarios"]["person"]["pressor"].items())
+def test_the_mean_rise_at_the_peak_is_the_published_one(measure: str, fact: str) -> None:
+    """Fifty people of the quiet infusion: the mean of 12.61, 8.49 and 4.09 is met within its sampling error."""
+    plan = script(scenarios(K)["quiet-infusion"], K)
+    people = [Body(plan, f"{n}", K) for n in range(50)]
+    rises = [mean(p.value(measure, 50 + i / 60) - p.value(measure, 5 + i / 60) for i in range(20)) for p in people]
+    assert mean(rises) == pytest.approx(K.number(fact), rel=0.2)
+
+
+@pytest.mark.parametrize(("name", "peak"), [("quiet-infusion", (45, 60)), ("quiet-nasal", (45, 75))])
+def test_the_effect_peaks_when_the_label_says(name: str, peak: tuple[int, int]) -> None:
+    """Both doses begin at minute 10: the end of 40 minutes of infusion, about 40 minutes after the devices."""
+    body = Body(script(scenarios(K)[name], K), "1", K)
+    pressure = [mean(body.value("systolic", m + i / 20) for i in range(20)) for m in range(140)]
+    assert peak[0] <= pressure.index(max(pressure)) <= peak[1]
+    assert mean(pressure[:8]) < mean(pressure[130:]) < max(pressure)
+
+
+def test_what_a_person_feels_is_over_before_the_pressure_is() -> None:
+    body = Body(script(scenarios(K)["quiet-nasal"], K), "3", K)
+    assert body.value("cadss6", 60) >= 4 > 2 >= body.value("cadss6", 142)
+    assert body.value("moaas", 142) == 5
+
+
+@pytest.mark.parametrize(("minute", "share"), [(9, 0.0), (22, 0.0), (24, 0.5), (30, 1.0), (45, 1.0), (65, 0.0)])
+def test_a_change_rises_holds_and_goes_back(minute: float, share: float) -> None:
+    change = {"measure": "systolic", "from": 22, "reach": 26, "until": 50, "back": 60}
+    assert simulator._weight(change, minute) == pytest.approx(share)
+
+
+DOSES = [  # scenario, parts, mg, share of what was prepared
+    ("quiet-infusion", 1, 35.0, 1.0),  # 52.5 mL/h x 1 mg/mL x 40 min
+    ("quiet-nasal", 3, 84.0, 1.0),
+    ("hypertensive-surge", 1, 25.375, 0.725),  # stopped after 29 of 40 min
+    ("vomiting-sedated", 2, 35.0, 1.0),  # 6.5 min of pause make it later, not less
+]
+
+
+@pytest.mark.parametrize(("name", "parts", "mg", "share"), DOSES)
+def test_the_dose_of_a_script_is_what_went_in(name: str, parts: int, mg: float, share: float) -> None:
+    given, of_prepared = dose(script(scenarios(K)[name], K))
+    assert (len(given), sum(a.amount_mg for a in given)) == (parts, pytest.approx(mg))
+    assert of_prepared == pytest.approx(share)
+
+
+# --- the day ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_event_of_the_nurse_is_one_that_the_log_takes(name: str) -> None:
+    lines = [m.payload for m in scenario(name, 7, K) if m.kind == "event"]
+    read = [read_event(line, SHAPE) for line in lines]
+    assert [r for r in read if not isinstance(r, Event) or "implausible" in r.data] == []
+    assert len({e.id for e in read if isinstance(e, Event)}) == len(lines)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("wire", ["hl7", "fhir"])
+def test_messages_come_in_order_and_the_same_for_a_seed(name: str, wire: str) -> None:
+    first = list(scenario(name, 3, K, wire=wire))
+    assert first == list(scenario(name, 3, K, wire=wire))
+    assert first != list(scenario(name, 4, K, wire=wire))
+    assert all(a.received <= b.received for a, b in pairwise(first))
+    assert {m.kind for m in first} == {"event", wire}
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**63), name=st.sampled_from(SINGLE))
+def test_a_value_never_depends_on_what_was_asked_before(seed: int, name: str) -> None:
+    plan = script(scenarios(K)[name], K)
+    forward, backward = Body(plan, str(seed), K), Body(plan, str(seed), K)
+    minutes = [1.0, 20.5, 33.0]
+    there = [forward.value("systolic", m) for m in minutes]
+    assert there == [backward.value("systolic", m) for m in reversed(minutes)][::-1]
+
+
+def test_three_chairs_keep_their_own_names() -> None:
+    found = list(scenario("three-chairs", 1, K))
+    sessions = {e.session for m in found if m.kind == "event" and isinstance(e := read_event(m.payload, SHAPE), Event)}
+    assert sessions == {"quiet-nasal-1", "hypertensive-surge-1", "probe-off-1"}
+    for number in (1, 2, 3):
+        assert any(f"monitor-{number}".encode() in m.payload for m in found if m.kind == "hl7")
+
+
+def test_an_unknown_name_lists_those_there_are() -> None:
+    with pytest.raises(BadInput, match=r"quiet-nasal.*three-chairs"):
+        scenario("no-such-day", 1, K)
+    assert "run" not in NAMES
+
+
+# --- the wire ---------------------------------------------------------------------------------------------------------
+
+
+def test_lost_and_unplugged_messages_are_gone_and_doubled_ones_come_twice() -> None:
+    whole = len(monitor(played("probe-off", fault=[])))
+    assert whole == 39 * 6
+    assert len(monitor(played("probe-off", fault=[{"kind": "off", "from": 10, "until": 12}]))) == whole - 12
+    assert len(monitor(played("probe-off", fault=[{"kind": "doubled"}]))) == 2 * whole
+    assert whole / 3 < len(monitor(played("probe-off", fault=[{"kind": "lost", "share": 0.5}]))) < whole * 2 / 3
+
+
+def test_late_and_reordered_messages_keep_their_true_time() -> None:
+    plain, late = (
+        monitor(played("probe-off", fault=f)) for f in ([], [{"kind": "reordered", "by": "25 s", "share": 0.5}])
+    )
+    assert {s.event.id: s.event.at for s in late} == {s.event.id: s.event.at for s in plain}
+    assert any(a.event.at > b.event.at for a, b in pairwise(late))
+    assert not any(a.event.at > b.event.at for a, b in pairwise(plain))
+
+
+def test_half_a_message_is_cut_and_known_to_be() -> None:
+    cut = monitor(played("probe-off", fault=[{"kind": "half"}]))
+    whole = {s.event.id: s.message.payload for s in monitor(played("probe-off", fault=[]))}
+    assert all(not s.whole and whole[s.event.id].startswith(s.message.payload) for s in cut)
+
+
+def test_a_wrong_patient_and_a_clock_jump_are_written_into_the_message() -> None:
+    other = monitor(played("wrong-patient"))
+    assert {s.own for s in other} == {True, False}
+    assert all((b"somebody-else" in s.message.payload) is not s.own for s in other)
+    jumped = [s.event.at - s.event.received for s in monitor(played("clock-jump"))]
+    assert max(jumped) == pytest.approx(60 * MS_PER_MIN, abs=3000)
+    assert min(jumped) == pytest.approx(0, abs=3000)
+
+
+def test_an_artefact_is_impossible_and_a_slipped_probe_says_nothing() -> None:
+    seen = monitor(played("probe-off"))
+    assert sum(s.event.data.get("spo2") == 104 for s in seen) == 6
+    assert sum("spo2" not in s.event.data for s in seen) == 18
+    assert all("heart_rate" in s.event.data for s in seen)
