@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from adjunct.base import Instant, instant
+from adjunct.base import Instant, instant, iso
 from adjunct.knowledge import Knowledge
 from adjunct.session.events import Shape, read_event
-from adjunct.session.fold import Day, advance
+from adjunct.session.fold import Day
+from adjunct.session.history import History
 from adjunct.session.model import Event, State
 
 KNOWLEDGE = Knowledge.load()
@@ -26,8 +27,6 @@ class Whole(NamedTuple):
 
 def clock(minute: float) -> str:
     """Minutes after nine, as it is written in a log."""
-    from adjunct.base import iso
-
     return iso(NINE.ms + round(minute * 60_000), NINE.offset)
 
 
@@ -47,15 +46,14 @@ def at(minute: float, kind: str, by: str = NURSE, **data: Any) -> dict[str, Any]
 
 
 def day(*log: dict[str, Any], until: float = 0) -> Whole:
-    """The log folded in order of time; `until` minutes after nine is now, else the last event."""
-    shape, rules = Shape.of(KNOWLEDGE), Day.of(KNOWLEDGE)
-    events = [read_event(e, shape) for e in log]
-    assert all(isinstance(e, Event) for e in events), [e for e in events if not isinstance(e, Event)]
-    state, done = State(), sorted(e for e in events if isinstance(e, Event))
-    for event in sorted(done, key=lambda e: (e.at, e.id)):
-        state = advance(state, event, rules)
-    last = max(state.at, NINE.ms + round(until * 60_000))
-    return Whole(state, tuple(sorted(done, key=lambda e: (e.at, e.id))), Instant(last, NINE.offset))
+    """The log taken in as it stands here; `until` minutes after nine is now, else the last event."""
+    shape, history = Shape.of(KNOWLEDGE), History(Day.of(KNOWLEDGE))
+    for sent in log:
+        event = read_event(sent, shape)
+        assert isinstance(event, Event), event
+        history.add(event)
+    now = max(history.state.at, NINE.ms + round(until * 60_000))
+    return Whole(history.state, history.events, Instant(now, NINE.offset))
 
 
 def arrival(treatment: str = "esketamine-nasal", **more: Any) -> list[dict[str, Any]]:
@@ -94,4 +92,57 @@ def course(readings: Sequence[tuple[float, float, float, float, float]]) -> list
     return [
         at(m, "vitals", systolic=s, diastolic=d, heart_rate=h, spo2=o, resp_rate=14, oxygen=0)
         for m, s, d, h, o in readings
+    ]
+
+
+SEEN = ("oriented", "walks_steadily", "aftercare_given", "safety_plan_copy", "no_driving_told", "phone_contact")
+ASKED = ("cssrs_q1", "cssrs_q2", "cssrs_q6", "cssrs_q6_recent")
+
+
+def settled() -> list[dict[str, Any]]:
+    """All that the gate asks for, two hours after the last device, and the signature."""
+    return [
+        *course([(60, 138, 84, 80, 97), (130, 128, 80, 72, 98), (142, 126, 78, 70, 98)]),
+        at(141, "escort", present=True, fit=True, name="Sam Ruiz"),
+        at(142.1, "sedation", moaas=5),
+        at(142.2, "dissociation", cadss6=0),
+        at(
+            142.5,
+            "discharge-check",
+            **dict.fromkeys(SEEN, True),
+            **dict.fromkeys(ASKED, False),
+            aldrete=10,
+        ),
+    ]
+
+
+def signed() -> dict[str, Any]:
+    return at(143, "discharged", PRESCRIBER, signed_by=PRESCRIBER, role="prescriber")
+
+
+def infusion() -> list[dict[str, Any]]:
+    """35 mg of ketamine in 50 mL, slowed, paused and stopped early."""
+    return [
+        at(
+            10,
+            "dose-prepared",
+            substance="ketamine",
+            dose=35,
+            prescriber=PRESCRIBER,
+            weight=70,
+            per_kg=0.5,
+            concentration=0.7,
+            volume=50,
+            rate=75,
+            duration=40,
+            lot="KET-1",
+            expiry="2027-12",
+            id="prep",
+        ),
+        at(12, "dose-checked", SECOND, prepared="prep", agrees=True, dose=35, volume=50, rate=75),
+        at(15, "infusion-started", rate=75, concentration=0.7, volume=50, id="start"),
+        at(25, "rate-changed", rate=60, id="slower"),
+        at(35, "dose-paused", reason="nausea", id="pause"),
+        at(40, "dose-resumed", rate=60, id="resume"),
+        at(45, "dose-stopped", complete=False, reason="the person wants to stop", id="stop"),
     ]

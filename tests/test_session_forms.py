@@ -121,6 +121,21 @@ def test_what_was_measured_stands_there_with_its_event(field: str, value: Any, s
     assert (found.value.value, found.value.event) == (value, source)
 
 
+NOT_COUNTED = [
+    # why, an event more, field, value
+    ("sedated before the dose", event(16, -5, "sedation", moaas=2.0), "sedation_rated", "MOAA/S 3"),
+    ("diastolic above systolic", event(16, 40, "vitals", systolic=60.0, diastolic=90.0), "bp_recheck", "151/92"),
+    ("systolic alone", event(16, 40, "vitals", systolic=170.0), "bp_recheck", "151/92"),
+    ("as dissociated as before", event(16, -5, "dissociation", cadss6=9.0), "dissociation", False),
+]
+
+
+@pytest.mark.parametrize(("why", "more", "field", "value"), NOT_COUNTED, ids=[n[0] for n in NOT_COUNTED])
+def test_what_is_not_counted(why: str, more: Event, field: str, value: Any) -> None:
+    events = tuple(sorted((*DAY, more), key=lambda e: (e.at, e.id)))
+    assert monitoring(GIVEN, events=events).value(field) == value
+
+
 def test_every_field_has_a_case() -> None:
     session = {f.id for f in monitoring({}).fields if f.origin == "session"}
     assert session - {m[0] for m in MEASURED} == {"dissociation_rated", "serious_recorded"}
@@ -200,6 +215,7 @@ def test_who_left_early_is_flagged_and_the_missing_check_needs_a_reason() -> Non
     left = replace(STATE, phase=Phase.LEFT, ended=ended)
     events = tuple(e for e in DAY if e.at < ended.at)
     form = monitoring(GIVEN, left, events)
+    assert form.value("left_early") is True
     assert "left before discharge" in form.flags[0]
     assert "2 hours" in form.flags[1]
     assert form.missing == ("Blood pressure at the end",)
@@ -207,7 +223,7 @@ def test_who_left_early_is_flagged_and_the_missing_check_needs_a_reason() -> Non
     forms.sign(form, by="Nina Ortiz", role="nurse", at=NINE)
     text = forms.form_sheet(form, KNOWLEDGE, now=NINE).text()
     assert "not measured: walked out" in text
-    assert "Sedation first rated as over\nnot filled in" in text
+    assert "Sedation first rated as over\nnot recorded" in text
 
 
 WRONG = [

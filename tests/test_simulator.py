@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 
 from adjunct.base import BadInput
 from adjunct.devices import simulator
-from adjunct.devices.simulator import MS_PER_MIN, Body, Chair, day, dose, scenario, scenarios, script
+from adjunct.devices.simulator import MS_PER_MIN, Body, Chair, day, dose, heard, scenario, scenarios, script
 from adjunct.knowledge import Knowledge
 from adjunct.session.events import Shape, read_event
-from adjunct.session.model import Event
+from adjunct.session.model import Dose, Event, Given, State
+from adjunct.session.predicted import MODELS, PEOPLE, given_so_far, predicted
+from adjunct.session.watch import Tick, watch
 
 K = Knowledge.load()
 NAMES = sorted(scenarios(K))
@@ -163,3 +165,111 @@ def test_an_artefact_is_impossible_and_a_slipped_probe_says_nothing() -> None:
     assert sum(s.event.data.get("spo2") == 104 for s in seen) == 6
     assert sum("spo2" not in s.event.data for s in seen) == 18
     assert all("heart_rate" in s.event.data for s in seen)
+
+
+# --- the days, as the fold and the alarms see them --------------------------------------------------------------------
+
+E = "emergency"
+STORIES = [  # scenario, (alarm, level) that must stand at some time, the worst level of the day, how it ends
+    ("quiet-infusion", [], "", "discharged"),
+    ("quiet-nasal", [], "", "discharged"),
+    ("hypertensive-surge", [("hypertension-severe", "high")], "high", "observing"),
+    (
+        "hypoxia-kratom",
+        [("respiratory-depression", E), ("naloxone-given", "high")],
+        "emergency",
+        "transferred",
+    ),
+    ("headache-emergency", [("hypertensive-emergency", E)], E, "transferred"),
+    ("early-leaver", [], "", "left-before-discharge"),
+    ("vomiting-sedated", [("vomiting-sedated", "high")], "high", "observing"),
+    ("probe-off", [("probe", "probe"), ("no-data", "high")], "high", "dosing"),
+    ("wrong-patient", [("respiratory-depression", E), ("no-data", "high")], E, "dosing"),
+    ("clock-jump", [("respiratory-depression", E)], E, "dosing"),
+    ("anaphylaxis", [("allergic-reaction", E)], E, "transferred"),
+]
+LEVELS = ["", "probe", "low", "medium", "high", "emergency"]
+
+
+def watched(name: str, seed: int = 1, wire: str = "hl7") -> tuple[list[Tick], State]:
+    messages = list(scenario(name, seed, K, wire=wire))
+    clock = range(messages[0].received, messages[-1].received, 10_000)
+    ticks = list(watch(heard(messages, K), clock, K))
+    return ticks, next(seen.state for tick in reversed(ticks) for seen in tick.seen)
+
+
+@pytest.mark.parametrize("wire", ["hl7", "fhir"])
+@pytest.mark.parametrize(("name", "alarms", "worst", "ends"), STORIES)
+def test_a_day_goes_as_its_text_says(
+    name: str, alarms: list[tuple[str, str]], worst: str, ends: str, wire: str
+) -> None:
+    ticks, state = watched(name, wire=wire)
+    stood = {(a.alarm, a.level) for tick in ticks for seen in tick.seen for a in seen.alarms}
+    stood |= {(loose.alarm.alarm, loose.alarm.level) for tick in ticks for loose in tick.loose}
+    assert set(alarms) <= stood
+    assert max((level for _, level in stood), key=LEVELS.index, default="") == worst
+    assert state.phase == ends
+
+
+def test_the_surge_is_raised_goes_up_the_line_is_acknowledged_and_is_over() -> None:
+    ticks, state = watched("hypertensive-surge")
+    severe = [
+        (n.kind, n.says.rpartition(": ")[2]) for tick in ticks for n in tick.news if n.what == "hypertension-severe"
+    ]
+    assert [kind for kind, _ in severe] == ["raised", "turn", "turn", "acknowledged", "cleared"]
+    assert [who for _, who in severe[1:4]] == ["charge nurse", "prescriber", "Dr. Okoye"]
+    assert ticks[-1].seen[0].alarms == ()
+    assert state.dose.complete is False
+
+
+def test_the_early_leaver_is_refused_first() -> None:
+    _, state = watched("early-leaver")
+    assert "discharge-refused" in {flag.code for flag in state.flags or ()}
+
+
+# --- the predicted curve ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "mg", "models", "band"), [("quiet-infusion", 35.0, 4, MODELS), ("quiet-nasal", 84.0, 1, PEOPLE)]
+)
+def test_the_curve_is_of_the_doses_that_were_given(name: str, mg: float, models: int, band: str) -> None:
+    _, state = watched(name)
+    first = state.dose.first
+    assert first is not None
+    assert sum(a.amount_mg for a in given_so_far(state, state.at)) == pytest.approx(mg)
+    curve = predicted(state, K, now=state.at, until=first + 240 * MS_PER_MIN, age_a=44)
+    assert (curve.t_ms[0], curve.t_ms[-1]) == (first, first + 240 * MS_PER_MIN)
+    assert curve.low is not None
+    assert curve.high is not None
+    assert all(low <= mid <= high for low, mid, high in zip(curve.low, curve.typical, curve.high, strict=True))
+    assert (curve.unit, len(curve.models), curve.predicted) == ("ng/mL", models, True)
+    assert band in curve.says
+    assert "Not measured" in curve.says
+
+
+def test_a_running_infusion_counts_what_the_pump_has_delivered() -> None:
+    """52.5 mL/h of 1 mg/mL since minute 10: 17.5 mg after 20 minutes, and the curve after it only falls."""
+    running = next(
+        seen.state
+        for tick in watched("quiet-infusion")[0]
+        for seen in tick.seen
+        if seen.state.dose.rate and tick.at >= seen.state.dose.since + 20 * MS_PER_MIN
+    )
+    now = running.dose.since + 20 * MS_PER_MIN
+    assert [a.amount_mg for a in given_so_far(running, now)] == [pytest.approx(17.5)]
+    curve = predicted(running, K, now=now, until=now + 60 * MS_PER_MIN)
+    assert curve.t_ms[curve.typical.index(max(curve.typical))] == now
+
+
+@pytest.mark.parametrize(
+    ("state", "says"),
+    [
+        (State(treatment="ketamine-iv"), "Nothing has been given"),
+        (State(treatment="ketamine-sc", dose=Dose(first=0, given=(Given(0, 0, 35.0, "e"),))), "No prediction"),
+    ],
+)
+def test_without_a_dose_or_a_model_there_is_no_curve_but_the_reason(state: State, says: str) -> None:
+    curve = predicted(state, K, now=MS_PER_MIN, until=60 * MS_PER_MIN)
+    assert (curve.t_ms, curve.typical, curve.low, curve.models) == ((), (), None, ())
+    assert says in curve.says

@@ -10,7 +10,7 @@ These calls are shells: `at=None` means the machine's clock, and nothing below t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from adjunct.planning import Planned
     from adjunct.planning.request import Asked
     from adjunct.routine import Routine
+    from adjunct.session import Event, Held, Replayed, Tick
 
 __version__ = "0.1.0"
 __all__ = [
@@ -38,6 +39,8 @@ __all__ = [
     "follow",
     "interact",
     "plan",
+    "rehearse",
+    "replay",
     "report",
     "request",
     "schedule",
@@ -45,6 +48,7 @@ __all__ = [
     "simulate",
     "suggest",
     "triage",
+    "watch",
 ]
 
 
@@ -464,6 +468,55 @@ def request(
         error.advice = asked(answers, known, name=name, now=now, language=language, cover=usual).urgent
         raise
     return asked(answers, known, name=name, now=now, language=language, cover=cover)
+
+
+def rehearse(
+    scenario: str, *, seed: int = 1, wire: str = "hl7", knowledge: Knowledge | None = None
+) -> Iterator[Event | Held]:
+    """Play a treatment day with simulated monitors: what people write and what monitors send, as it arrives.
+
+    `scenario` such as "hypertensive-surge"; the same `seed` plays the same day; `wire` is how the monitors speak
+    (hl7, fhir). Nobody in it is real. Raises `BadInput` for an unknown name, and lists those there are.
+    """
+    from adjunct.devices.simulator import heard
+    from adjunct.devices.simulator import scenario as played
+
+    known = knowledge or _knowledge()
+    return heard(played(scenario, seed, known, wire=wire), known)
+
+
+def replay(
+    log: str | Path | bytes | Iterable[Event | Held], *, at: str | None = None, knowledge: Knowledge | None = None
+) -> Replayed:
+    """Read the log of a treatment day back: state, alarms, what is due, gaps, what was kept aside.
+
+    `log` is the path of JSON Lines, their bytes, or items already read; `at` the instant to look from (default: the
+    last one that the log speaks of). A line that cannot be read is kept aside with the reason; nothing is lost.
+    """
+    from adjunct.base import BadInput, instant
+    from adjunct.session import Shape, read_items
+    from adjunct.session import replay as run
+
+    known = knowledge or _knowledge()
+    if isinstance(log, (str, Path)):
+        try:
+            log = Path(log).read_bytes()
+        except OSError as error:
+            raise BadInput(f"the log cannot be read ({error.strerror})", Path(log).name) from None
+    items = read_items(log.splitlines(), Shape.of(known)) if isinstance(log, bytes) else log
+    return run(items, known, at=None if at is None else instant(at, "--at").ms)
+
+
+def watch(
+    items: Iterable[Event | Held], *, clock: Iterable[int], knowledge: Knowledge | None = None
+) -> Iterator[Tick]:
+    """Watch a day as it arrives: after every item, and at every instant of `clock` (ms since 1970 UTC, in order).
+
+    The same items and the same clock give the same states, alarms and duties, wherever they are looked at.
+    """
+    from adjunct.session import watch as run
+
+    return run(items, clock, knowledge or _knowledge())
 
 
 def triage(

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import typer
 
 from adjunct.base import AdjunctError, BadInput, Refused
-from adjunct.cli import assessment, exposure, knowledge, measures, planning, story
+from adjunct.cli import assessment, exposure, knowledge, measures, planning, session, story
 
 app = typer.Typer(
     name="adjunct",
@@ -26,6 +26,7 @@ app = typer.Typer(
 for _commands in (assessment, exposure, measures, planning, story):
     _commands.register(app)
 app.add_typer(knowledge.app, name="knowledge")
+app.add_typer(session.app, name="session")
 
 COLLECT_EVERY = 200_000  # objects: a command is short, and most of what it makes stays until its end
 HELP_STILL = (

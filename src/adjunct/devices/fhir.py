@@ -1,4 +1,4 @@
-"""FHIR R4 Observations of monitors: one, or a Bundle of them; a blood pressure with its components. Read and written."""
+"""FHIR R4 Observations of monitors, read and written: one, or a Bundle of them, a blood pressure with components."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def _result(
 ) -> Row:
     number = quantity.get("value")
     if type(number) not in NUMBER:
-        return Row(measure, rank, None, NONE if means == COUNTS else means, at, device, place)
+        return Row(measure, rank, None, NONE if means in (COUNTS, DOUBT) else means, at, device, place)
     coded = quantity.get("code") if quantity.get("system") == words.systems["UCUM"] else None
     spoken = tuple(u for u in (coded, quantity.get("code"), quantity.get("unit")) if isinstance(u, str))
     value, why, odd = words.amount(measure, f"{number:.9f}", spoken)
@@ -104,7 +104,9 @@ def _local(reference: str) -> str:
 
 def _moment(text: Any) -> Moment | None:
     with suppress(BadInput):
-        return Moment(instant(text).ms) if isinstance(text, str) else None
+        if isinstance(text, str):
+            found = instant(text)
+            return Moment(found.ms, offset=found.offset)
     return None
 
 
@@ -122,9 +124,9 @@ def to_fhir(
     units: Mapping[str, str] = {},
     silent: Iterable[str] = (),
 ) -> bytes:
-    """A vitals event as Observations of the monitor `event.source`, in one Bundle. `silent`: measures without a value."""
+    """A vitals event as Observations of the monitor `event.source`, in one Bundle. `silent`: without a value."""
     words, ident = Words.of(knowledge), control or event.id
-    values: dict[str, Json] = {m: _quantity(m, event.data[m], units, words) for m in words.fields if m in event.data}
+    values: dict[str, Json] = {m: _quantity(m, event.data[m], units, words) for m in words.canonical if m in event.data}
     values |= {m: {"dataAbsentReason": {"coding": [{"system": _ABSENT, "code": "error"}]}} for m in silent}
     frame: Json = {
         "resourceType": "Observation",

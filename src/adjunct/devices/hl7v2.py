@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
-import hl7
+import hl7  # type: ignore[import-untyped]
 
 from adjunct.base import MS_PER_SECOND, BadInput, shown
 from adjunct.devices.report import COUNTS, DOUBT, MDC, NONE, Moment, Report, Row, Words
@@ -72,9 +72,12 @@ def read(raw: bytes, words: Words) -> Report:
     message = hl7.parse(text)
     first, rows = message[0], [s for s in message if str(s[0]) == "OBX"]
     faults += _about_message(first, body)
-    if rows and not text.endswith(CR) and str(message[-1][0]) == "OBX" and len(rows[-1]) <= STATUS:
-        faults.append("the last row is not whole: the message was cut off; send it again")
-        rows = rows[:-1]
+    if rows and not text.endswith(CR) and rows[-1] is message[-1]:
+        if not _text(rows[-1], STATUS) and len(rows[-1]) <= STATUS + 1:
+            faults.append("the last row is not whole: the message was cut off; send it again")
+            rows = rows[:-1]
+        elif len(rows[-1]) > STATUS + 1:
+            del rows[-1][-1]  # nothing says that its last field is whole
     default = next((_moment(_text(s, 7)) for s in message if str(s[0]) == "OBR" and _text(s, 7)), None)
     people = tuple(_parts(rep)[0] for s in message if str(s[0]) == "PID" and len(s) > PATIENT for rep in s[PATIENT])
     return _report(first, tuple(filter(None, people)), default, rows, words, faults)
@@ -138,7 +141,7 @@ def _result(row: Any, measure: str, rank: int, at: Moment | None, device: str, p
     means = words.said.get(("hl7", status), DOUBT)
     flags = {words.flags.get(_parts(flag)[0], COUNTS) for flag in row[FLAGS]} if len(row) > FLAGS else set()
     if not text or text in words.absent:
-        return Row(measure, rank, None, means if means != COUNTS else NONE, at, device, place)
+        return Row(measure, rank, None, NONE if means in (COUNTS, DOUBT) else means, at, device, place)
     value, why, odd = words.amount(measure, text, _at(row, 6))
     if means in (NONE, DOUBT) or flags & {NONE, DOUBT}:
         why = why or f"the monitor itself does not vouch for this {measure}: look at the probe and the screen"
@@ -176,7 +179,7 @@ def _moment(text: str) -> Moment | None:
         ms = round(moment.timestamp() * MS_PER_SECOND) + round(float(found[7] or 0) * MS_PER_SECOND)
     except (ValueError, OverflowError):
         return None
-    return Moment(ms, bool(offset))
+    return Moment(ms, bool(offset), _offset(offset) if offset else timedelta(0))
 
 
 def _offset(text: str) -> timedelta:
@@ -195,7 +198,8 @@ def acknowledgement(raw: bytes, code: str, received: int, why: str = "") -> byte
     trigger = [*_at(header, 9), ""][1]
     when = stamp(received, timedelta(0))
     use, version = fields[11] or "P", fields[12] or "2.6"
-    answer = f"MSH|^~\\&|{fields[5]}|{fields[6]}|{fields[3]}|{fields[4]}|{when}||ACK^{trigger}^ACK|{fields[10]}|{use}|{version}"
+    ends = f"{fields[5]}|{fields[6]}|{fields[3]}|{fields[4]}"
+    answer = f"MSH|^~\\&|{ends}|{when}||ACK^{trigger}^ACK|{fields[10]}|{use}|{version}"
     return f"{answer}{CR}MSA|{code}|{fields[10]}|{escaped(why)}{CR}".encode()
 
 
@@ -213,13 +217,14 @@ def to_hl7(
     """A vitals event as the monitor `event.source` sends it. `silent`: measures for which it has no value."""
     words = Words.of(knowledge)
     when, device = stamp(event.at, event.offset), escaped(event.source)
+    sending = stamp(event.at if sent is None else sent, event.offset)
+    ident = escaped(control or event.id)
     segments = [
-        f"MSH|^~\\&|{device}||||{stamp(event.at if sent is None else sent, event.offset)}||ORU^R01^ORU_R01|"
-        f"{escaped(control or event.id)}|P|2.6|||NE|AL||UNICODE UTF-8|||IHE_PCD_001^IHE PCD",
+        f"MSH|^~\\&|{device}||||{sending}||ORU^R01^ORU_R01|{ident}|P|2.6|||NE|AL||UNICODE UTF-8|||IHE_PCD_001^IHE PCD",
         *([f"PID|||{escaped(patient)}^^^^MR"] if patient else []),
         f"OBR|1|||182777000^monitoring of patient^SCT|||{when}",
     ]
-    given = [(m, f"{event.data[m]:.12g}", status) for m in words.fields if m in event.data]
+    given = [(m, f"{event.data[m]:.12g}", status) for m in words.canonical if m in event.data]
     for number, (measure, value, state) in enumerate([*given, *((m, "", "X") for m in silent)], 1):
         code, name = words.written[MDC][measure]
         unit = units.get(measure, words.canonical[measure])

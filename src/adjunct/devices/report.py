@@ -1,7 +1,7 @@
 """What one message of a monitor says, whatever it was written in: whose, when, and row by row which value of what.
 
-The words of monitors (codes, units, statuses, flags) are data, `knowledge/data/session/monitors.toml`. Readers of a wire
-format turn a message into a `Report`; what it means for a session is decided in `stream`.
+The words of monitors (codes, units, statuses, flags) are data, `knowledge/data/session/monitors.toml`. The readers of
+wire formats make a `Report` of a message; what it means for a session is decided in `stream`.
 """
 
 from __future__ import annotations
@@ -9,13 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from hashlib import sha256
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 from adjunct.base import BadInput, unit_spellings, units
 from adjunct.knowledge import Knowledge
-from adjunct.session.events import Field, Shape
+from adjunct.session.events import IMPLAUSIBLE, Shape, read_data
 
 COUNTS, CORRECTS, WITHDRAWS, WRONG, NONE, DOUBT = "counts", "corrects", "withdraws", "wrong-person", "none", "doubt"
 MDC, LOINC = "MDC", "LN"
@@ -27,10 +28,11 @@ class Moment(NamedTuple):
 
     ms: int
     zoned: bool = True
+    offset: timedelta = timedelta(0)
 
 
 class Row(NamedTuple):
-    """One result. `value` None: none was given. `why`: what is wrong with it, so that it is judged and does not count."""
+    """One result. `value` None: none was given. `why`: what is wrong with it: it is judged and does not count."""
 
     measure: str
     rank: int
@@ -44,7 +46,7 @@ class Row(NamedTuple):
 
 
 class Report(NamedTuple):
-    """One message. `faults`: what is wrong with all of it. `silent`: what the device says it cannot measure, and why."""
+    """One message. `faults`: what is wrong with all of it. `silent`: what a device cannot measure, and why."""
 
     sender: str
     control: str
@@ -69,8 +71,8 @@ class Words:
 
     codes: Mapping[tuple[str, str], tuple[str, int]]  # system, code -> measure, rank
     written: Mapping[str, Mapping[str, tuple[str, str]]]  # system -> measure -> code, name
-    fields: Mapping[str, Field]
-    canonical: Mapping[str, str]
+    shape: Shape
+    canonical: Mapping[str, str]  # measure -> its unit
     titles: Mapping[str, str]
     units: Mapping[str, str]
     said: Mapping[tuple[str, str], str]  # "hl7" or "fhir", status -> what it means
@@ -99,13 +101,15 @@ class Words:
             if bare not in self.units:
                 return None, f"{measure} has a unit that is not known; send UCUM or MDC units", False
             sent["unit"] = self.units[bare]
-        field = self.fields[measure]
         try:
-            value = field.read(sent)
+            data = read_data(VITALS, {measure: sent}, self.shape)
         except BadInput as error:
-            return None, f"{measure}: {error}", False
-        odd = field.low is not None and field.high is not None and not field.low <= value <= field.high
-        return value, "" if any(spoken) else f"{measure} has no unit; send one with every value", odd
+            return None, str(error), False
+        return (
+            data[measure],
+            "" if any(spoken) else f"{measure} has no unit; send one with every value",
+            IMPLAUSIBLE in data,
+        )
 
 
 _COMPILED: WeakKeyDictionary[Knowledge, Words] = WeakKeyDictionary()
@@ -119,14 +123,15 @@ def _without_remarks(unit: str) -> str:
 
 def _compiled(knowledge: Knowledge) -> Words:
     data = knowledge.content["monitors"]
-    fields = {name: f for name, f in Shape.of(knowledge).types[VITALS].fields.items() if f.kind == "measure"}
+    shape = Shape.of(knowledge)
+    measures = [name for name, f in shape.types[VITALS].fields.items() if f.kind == "measure"]
     codes: dict[tuple[str, str], tuple[str, int]] = {}
     written: dict[str, dict[str, tuple[str, str]]] = {MDC: {}, LOINC: {}}
     rows = [(MDC, c["measure"], c["code"], c["name"]) for c in data["code"]]
     rows += [
         (LOINC, v["set"], v["code"], v["display"])
         for v in knowledge.content["valuesets"]
-        if v["set"] in fields and v["system"] == data["systems"][LOINC]
+        if v["set"] in measures and v["system"] == data["systems"][LOINC]
     ]
     for rank, (system, measure, code, name) in enumerate(rows):
         for system_name in (system, data["systems"][system]):
@@ -136,9 +141,9 @@ def _compiled(knowledge: Knowledge) -> Words:
     return Words(
         codes=codes,
         written=written,
-        fields=fields,
-        canonical={name: knowledge.concepts[name].unit for name in fields},
-        titles={name: knowledge.concepts[name].title for name in fields},
+        shape=shape,
+        canonical={name: knowledge.concepts[name].unit for name in measures},
+        titles={name: knowledge.concepts[name].title for name in measures},
         units={code: code for code in units()} | unit_spellings() | own,
         said={(wire, text): s["means"] for s in data["said"] for wire in ("hl7", "fhir") for text in s[wire]},
         flags={flag: f["means"] for f in data["flag"] for flag in f["hl7"]},

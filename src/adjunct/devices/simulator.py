@@ -8,7 +8,7 @@ the same bytes. Nobody here is real, and no number of this room reaches a rule, 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import count
@@ -19,17 +19,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from adjunct.base import BadInput, Floats, duration_ms, instant, shown
+from adjunct.base import BadInput, Floats, Refused, duration_ms, instant, shown
 from adjunct.devices.fhir import to_fhir
 from adjunct.devices.hl7v2 import to_hl7
+from adjunct.devices.stream import Stream
 from adjunct.knowledge import Knowledge
 from adjunct.pharmacology.simulation import simulate
 from adjunct.pharmacology.simulation.regimen import Administration
-from adjunct.session.events import Shape, line
-from adjunct.session.model import Event
+from adjunct.session.events import Shape, line, read_event
+from adjunct.session.model import Event, Held
 
 MS_PER_MIN = 60_000
 MIN_PER_H = 60
+KEPT = 16
 ENDLESS = float("inf")
 OTHER = "Patient/somebody-else"
 
@@ -113,6 +115,19 @@ def scenario(name: str, seed: int, knowledge: Knowledge, *, wire: str = "hl7") -
     return (sent.message for sent in heapq.merge(*days, key=attrgetter("message.received")))
 
 
+def heard(messages: Iterable[Message], knowledge: Knowledge) -> Iterator[Event | Held]:
+    """The messages as they are read: what people write as a log, what monitors send as a stream."""
+    shape, stream = Shape.of(knowledge), Stream(knowledge)
+    for received, kind, payload in messages:
+        if kind == "event":
+            event = read_event(payload, shape)
+            if isinstance(event, Event):
+                stream.see(event)
+            yield event
+        else:
+            yield from stream.feed(payload, received)
+
+
 def script(entry: Mapping[str, Any], knowledge: Knowledge) -> Script:
     """A scenario with its blocks laid out and its repeated events written out."""
     blocks = {b["id"]: b["event"] for b in knowledge.content["scenarios"]["block"]}
@@ -181,10 +196,11 @@ class Body:
     def _drawn(self, what: str) -> float:
         """A standard normal number that belongs to this seed and name alone, whatever else was asked before."""
         most = self._figures["within"]
-        return float(min(max(_dice(self.seed, what).gauss(0, 1), -most), most))
+        return float(min(max(dice(self.seed, what).gauss(0, 1), -most), most))
 
 
-def _dice(*named: object) -> Random:
+def dice(*named: object) -> Random:
+    """Chance that depends on these names alone."""
     return Random(":".join(map(str, named)))  # noqa: S311  a rehearsal must repeat itself
 
 
@@ -218,7 +234,7 @@ def dose(plan: Script) -> tuple[tuple[Administration, ...], float]:
     return tuple(given), sum(a.amount_mg for a in given) / prepared if given else 0.0
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=KEPT)
 def _effect(knowledge: Knowledge, treatment: str, course: tuple[Administration, ...], minutes: float) -> Floats:
     """The effect at each minute as a share of its peak: the predicted concentration, following with a delay."""
     grid = np.arange(minutes + 1)
@@ -264,7 +280,11 @@ def _written(plan: Script, body: Body, chair: Chair, start: int, knowledge: Know
             session=chair.session,
             offset=zone,
         )
-        yield Sent(Message(received, "event", line(event, shape).encode()), event)
+        written = line(event, shape)
+        read = read_event(written, shape)
+        if isinstance(read, Held):
+            raise Refused(f"a simulated event is not one that a log takes: {read.why}", f"scenarios.toml, {event.id}")
+        yield Sent(Message(received, "event", written.encode()), read)
 
 
 def _measured(plan: Script, body: Body, chair: Chair, start: int, knowledge: Knowledge) -> Iterator[Event]:
@@ -272,7 +292,7 @@ def _measured(plan: Script, body: Body, chair: Chair, start: int, knowledge: Kno
     figures, zone = knowledge.content["scenarios"]["monitor"], instant(knowledge.content["scenarios"]["start"]).offset
     first, last = plan.tied()
     every, cuff_every = (duration_ms(figures[name]) for name in ("every", "cuff_every"))
-    drawn = _dice(body.seed, chair.device)
+    drawn = dice(body.seed, chair.device)
     skew = drawn.randint(-figures["clock"], figures["clock"])
     span = round((last - first) * MS_PER_MIN)
     for number, after in enumerate(range(0, span, every)):
@@ -317,7 +337,7 @@ class _Fault:
             share=entry.get("share", 1),
             by=-duration_ms(by[1:]) if by.startswith("-") else duration_ms(by),
             values=entry.get("values", ()),
-            drawn=_dice(seed, entry["kind"], number),
+            drawn=dice(seed, entry["kind"], number),
         )
 
     def strikes(self, event: Event) -> bool:
@@ -350,7 +370,7 @@ def _on_the_wire(
                 silent = fault.values
                 data = {name: value for name, value in data.items() if name not in silent}
             case "artefact":
-                data |= {name: value for name, value in fault.values.items() if name in data}
+                data |= {name: float(value) for name, value in fault.values.items() if name in data}
     event = event._replace(data=data, received=received)
     write = to_hl7 if wire == "hl7" else to_fhir
     payload = write(event, knowledge, patient=patient, silent=silent)

@@ -1,7 +1,7 @@
 """Messages of monitors, as they arrive, become events of sessions; what does not fit is kept aside and still judged.
 
-A monitor belongs to a person because somebody at the chair said so (`device-assigned`), never because a message says it.
-A reading is placed by the time at which it was taken, read on the clock of its device as far as that clock can be trusted.
+A monitor belongs to a person because somebody at the chair says it (`device-assigned`), not because a message does.
+A reading is placed by the time at which it was taken, on the clock of its device as far as that clock can be trusted.
 Nothing here looks at a clock or a wire: `feed` gets what came and when it came.
 """
 
@@ -26,6 +26,7 @@ from adjunct.session.model import Event, Held
 
 OF_MESSAGE, OF_DEVICE = "message", "device"  # how the place of a Held begins: its content, or whose it is and when
 _ENDS = frozenset({"discharged", "left-before-discharge", "transferred", "not-treated"})
+AMENDS = frozenset({CORRECTS, WITHDRAWS, WRONG})
 _HASH = 16  # characters of a hash in an id
 
 
@@ -42,7 +43,8 @@ class Arrival(NamedTuple):
     raw: str
     digest: str
     report: Report
-    device: str
+    device: str  # what its sender calls itself
+    given: str  # what the wire calls it, if that is known
     received: int
     again: str = ""  # why its id is in doubt
 
@@ -56,7 +58,7 @@ class Clock:
     zone: int | None = None
     changes: int = 0
     apart: tuple[int, int] | None = None  # skew and arrival of the first message that did not fit
-    waiting: list[Arrival] = field(default_factory=list)
+    waiting: list[tuple[Arrival, int]] = field(default_factory=list)
 
     @property
     def skew(self) -> int:
@@ -105,8 +107,9 @@ class Stream:
                 self._ties = {d: tie for d, tie in self._ties.items() if tie.session != event.session}
 
     def feed(self, raw: bytes | str | Mapping[str, Any], received: int, device: str = "") -> tuple[Event | Held, ...]:
-        """What one message comes to. `device`: its name on this floor, where the wire tells; else what it calls itself."""
-        data = _bytes(raw).removeprefix(hl7v2.START).removesuffix(hl7v2.END)
+        """What one message comes to. `device`: its name on this floor if the wire tells, else what it calls itself."""
+        sent = _bytes(raw)
+        data = sent.removeprefix(hl7v2.START).removesuffix(hl7v2.END)
         digest, limit = sha256(data).hexdigest(), self.words.limit
         self.counts["messages"] += 1
         if len(data) > limit["message"]:
@@ -114,7 +117,7 @@ class Stream:
             return (Held(kept(data, limit["kept"]), OF_MESSAGE, why, received),)
         text = kept(data, limit["message"])
         try:
-            report = self._read(raw, data)
+            report = (fhir if data.lstrip()[:1] in (b"{", b"[") else hl7v2).read(sent, self.words)
         except BadInput as error:
             return (Held(text, OF_MESSAGE, str(error), received),)
         self.counts.update(f"not read: {code}" for code in report.unknown)
@@ -123,12 +126,14 @@ class Stream:
         if known and again and known[0] == digest:
             self.counts["doubled"] += 1
             return ()
-        amends = any(row.means in (CORRECTS, WITHDRAWS, WRONG) for row in report.rows)
-        why = "its id came before with other content: give every message an id of its own" if again and not amends else ""
+        amends = any(row.means in AMENDS for row in report.rows)
+        why = (
+            "its id came before with other content: give every message an id of its own" if again and not amends else ""
+        )
         if not (report.faults or why):
             _remember(self._messages, key, (digest, received), limit["messages"])
         name = device or next((row.device for row in report.rows), "") or report.sender.strip("|") or "unnamed"
-        arrival = Arrival(text, digest, report, device or name, received, why)
+        arrival = Arrival(text, digest, report, name, device, received, why)
         if not (report.rows or report.silent):
             why = "; ".join(report.faults) or "holds no measure of a session: send vital signs with MDC or LOINC codes"
             return (Held(text, f"{OF_MESSAGE} {report.control}", why, received),)
@@ -140,11 +145,6 @@ class Stream:
         code = "AA" if not wrong else "AE" if any(o.event for o in wrong) else "AR"
         return hl7v2.acknowledgement(raw, code, received, wrong[0].why if wrong else "")
 
-    def _read(self, raw: object, data: bytes) -> Report:
-        if data.lstrip()[:1] in (b"{", b"["):
-            return fhir.read(data, self.words)
-        return hl7v2.read(raw if isinstance(raw, bytes) else data, self.words)
-
     # --- when ---------------------------------------------------------------------------------------------------------
 
     def _placed(self, arrival: Arrival, clock: Clock) -> Iterator[Event | Held]:
@@ -153,54 +153,61 @@ class Stream:
         A message far off that clock is late, or somebody set the clock: the next ones tell. Until then it is judged as
         of its arrival, and does not count; then it is placed.
         """
-        times = [row.at for row in arrival.report.rows if row.at]
-        moment = arrival.report.sent or max(times, default=None)
+        report, received = arrival.report, arrival.received
+        moment = report.sent or max((row.at for row in report.rows if row.at), default=None)
         if moment is None:
-            yield from self._note(arrival, "time", "sends no times: the time of arrival is used")
+            yield from self._note(arrival.device, arrival, "time", "sends no times: the time of arrival is used")
+        if moment is None or report.faults or arrival.again:
             yield from self._outcome(arrival, None)
             return
         if clock.zone is None and not moment.zoned:
-            clock.zone = round((moment.ms - arrival.received) / self._quarter) * self._quarter
-        sent, received = _utc(moment, clock), arrival.received
+            clock.zone = round((moment.ms - received) / self._quarter) * self._quarter
+        sent = _utc(moment, clock)
         skew = received - sent
         off = skew - clock.skew if clock.skews else 0
         if abs(off) > self._jump:
-            if off < 0 or sent < clock.newest:
-                clock.waiting.append(arrival)
-            if clock.apart is None or abs(skew - clock.apart[0]) > self._jump:
-                clock.apart = skew, received
-            if received - clock.apart[1] < self._steady:
-                yield from self._unsure(arrival, clock)
+            if not self._changed(clock, skew, received):
+                yield from self._apart(arrival, clock, sent, off)
                 return
             clock.skews.clear()
+            clock.newest = sent
             clock.changes += 1
-            self._told.discard((arrival.device, "clock"))
-            yield from self._note(arrival, f"change {clock.changes}", "has another time than before: read anew from here")
-        waiting, clock.waiting, clock.apart = clock.waiting, [], None
-        late = clock.skew + self._jump
+            text = "shows another time than before: it is read anew from here"
+            yield from self._note(arrival.device, arrival, f"change-{clock.changes}", text)
         clock.skews.append(skew)
-        clock.newest = max(sent, clock.newest) if clock.skews[0] != skew or len(clock.skews) > 1 else sent
-        if abs(clock.skew) > self._steady:
-            seconds = abs(clock.skew) // MS_PER_SECOND
-            side = "behind" if clock.skew > 0 else "ahead"
-            yield from self._note(arrival, "clock", f"has a clock that is {seconds} s {side}: its times are set right")
-        else:
-            self._told.discard((arrival.device, "clock"))
-        for earlier in waiting:
-            if earlier is not arrival:
-                own = earlier.received - _utc(earlier.report.sent or moment, clock) > late or len(clock.skews) == 1
-                yield from self._outcome(earlier, clock if own else None)
+        clock.newest, clock.apart = max(clock.newest, sent), None
+        yield from self._about_clock(arrival, clock)
+        waiting, clock.waiting = clock.waiting, []
+        for earlier, earlier_sent in waiting:  # late, or on the clock as it is now; one from the future has no time
+            future = earlier.received - earlier_sent < clock.skew - self._jump
+            yield from self._outcome(earlier, None if future else clock)
         yield from self._outcome(arrival, clock)
 
-    def _unsure(self, arrival: Arrival, clock: Clock) -> Iterator[Event | Held]:
+    def _changed(self, clock: Clock, skew: int, received: int) -> bool:
+        """Whether a clock keeps its new distance for a while: then it was set. Late messages come closer one by one."""
+        if clock.apart is None or abs(skew - clock.apart[0]) > self._jump:
+            clock.apart = skew, received
+        return received - clock.apart[1] >= self._steady
+
+    def _apart(self, arrival: Arrival, clock: Clock, sent: int, off: int) -> Iterator[Event | Held]:
         """A message off the clock of its device, before it is known why."""
-        if arrival not in clock.waiting:  # it goes on where the last one ended: the wire was slow
+        if off > 0 and sent >= clock.newest:  # it goes on where the last one ended: only the wire was slow
+            clock.newest = sent
             yield from self._outcome(arrival, clock)
             return
         why = "its time is far from the clock of its device: late, or the clock was set; the next messages tell"
         yield from self._outcome(arrival, None, why)
+        clock.waiting.append((arrival, sent))
         if len(clock.waiting) > self.words.limit["waiting"]:
-            yield from self._outcome(clock.waiting.pop(0), None)
+            yield from self._outcome(clock.waiting.pop(0)[0], None)
+
+    def _about_clock(self, arrival: Arrival, clock: Clock) -> Iterator[Event]:
+        if abs(clock.skew) <= self._steady:
+            self._told.discard((arrival.device, "clock"))
+            return
+        side, seconds = "behind" if clock.skew > 0 else "ahead", abs(clock.skew) // MS_PER_SECOND
+        text = f"has a clock that is {seconds} s {side}: its times are set right"
+        yield from self._note(arrival.device, arrival, "clock", text)
 
     # --- what ---------------------------------------------------------------------------------------------------------
 
@@ -209,14 +216,14 @@ class Stream:
         report, ids = arrival.report, _ids(arrival)
         if not unsure:
             yield from self._silence(arrival)
-        groups: dict[tuple[str, int, int, str, str], list[Row]] = {}
+        groups: dict[tuple[int, str, int, str, str], list[Row]] = {}
         taken: Counter[tuple[str, int, str]] = Counter()
-        for row in sorted(report.rows, key=lambda r: -r.rank):
-            name, at = self._name(row, arrival), self._at(row, arrival, clock)
-            if not unsure and row.at and self._known(name, row):
+        for row in sorted(report.rows, key=lambda r: r.rank):
+            name, at = arrival.given or row.device or arrival.device, self._at(row, arrival, clock)
+            if not (unsure or report.faults or arrival.again) and self._known(name, row):
                 self.counts["repeated"] += 1
                 continue
-            if row.means in (CORRECTS, WITHDRAWS, WRONG) and not (unsure or report.faults):
+            if row.means in AMENDS and not (unsure or report.faults):
                 if made := self._corrected(name, row, arrival, next(ids)):
                     yield made
                     continue
@@ -227,24 +234,29 @@ class Stream:
             wrong = "; ".join(filter(None, (*report.faults, arrival.again, row.why)))
             layer = taken[name, at, row.measure]
             taken[name, at, row.measure] += 1
-            groups.setdefault((name, at, layer, wrong, row.place if row.why else ""), []).append(row)
-        for (name, at, _, wrong, place), rows in groups.items():
+            groups.setdefault((-layer, name, at, wrong, row.place if row.why else ""), []).append(row)
+        for (_, name, at, wrong, place), rows in sorted(
+            groups.items()
+        ):  # of two readings of a measure the first is last
             event = self._vitals(name, at, rows, arrival, next(ids), clock)
             reason, where = wrong, f"{OF_MESSAGE} {report.control}" + (f", {place}" if place else "")
             if not reason:
                 reason, where = unsure or self._whose(name, report.patient), f"{OF_DEVICE} {name}"
             if reason:
-                yield Held(arrival.raw, where, reason, arrival.received, event)
+                yield Held(arrival.raw, where, reason, arrival.received, event if event.data else None)
                 continue
-            for row in rows:
-                if row.at and row.value is not None:
-                    _remember(self._readings, (name, row.rank, row.at.ms), (row.value, event.id), self.words.limit["readings"])
-            _remember(self._data, event.id, dict(event.data), self.words.limit["readings"])
+            self._keep(event, rows)
             yield event
 
-    def _vitals(
-        self, name: str, at: int, rows: list[Row], arrival: Arrival, ident: str, clock: Clock | None
-    ) -> Event:
+    def _keep(self, event: Event, rows: list[Row]) -> None:
+        """What a reading went into, so that a repetition is known and a correction finds it."""
+        most = self.words.limit["readings"]
+        for row in rows:
+            if row.at and row.value is not None:
+                _remember(self._readings, (event.source, row.rank, row.at.ms), (row.value, event.id), most)
+        _remember(self._data, event.id, dict(event.data), most)
+
+    def _vitals(self, name: str, at: int, rows: list[Row], arrival: Arrival, ident: str, clock: Clock | None) -> Event:
         data: dict[str, Any] = {row.measure: row.value for row in rows if row.value is not None}
         if odd := tuple(row.measure for row in rows if row.implausible):
             data[IMPLAUSIBLE] = odd
@@ -256,50 +268,47 @@ class Stream:
 
     def _known(self, name: str, row: Row) -> bool:
         """Sent before: monitors repeat the last cuff pressure, with its own time, in every message."""
-        assert row.at is not None  # asked only of rows with a time
-        found = self._readings.get((name, row.rank, row.at.ms))
+        found = self._readings.get((name, row.rank, row.at.ms)) if row.at else None
         return found is not None and row.means == COUNTS and found[0] == row.value
 
     def _corrected(self, name: str, row: Row, arrival: Arrival, ident: str) -> Event | None:
         """The correction of an earlier reading, if that reading is remembered."""
-        found = self._readings.get((name, row.rank, row.at.ms)) if row.at else None
-        if found is None or name not in self._ties:
+        key = name, row.rank, row.at.ms if row.at else 0
+        found = self._readings.get(key)
+        if found is None or found[1] not in self._data or name not in self._ties:
             return None
-        data = self._data[found[1]]
+        data = dict(self._data[found[1]])
+        odd = {m for m in data.pop(IMPLAUSIBLE, ()) if m != row.measure}
+        data.pop(row.measure, None)
         if row.means == CORRECTS and row.value is not None:
             data[row.measure] = row.value
-        else:
-            data.pop(row.measure, None)
-        odd = tuple(m for m in data.get(IMPLAUSIBLE, ()) if m != row.measure)
-        odd += (row.measure,) if row.implausible and row.measure in data else ()
-        data.pop(IMPLAUSIBLE, None)
-        whole: dict[str, Any] = {"corrects": found[1], "reason": f"{name} sent a correction"}
-        if row.means == WRONG or not data:
-            whole["withdrawn"] = True
-        else:
-            whole["data"] = data | ({IMPLAUSIBLE: odd} if odd else {})
-        self._data[found[1]] = dict(whole.get("data", {}))
-        session = self._ties[name].session
-        return Event(ident, arrival.received, arrival.received, "correction", name, name, whole, session)
+            odd |= {row.measure} if row.implausible else set()
+            self._readings[key] = row.value, found[1]
+        if odd:
+            data[IMPLAUSIBLE] = tuple(sorted(odd))
+        change: dict[str, Any] = {"data": data} if data and row.means != WRONG else {"withdrawn": True}
+        self._data[found[1]] = data
+        whole = {"corrects": found[1], "reason": f"{name} sent a correction", **change}
+        session, received = self._ties[name].session, arrival.received
+        return Event(ident, received, received, "correction", name, name, whole, session)
 
     def _silence(self, arrival: Arrival) -> Iterator[Event]:
         """Once for each measure that a device can no longer give: what it says of it."""
         for row in arrival.report.rows:
-            self._told.discard((self._name(row, arrival), row.measure))
+            self._told.discard((arrival.given or row.device or arrival.device, row.measure))
         for device, measure, says in arrival.report.silent:
-            one = arrival if arrival.device else arrival._replace(device=device)
             about = f"{self.words.titles[measure]}: " if measure else ""
-            yield from self._note(one, measure or says, f"says: {about}{says}")
+            name = arrival.given or device or arrival.device
+            yield from self._note(name, arrival, measure or says, f"says: {about}{says}")
 
-    def _note(self, arrival: Arrival, key: str, text: str) -> Iterator[Event]:
+    def _note(self, name: str, arrival: Arrival, key: str, text: str) -> Iterator[Event]:
         """A remark in the record of the person on this device, once."""
-        name, tie = arrival.device, self._ties.get(arrival.device)
+        tie = self._ties.get(name)
         if tie is None or (name, key) in self._told:
             return
         self._told.add((name, key))
-        ident = f"{name}/{arrival.digest[:_HASH]}/{key}".replace(" ", "-")
-        data = {"text": f"{name} {text}."}
-        yield Event(ident, arrival.received, arrival.received, "note", name, name, data, tie.session)
+        ident, when = f"{name}/{arrival.digest[:_HASH]}/{key.replace(' ', '-')}", arrival.received
+        yield Event(ident, when, when, "note", name, name, {"text": f"{name} {text}."}, tie.session)
 
     # --- whose --------------------------------------------------------------------------------------------------------
 
@@ -312,9 +321,6 @@ class Stream:
         if named and patient and not own & set(named):
             return "its messages name another person than the one it is tied to: look at the chair who is on it"
         return ""
-
-    def _name(self, row: Row, arrival: Arrival) -> str:
-        return arrival.device or row.device
 
     def _at(self, row: Row, arrival: Arrival, clock: Clock | None) -> int:
         """When it was measured. Nothing is measured after it arrived."""

@@ -23,6 +23,7 @@ DRAWN = frozenset(
     "svg g defs clipPath path rect circle ellipse line polyline polygon text tspan marker linearGradient stop".split()
 )
 WITH_TIME = ("person", "supporter", "escort")  # who reads large letters; the others read many pages a day
+ONE_PAGE = "one page"  # who wants all of it at a glance: printed as large as one page of paper allows
 LEAST_DIGITS = 2  # layout: of a number to call among contacts
 LEAST_DIGITS_WITHIN = 3  # layout: the same inside a sentence, where two digits are hours
 NO_NUMBER = re.compile(rf"24/7|(19|20)\d\d|{ISO_DATE.pattern}")  # hours, a year, a date
@@ -105,6 +106,7 @@ def prepared(sheet: Sheet, knowledge: Knowledge, language: str, name: str) -> di
         "language": sheet.language if sheet.language != language else "",
         "words": words,
         "dense": sheet.reader not in WITH_TIME,
+        "whole": sheet.reader == ONE_PAGE,
         "lead": [shown(line, alone=True) for line in sheet.lead],
         "parts": [part(given, number) for number, given in enumerate(sheet.parts, start=1)],
         "foot": [shown(line, alone=True) for line in sheet.foot],

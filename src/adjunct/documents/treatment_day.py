@@ -7,25 +7,26 @@ context and marked so. The page says whether the day is over and who signed it; 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from adjunct.base import MS_PER_SECOND, Instant
+from adjunct.base import FAR, MS_PER_SECOND, Instant
 from adjunct.documents.day_chart import MINUTE_MS, Bar, Series, chart
+from adjunct.documents.page import ONE_PAGE
 from adjunct.knowledge import Knowledge
 from adjunct.session.alarms import LEVELS, Table, log
 from adjunct.session.model import Alarm, Event, Phase, State
-from adjunct.sheet import Line, Part, Sheet, cited, how_sure
+from adjunct.sheet import OWN, Line, Part, Sheet, cited, how_sure
 
 if TYPE_CHECKING:
-    from adjunct.session.discharge import Gate
+    from adjunct.session.discharge import Gate, Item
     from adjunct.session.predicted import Curve
 
-ONE_PAGE = "one page"  # whom it is for: a reader who wants the whole day at a glance
 NOT_MEASURED = "\u2013"
-ROWS = 14  # layout: rows of vital signs; the chart has them all
+ROWS = 12  # layout: rows of vital signs; the chart has them all
 STEPS = (5, 10, 15, 20, 30, 60, 120)  # layout: minutes that a row may stand for
 ALARMS = 12  # layout: alarms on the page, worst first; the log has them all
 ENTRIES = 8  # layout: entries of a list, then how many more there are
@@ -86,7 +87,7 @@ def treatment_day_sheet(
         meta={
             "made": f"{say.date(now.ms)} {say.clock(now.ms)} ({say.offset})",
             "knowledge": f"{knowledge.version}, {knowledge.as_of}",
-            "events": str(state.count),
+            "Events": str(state.count),
         },
     )
 
@@ -207,8 +208,8 @@ class _Page:
         return self.clock(start) + (f" \u2013 {self.clock(end)}" if end > start else "")
 
     def title(self, name: str) -> str:
-        known = self.knowledge.concepts.get(name)
-        return known.title if known else name.replace("_", " ").replace("-", " ")
+        sign, known = Table.of_knowledge(self.knowledge).signs.get(name), self.knowledge.concepts.get(name)
+        return sign.title if sign else known.title if known else name.replace("_", " ").replace("-", " ")
 
     # --- what was measured ------------------------------------------------------------------------------------------
 
@@ -219,14 +220,13 @@ class _Page:
             return
         bars = [Bar(e.alarm, e.level, e.raised, e.cleared) for e in self.raised if e.level != "probe"]
         doses = [(part.at, part.until) for part in self.state.dose.given]
-        predicted = [] if curve is None else list(zip(curve.t_ms, curve.typical, strict=True))
-        label = f"predicted {curve.substance}, {curve.unit}: not measured" if curve and predicted else ""
+        curved = None if curve is None or not curve.t_ms else curve
         ended = self.state.ended
         last = ended.at if ended else self.now.ms
         first = self.state.checked_in or min(s.points[0][0] for s in series if s.points)
-        svg = chart(series, doses, bars, predicted, label, first=first, last=last, clock=self.clock)
+        svg = chart(series, doses, bars, curved, first=first, last=last, clock=self.clock)
         alt = f"Blood pressure, heart rate and oxygen saturation from {self.clock(first)} to {self.clock(last)}."
-        lines = (Line(text=curve.says),) if curve else ()
+        lines = tuple(Line(text=text) for text in ([_predicted(curve)] if curve else []))
         yield Part(
             title="Course", kind="picture", svg=svg, alt=f"{alt} The numbers stand below.", lines=lines, id="course"
         )
@@ -256,8 +256,7 @@ class _Page:
         )
 
     def headed(self, title: str, names: Sequence[str]) -> str:
-        unit = self.knowledge.concepts[names[0]].unit
-        return title if unit.startswith("{") else f"{title}, {unit.replace('mm[Hg]', 'mmHg')}"
+        return ", ".join(filter(None, (title, _unit(self.knowledge.concepts[names[0]].unit))))
 
     # --- alarms and acts --------------------------------------------------------------------------------------------
 
@@ -275,11 +274,18 @@ class _Page:
         yield self.clock(alarm.raised)
         yield alarm.title
         yield alarm.level
-        yield "; ".join(f"{self.title(name)} {_written(value)}" for name, value in alarm.by) or NOT_MEASURED
+        yield "; ".join(f"{self.title(name)} {self.measured(name, value)}" for name, value in alarm.by) or NOT_MEASURED
         yield ", ".join(f"{self.clock(at)} {whose}" for at, whose in alarm.turns[1:]) or NOT_MEASURED
-        seen = alarm.acknowledged
-        yield "NOBODY" if seen is None else f"{self.clock(seen)} {alarm.acknowledged_by}"
+        yield ", ".join(f"{self.clock(e.at)} {e.by}" for e in self.seen(alarm)) or "NOBODY"
         yield "STANDS" if alarm.cleared is None else self.clock(alarm.cleared)
+
+    def seen(self, alarm: Alarm) -> Iterator[Event]:
+        """Who acknowledged it, every time: an alarm that lasts asks again."""
+        until = FAR if alarm.cleared is None else alarm.cleared
+        for event in self.events.values():
+            of_it = event.type == "acknowledged" and event.data["alarm"] == alarm.alarm and not event.withdrawn
+            if of_it and alarm.raised <= event.at <= until:
+                yield event
 
     def done(self) -> Iterator[Part]:
         """Other medicines, and what was done about an alarm or a task."""
@@ -302,10 +308,24 @@ class _Page:
             yield Part(title=title, kind="list", lines=tuple(Line(text=text) for text in (*found[:ENTRIES], *rest)))
 
     def corrections(self) -> Iterator[str]:
+        """What was first written, what counts, who says so and why."""
         for which, _, at, by, reason in self.state.corrections:
             event = self.events.get(which)
-            what = f"{event.type} of {self.clock(event.at)}" if event else f"an entry ({which}), withdrawn"
-            yield f"{self.clock(at)}: {what}, corrected by {by}. Reason: {reason}. The original stays in the log."
+            what = f"{event.type} of {self.clock((event.was or event).at)}" if event else which
+            yield f"{self.clock(at)} {by}: {what} {self.changed(event)}. Reason: {reason}"
+
+    def changed(self, event: Event | None) -> str:
+        if event is None or event.was is None:
+            return "corrected"
+        if event.withdrawn:
+            return f"withdrawn; it said {self.said(event.was.data)}"
+        old = {name: value for name, value in event.was.data.items() if event.data.get(name) != value}
+        new = {name: value for name, value in event.data.items() if event.was.data.get(name) != value}
+        moved = f", at {self.clock(event.at)}" if event.at != event.was.at else ""
+        return f"said {self.said(old) or 'the same'}; counts as {self.said(new) or 'the same'}{moved}"
+
+    def said(self, data: Mapping[str, object]) -> str:
+        return ", ".join(f"{self.title(name)} {self.measured(name, value)}" for name, value in data.items())
 
     # --- the end ----------------------------------------------------------------------------------------------------
 
@@ -313,28 +333,51 @@ class _Page:
         """What discharge asked for, item by item, with the values that answer it."""
         if gate is None:
             return
+        names = Counter(str(e.by) for item in gate.items for e in item.evidence if e.by)
+        usual = names.most_common(1)[0][0] if names else ""
         rows = tuple(
             (
-                Line(text=item.title, source=cited(self.knowledge, item.source, item.locator)),
+                Line(text=item.title, source=self.cited(item.source, item.locator)),
                 Line(
-                    text=STATES.get(item.state, item.state),
+                    text=STATES[item.state],
                     strong=item.state != "met",
                     sure=how_sure(self.knowledge, item.status, item.source),
                 ),
-                Line(text="; ".join(map(self.evidence, item.evidence)) or item.says),
+                Line(text=". ".join(filter(None, (self.evidence(item, usual), item.says))) or NOT_MEASURED),
             )
             for item in gate.items
         )
-        says = "Open: everything is met." if gate.open else "CLOSED: what is not met is named below."
-        head = ("Item", "State", "By what")
+        says = "Open: everything is met." if gate.open else f"CLOSED: {len(gate.lacking)} not met."
+        says += f" Seen by {usual} where nobody else is named." if usual else ""
+        head = ("Item", "State", "By what, and what is to be done")
         yield Part(title="Discharge gate", kind="table", lines=(Line(text=says),), head=head, rows=rows, id="gate")
 
-    def evidence(self, evidence: tuple[Any, ...]) -> str:
-        what, value, unit, at, by = evidence
-        shown = "yes" if value is True else "no" if value is False else _written(value)
-        unit = "" if str(unit).startswith("{") else str(unit or "").replace("mm[Hg]", "mmHg")
-        when = "" if at is None else self.clock(at)
-        return " ".join(filter(None, (self.title(str(what)), shown, unit, when, str(by or ""))))
+    def cited(self, source: str, locator: str) -> str:
+        """A source; of what is this project's own, the place in its protocol: how sure it is stands beside it."""
+        return locator if source in OWN else cited(self.knowledge, source)
+
+    def evidence(self, item: Item, usual: str) -> str:
+        """Each value with its time; named where there are several, and by whom where it was not the usual one."""
+        several = len(item.evidence) > 1
+        return "; ".join(
+            " ".join(
+                filter(
+                    None,
+                    (
+                        self.title(e.what) if several else "",
+                        self.measured(e.what, e.value, e.unit),
+                        self.clock(e.at),
+                        "" if e.by == usual else e.by,
+                    ),
+                )
+            )
+            for e in item.evidence
+        )
+
+    def measured(self, name: str, value: object, unit: str = "") -> str:
+        """A value with its unit; a score has none."""
+        known = self.knowledge.concepts.get(name)
+        return " ".join(filter(None, (_written(value), _unit(unit or (known.unit if known else "")))))
 
     def signature(self) -> Part:
         ended = self.state.ended
@@ -363,11 +406,23 @@ def _cell(values: Mapping[str, Sequence[tuple[int, float]]], names: Sequence[str
 
 
 def _range(peak: Mapping[str, tuple[float, float]], names: Sequence[str]) -> str:
-    spans = [f"{peak[name][0]:g}\u2013{peak[name][1]:g}" for name in names if name in peak]
+    spans = ["\u2013".join(dict.fromkeys(f"{value:g}" for value in peak[name])) for name in names if name in peak]
     return " / ".join(spans) or NOT_MEASURED
 
 
+def _predicted(curve: Curve) -> str:
+    if not curve.typical:
+        return curve.says
+    return f"Dashed: {curve.substance}, typically up to {max(curve.typical):.0f} {curve.unit}. {curve.says}"
+
+
+def _unit(code: str) -> str:
+    return "" if code.startswith("{") else code.replace("mm[Hg]", "mmHg")
+
+
 def _written(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, float) and math.isnan(value):
         return "no value"
     return f"{value:g}" if isinstance(value, int | float) else str(value)

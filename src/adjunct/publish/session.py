@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
-from adjunct.base import Instant, iso, unit_spellings, units
+from adjunct.base import FAR, Instant, iso, unit_spellings, units
 from adjunct.knowledge import Knowledge
 from adjunct.publish.follow_up import STEP, task
 from adjunct.publish.frame import ACT_CODE, Frame, Json, coding, literal, said, sentences
@@ -353,13 +353,14 @@ class _Day:
             first = self.state.dose.first
             after = first is not None and event.at >= first
             sign, serious = said(event.data["sign"]), event.data.get("serious")
-            title = self.title(sign)
+            known = self.table.signs.get(sign)
+            title, code = (known.title, known.concept) if known else (sign, "")
             grave = "" if serious is None else "Serious" if serious else "Non-serious"
             yield self.frame.start(
                 "AdverseEvent", f"adverse:{event.id}", f"{title}. {said(event.data.get('text'))}"
             ) | {
                 "actuality": "actual",
-                "event": {"coding": coding(OWN, sign), "text": sentences([title, event.data.get("text")])},
+                "event": {"coding": coding(OWN, code), "text": sentences([title, event.data.get("text")])},
                 "subject": self.frame.patient,
                 "encounter": self.frame.ref("session"),
                 "date": self.at(event.at),
@@ -368,37 +369,43 @@ class _Day:
                 "suspectEntity": [{"instance": self.frame.ref("treatment")}] if after else [],
             }
 
+    @property
+    def table(self) -> Table:
+        return Table.of_knowledge(self.knowledge)
+
     def title(self, concept: str) -> str:
-        known = self.knowledge.concepts.get(concept)
-        return known.title if known else concept.replace("-", " ").replace("_", " ")
+        sign, known = self.table.signs.get(concept), self.knowledge.concepts.get(concept)
+        return sign.title if sign else known.title if known else concept
 
     # --- alarms and what follows ------------------------------------------------------------------------------------
 
     def alarms(self) -> Iterator[Json]:
         """Every alarm that was raised, standing or over."""
-        return map(self._issue, log(self.state, self.now, Table.of_knowledge(self.knowledge)))
+        return map(self._issue, log(self.state, self.now, self.table))
 
     def _issue(self, alarm: Alarm) -> Json:
         shows = "; ".join(f"{self.title(name)}: {_value(value)}" for name, value in alarm.by)
         passed = [f"{self.at(at)} {whose}" for at, whose in alarm.turns[1:]]
-        seen = (
-            f"Acknowledged by {alarm.acknowledged_by} at {self.at(alarm.acknowledged)}."
-            if alarm.acknowledged is not None
-            else "Not acknowledged."
-        )
+        end = FAR if alarm.cleared is None else alarm.cleared
+        seen = [
+            f"{e.by} at {self.at(e.at)}"
+            for e in self.events.values()
+            if e.type == "acknowledged" and e.data["alarm"] == alarm.alarm and not e.withdrawn
+            if alarm.raised <= e.at <= end
+        ]
         detail = sentences(
             [
                 f"{shows}." if shows else "",
                 f"Level: {alarm.level}.",
                 f"Passed on: {', '.join(passed)}." if passed else "",
-                seen,
+                f"Acknowledged by {', '.join(seen)}." if seen else "Not acknowledged.",
                 "It stands." if alarm.cleared is None else f"Over at {self.at(alarm.cleared)}.",
             ]
         )
         name = f"{alarm.alarm}:{alarm.raised}"
         return self.frame.start("DetectedIssue", f"alarm:{name}", f"{alarm.title}. {detail}") | {
             "identifier": [{"system": ALARM, "value": f"{self.state.session}:{name}"}],
-            "status": "preliminary" if alarm.acknowledged is None else "final",
+            "status": "final" if seen else "preliminary",
             "code": {
                 "coding": [*coding(ACT_CODE, "OBSA", "Observation Alert"), *coding(ALARM, alarm.alarm)],
                 "text": alarm.title,

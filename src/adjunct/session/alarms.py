@@ -82,6 +82,7 @@ class Table:
     no_data: int
     vital: frozenset[str]
     monitored: frozenset[str]
+    short: Mapping[str, str]  # names of measures, for an alarm
     unassigned: Mapping[str, Any]
     opioid_like: frozenset[str]
 
@@ -130,6 +131,7 @@ def _table(knowledge: Knowledge) -> Table:
         no_data=knowledge.length_ms(no_data["after"]),
         vital=frozenset(vital),
         monitored=frozenset(data["monitored"]),
+        short=data["short"],
         unassigned=data["unassigned"],
         opioid_like=knowledge.members(data["opioid_like"]),
     )

@@ -330,22 +330,24 @@ def _saturation(look: _Look) -> _Found:
     least = look.terms.limits["spo2.minimum"]
     if last is not None and last.value < (min(least, usual.value) if usual else least):
         return _Found(NOT_MET, seen)
-    air = _room_air(look)
-    if last is None or air is None:
+    air, since = _room_air(look, look.now)
+    if last is None or air is None or (air and _room_air(look, last.at)[0] is False):
         return _Found(MISSING, seen)
-    return _Found(MET if air[0] else NOT_MET, seen, until=min(last.at, air[1]) + look.terms.ages["spo2"])
+    return _Found(MET if air else NOT_MET, seen, until=min(last.at, since) + look.terms.ages["spo2"])
 
 
-def _room_air(look: _Look) -> tuple[bool, int] | None:
-    """The last word on extra oxygen, from a reading or from a person, and when it was."""
+def _room_air(look: _Look, by: int) -> tuple[bool | None, int]:
+    """The last word until `by` on whether no oxygen flows, from a reading or from a person, and when it was."""
     words = []
-    flow = look.state.readings.get("oxygen") or look.state.answers.get("oxygen")
-    if flow and look.fresh("room_air", flow.at):
-        words.append((flow.at, flow.value == 0))
-    if said := look.answer("room_air"):
-        words.append((said.at, bool(said.value)))
-    at, air = min(words, key=lambda w: (-w[0], w[1]), default=(0, None))  # of two at one instant the less reassuring
-    return None if air is None else (air, at)
+    flow = look.state.readings.get("oxygen")
+    if flow and flow.at <= by and look.fresh("room_air", flow.at):
+        words.append((-flow.at, flow.value == 0))
+    if (said := look.answer("room_air")) and said.at <= by:
+        words.append((-said.at, bool(said.value)))
+    if not words:
+        return None, by
+    at, air = min(words)  # of two at one instant the less reassuring
+    return air, -at
 
 
 def _breathing(look: _Look) -> _Found:

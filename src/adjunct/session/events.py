@@ -39,19 +39,14 @@ _COMPILED: WeakKeyDictionary[Knowledge, Shape] = WeakKeyDictionary()
 
 
 class Field(NamedTuple):
-    """One field: how it is read (`BadInput` says why not) and written."""
+    """One field: how it is read (`BadInput` says why not) and written. A measure beyond `low` or `high` is no value."""
 
     kind: str
     read: Callable[[Any], Any]
     schema: dict[str, Any]
+    low: float | None = None
+    high: float | None = None
     write: Callable[[Any, timedelta], Any] | None = None  # None: as it is
-
-
-class _Implausible(Exception):
-    """A measure that is read, and outside the plausible range of its concept."""
-
-    def __init__(self, value: float) -> None:
-        self.value = value
 
 
 class Type(NamedTuple):
@@ -81,31 +76,31 @@ class Shape:
 
 def read_log(lines: Iterable[bytes | str], shape: Shape) -> Iterator[Event | Held]:
     """Every line that is not blank, in the order in which it stands, one at a time."""
-    for number, line in enumerate(lines, 1):
-        if line and not line.isspace():
-            yield read_event(line, shape, where=f"line {number}")
+    for number, raw in enumerate(lines, 1):
+        if raw and not raw.isspace():
+            yield read_event(raw, shape, where=f"line {number}")
 
 
 def read_event(raw: bytes | str | Mapping[str, Any], shape: Shape, *, where: str = "") -> Event | Held:
     """One event as it was sent, checked and in canonical units; or what was sent, with the first reason against it."""
     try:
-        line = _bytes(raw)
+        text = _bytes(raw)
     except orjson.JSONEncodeError as error:
         return Held(repr(raw), where, f"cannot be written as JSON: {error}; send text and numbers only")
-    if len(line) > shape.longest:
+    if len(text) > shape.longest:
         why = f"longer than the {shape.longest} bytes of one event: only its first part is kept; send it in parts"
-        tail = f"\u2026 ({len(line)} bytes, SHA-256 {sha256(line).hexdigest()})"
-        return Held(_text(line[: shape.kept]) + tail, where, why)
+        tail = f"\u2026 ({len(text)} bytes, SHA-256 {sha256(text).hexdigest()})"
+        return Held(_shown(text[: shape.kept]) + tail, where, why)
     try:
-        sent = orjson.loads(line)
+        sent = orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        return Held(_text(line), where, f"not one whole JSON object in UTF-8: {error}; send the whole line again")
+        return Held(_shown(text), where, f"not one whole JSON object in UTF-8: {error}; send the whole line again")
     try:
         return _event(sent, shape)
     except BadInput as error:
         why = str(error)
     received = _time(sent.get("received")) if isinstance(sent, dict) else None
-    return Held(_text(line), where, why, received[0] if received else None, _judged(sent, received, shape))
+    return Held(_shown(text), where, why, received[0] if received else None, _judged(sent, received, shape))
 
 
 def read_data(kind: object, given: object, shape: Shape) -> dict[str, Any]:
@@ -134,7 +129,6 @@ def _event(sent: Any, shape: Shape) -> Event:
     if len(sent) > len(REQUIRED) + ("session" in sent):
         extra = next(str(key) for key in sent if key not in REQUIRED and key != "session")
         raise BadInput(f"{shown(extra)}: not part of an event; put what was seen into data, or leave it out")
-    # The kinds are looked up last, so that a shorter reason comes first.
     return Event(ident, at, received, kind, by, source, read_data(kind, given, shape), session, offset)
 
 
@@ -145,14 +139,14 @@ def _data(kind: Type, given: object) -> dict[str, Any]:
     fields, odd = kind.fields, []
     for name, value in given.items():
         try:
-            data[name] = fields[name].read(value)
-        except _Implausible as error:
-            data[name] = error.value
-            odd.append(name)
+            _, read, _, low, high, _ = fields[name]
+            data[name] = got = read(value)
         except KeyError:
             raise BadInput(f"data: {shown(str(name))} is not a field of this type; leave it out") from None
         except BadInput as error:
             raise BadInput(f"data.{name}: {error}") from None
+        if low is not None and high is not None and not low <= got <= high:
+            odd.append(name)
     if not kind.required <= data.keys():
         raise BadInput(f"data: {', '.join(sorted(kind.required - data.keys()))} missing; this type needs it")
     if odd:
@@ -182,8 +176,6 @@ def _reads(field: Field, value: Any) -> bool:
         field.read(value)
     except BadInput:
         return False
-    except _Implausible:
-        return True
     return True
 
 
@@ -218,8 +210,8 @@ def _bytes(raw: bytes | str | Mapping[str, Any]) -> bytes:
     return orjson.dumps(dict(raw), default=dict)
 
 
-def _text(line: bytes) -> str:
-    return line.decode("utf-8", "backslashreplace")
+def _shown(text: bytes) -> str:
+    return text.decode("utf-8", "backslashreplace")
 
 
 # --- the kinds of fields ----------------------------------------------------------------------------------------------
@@ -242,7 +234,7 @@ def _field(entry: Mapping[str, Any], knowledge: Knowledge) -> Field:
     limit = knowledge.content["events"]["limit"]
     match kind:
         case "measure" | "score":
-            concept = knowledge.concepts.get(name)
+            concept = knowledge.concepts.get(name := entry.get("concept", name))
             if concept is None or concept.plausible is None:
                 raise Refused(f"{name!r} is a {kind} but no concept with a plausible range: add it to concepts")
             low, high = concept.plausible
@@ -267,8 +259,11 @@ def _field(entry: Mapping[str, Any], knowledge: Knowledge) -> Field:
 
 
 def _measure(unit: str, low: float, high: float, least: float, molar_mass: float | None) -> Field:
-    """A number in `unit`, or {value, unit}. A plain one that is below `least` or above `high`, and would not be were it
-    in the unit that is often sent by mistake, is refused: neither reading of it may be taken."""
+    """A number in `unit`, or {value, unit}, between `low` and `high` where it is believed.
+
+    A plain number outside `least` to `high` that would lie within them in the unit often sent by mistake is refused:
+    neither reading of it may be taken.
+    """
     other = MISTAKEN.get(unit, unit)
     from_, to = convert(least, unit, other), convert(high, unit, other)
     with_unit = _quantity(unit, molar_mass)
@@ -277,15 +272,11 @@ def _measure(unit: str, low: float, high: float, least: float, molar_mass: float
         return not least <= number <= high and from_ <= number <= to
 
     def read(value: Any) -> float:
-        plain = type(value) in _NUMBER
-        number = float(value) if plain else with_unit(value)
-        if least <= number <= high:
-            return number
-        if plain and doubted(number):
+        if type(value) not in _NUMBER:
+            return with_unit(value)
+        if not least <= value <= high and doubted(value):
             raise BadInput(f"looks like {other}, {unit} is expected; send {{value, unit}} with the unit of the device")
-        if low <= number <= high:
-            return number
-        raise _Implausible(number)
+        return float(value)
 
     def write(number: float, _: timedelta) -> Any:
         return {"value": number, "unit": unit} if doubted(number) else number
@@ -293,7 +284,7 @@ def _measure(unit: str, low: float, high: float, least: float, molar_mass: float
     plain: dict[str, Any] = {"type": "number"}
     if other != unit:
         plain["not"] = {"minimum": from_, "maximum": to, "not": {"minimum": least, "maximum": high}}
-    return Field("measure", read, _either(plain, {"type": "number"}, unit, molar_mass), write)
+    return Field("measure", read, _either(plain, {"type": "number"}, unit, molar_mass), low, high, write)
 
 
 def _amount(unit: str) -> Field:
@@ -429,13 +420,7 @@ _PLAIN = {
 
 
 def to_json(event: Event, shape: Shape) -> dict[str, Any]:
-    """The event as `read_event` takes it: every instant in the offset of `at`, measures in canonical units."""
-    fields = shape.types[event.type].fields
-    data = {
-        name: write(value, event.offset) if (write := fields[name].write) else value
-        for name, value in event.data.items()
-        if name != IMPLAUSIBLE
-    }
+    """The event as `read_event` takes it, every instant in the offset of `at`."""
     return {
         "id": event.id,
         "at": _iso(event.at, event.offset),
@@ -443,8 +428,18 @@ def to_json(event: Event, shape: Shape) -> dict[str, Any]:
         "type": event.type,
         "by": event.by,
         "source": event.source,
-        "data": data,
+        "data": write_data(event.type, event.data, shape, event.offset),
     } | ({"session": event.session} if event.session else {})
+
+
+def write_data(kind: str, data: Mapping[str, Any], shape: Shape, offset: timedelta = timedelta(0)) -> dict[str, Any]:
+    """The data of one type of event as `read_data` takes it: what a correction by a machine has to carry."""
+    fields = shape.types[kind].fields
+    return {
+        name: write(value, offset) if (write := fields[name].write) else value
+        for name, value in data.items()
+        if name != IMPLAUSIBLE
+    }
 
 
 def line(event: Event, shape: Shape) -> str:

@@ -24,7 +24,7 @@ MINUTE = duration_ms("1 min")
 BEFORE_CLOCK, CLOCK = len("2026-11-22T"), len("09:30")
 MEASURES = ("systolic", "diastolic", "heart_rate", "resp_rate", "spo2", "moaas", "rass")
 DISSOCIATION = ("cadss6", "cadss")
-EMPTY = "not filled in"
+EMPTY = {"person": "not filled in", "session": "not recorded"}
 WORDS = {True: "yes", False: "no"}
 
 
@@ -480,7 +480,7 @@ def _part(form: Form, section: str, title: str) -> Part:
 
 def _row(field: Field, zone: timedelta) -> tuple[Line, ...]:
     if field.value is None:
-        return Line(text=field.title), Line(text=EMPTY, strong=True), Line(text="")
+        return Line(text=field.title), Line(text=EMPTY[field.origin], strong=field.asked), Line(text="")
     value, at, by, _, why = field.value
     when = ", ".join(filter(None, ("" if at is None else _clock(at, zone), by, "corrected" if field.corrected else "")))
     return (

@@ -1,9 +1,9 @@
 """What is due on a treatment day: which check, which act, from when, and when it is overdue. All of it from the state.
 
 The times stand in `knowledge/data/session/monitoring.toml`; `due` decides. A check is done by values that were taken
-inside its window and by nothing else, so that a box cannot be ticked for a measurement. Rounds stand at fixed times
-from the start of the dose, from its end, or from the earliest moment of leaving; what an alarm asks for, and what must
-be fresh before the dose, counts from the last time. Nothing here holds a value.
+inside its window and by nothing else: a box cannot be ticked for a measurement. Rounds stand at fixed times from the
+start or the end of the dose; what an alarm asks for, and what must be fresh before the dose, counts from the last time.
+Nothing here holds a value.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import chain, count, islice, repeat
+from math import ceil
 from operator import itemgetter
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
@@ -20,13 +21,16 @@ from adjunct.base import FAR, duration_ms, iso
 from adjunct.due import Done, Due, Step, Window, due
 from adjunct.due import State as Standing
 from adjunct.knowledge import Knowledge
-from adjunct.knowledge.entries import fold
-from adjunct.session import pump
-from adjunct.session.model import Phase, State
+from adjunct.session import discharge, pump
+from adjunct.session.alarms import NALOXONE, PROBE
+from adjunct.session.model import Dose, Episode, Phase, State
 
 MINUTE = duration_ms("1 min")
-BEFORE, DURING = frozenset({Phase.EXPECTED, Phase.ARRIVED}), frozenset({Phase.DOSING, Phase.PAUSED})
+PRE_DOSE = "pre-dose"  # the phase of care whose age limits hold before the dose
+NURSE, END = "nurse", "end"
+DURING = frozenset({Phase.DOSING, Phase.PAUSED})
 OPEN = frozenset({Phase.ARRIVED, *DURING, Phase.OBSERVING})
+ASKED = frozenset({Standing.OPEN, Standing.DUE, Standing.OVERDUE})
 NASAL, INFUSION = "esketamine-nasal", "ketamine-iv"
 CLOCK = slice(len("2026-11-22T"), len("2026-11-22T09:30"))
 _AT = itemgetter(0)
@@ -64,15 +68,13 @@ class Round(NamedTuple):
     id: str
     title: str
     treatments: frozenset[str]
-    since: str  # start | end | gate
+    from_end: bool  # of the dose, else from its start
     at: tuple[int, ...]
     after: int
     every: int | None
-    until: int  # of the repeated times; FAR: to leaving
+    until: int  # of the repeated times; FAR: as long as the person is here
     while_dosing: bool
-    back: int  # counted back from the anchor
-    stays: bool
-    settled: bool
+    settled: float | None  # no further one after a CADSS-6 at or below it
     checks: tuple[Check, ...]
     basis: str
 
@@ -88,7 +90,10 @@ class Round(NamedTuple):
 
 
 class Act(NamedTuple):
+    """Something to be done once. `what`: the check that does it, else its own id."""
+
     id: str
+    what: str
     title: str
     owner: str
     grace: int
@@ -96,20 +101,16 @@ class Act(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """`monitoring.toml` with its facts filled in."""
+    """`monitoring.toml` with its facts filled in; texts and names stand in `data`."""
 
+    data: Mapping[str, Any]
     checks: Mapping[str, Check]
-    before: tuple[tuple[frozenset[str], Check, str], ...]
+    before: tuple[tuple[frozenset[str], Check, str], ...]  # treatments, check, basis
     rounds: tuple[Round, ...]
-    alarm: tuple[Check, ...]
-    words: Mapping[str, Any]  # of the alarm table: titles, bases, the alarms of a high pressure
     acts: Mapping[str, Act]
     length: Mapping[str, int]
-    pressure_repeat: tuple[int, int]
-    high: tuple[tuple[str, float], ...]  # a first pressure above one of these is taken twice
-    settled: float  # CADSS-6 at or below it
-    device_mg: float
-    naloxone: frozenset[str]
+    limit: Mapping[str, float]
+    pressure: tuple[int, int]  # how soon a high pressure is measured again, at the earliest and the latest
 
     @classmethod
     def of(cls, knowledge: Knowledge) -> Plan:
@@ -120,59 +121,61 @@ class Plan(NamedTuple):
 
 
 _PLANS: WeakKeyDictionary[Knowledge, Plan] = WeakKeyDictionary()
-_LENGTHS = {
-    "early": "monitoring.early",
-    "grace": "monitoring.grace",
-    "closes": "monitoring.closes",
-    "before": "monitoring.before.grace",
-    "alarm.every": "alarm.interval",
-    "alarm.early": "monitoring.alarm.early",
-    "alarm.grace": "monitoring.alarm.grace",
-    "second": "bp.between_readings",
-    "rest": "esketamine.device.rest",
-    "gate.nasal": "esketamine.observation",
-    "gate.other": "discharge.infusion.minimum",
-    "injection": "monitoring.injection.active",
-}
-_HIGH = {"systolic": "esketamine.bp.delay_considered.systolic", "diastolic": "esketamine.bp.delay_considered.diastolic"}
+
+
+Found = tuple[Step, int | None]  # a step, and when it was done
 
 
 def due_now(state: State, now: int, knowledge: Knowledge, *, alarm: bool = False) -> tuple[Due, ...]:
     """What is to be done at this chair and what comes next, in the order in which it falls due.
 
-    Waiting, open, due, overdue, and what was done inside a window that is still open. `alarm`: an alarm stands, also
-    one that only the clock knows (missing data). A window that closed unfilled is no task any more: see `gaps`.
+    Waiting, open, due, overdue, and what was done inside a window that is still open; what waits to be measured stands
+    once, however many steps ask for it. `alarm`: an alarm stands that only the clock knows, such as missing data. A
+    window that closed unfilled is no task any more: see `gaps`.
     """
     plan = Plan.of(knowledge)
-    found = [*_acts(state, plan, now)]
-    if state.phase in OPEN:
-        near = alarm or any(_stands(state, a, now) for a in state.episodes if state.episodes[a].level != "probe")
-        kept = frozenset(c.id for c in plan.alarm) if near else frozenset()
-        found += _before(state, plan, now) if state.dose.first is None else ()
-        found += (f for f in _rounds(state, plan, now) if f[0].window.closes > now and f[0].what not in kept)
-        found += _alarmed(state, plan, now) if near and state.phase not in BEFORE else ()
-    return _judged(found, now)
+    if state.phase is Phase.LEFT:
+        return _once(_judged(_left(state, knowledge, now), now))
+    if state.phase not in OPEN:
+        return ()
+    near = alarm or any(_stands(e, now) for e in state.episodes.values())
+    closer = [*_alarmed(state, plan, now)] if near else []
+    instead = {step.what for step, _ in closer}
+    rounds = (f for f in _rounds(state, plan, now, since=now) if f[0].what not in instead)
+    before = _before(state, plan, now) if _began(state) is None else ()
+    leaving = _leaving(state, plan, knowledge, now)
+    return _once(_judged((*_acts(state, plan, now), *closer, *before, *rounds, *leaving), now))
 
 
 def gaps(state: State, now: int, knowledge: Knowledge) -> tuple[Due, ...]:
-    """What was missed: checks whose window closed without them, and a dose that nobody checked a second time."""
-    plan = Plan.of(knowledge)
-    found = [*_before(state, plan, now), *_rounds(state, plan, now)]
-    if state.dose.first is not None and _unchecked(state):
-        at = state.dose.first
-        found.append(
-            (replace(_act(plan.acts["double-check"], at), window=Window(opens=at, due=at, overdue=at, closes=at)), None)
-        )
+    """What was missed: checks whose window closed without them, and a dose that no second person worked out."""
+    plan, first = Plan.of(knowledge), _began(state)
+    found = [*_before(state, plan, now), *_rounds(state, plan, now, since=0)]
+    if first is not None and state.dose.checked is None:
+        never = Window(opens=first, due=first, overdue=first, closes=first)
+        found.append((replace(_act(plan.acts["double-check"], first), window=never), None))
     return tuple(d for d in _judged(found, now) if d.state is Standing.MISSED)
 
 
-Found = tuple[Step, int | None]  # a step and when it was done
-
-
 def _judged(found: Iterable[Found], now: int) -> tuple[Due, ...]:
+    """Where each stands, in the order in which they fall due and then in that of the data."""
     pairs = list(found)
+    turn = {step.id: number for number, (step, _) in enumerate(pairs)}
     acts = (Done(what=step.what, at=at, step=step.id) for step, at in pairs if at is not None)
-    return due((step for step, _ in pairs), acts, now=now)
+    judged = due((step for step, _ in pairs), acts, now=now)
+    return tuple(sorted(judged, key=lambda d: (d.step.window.due, turn[d.step.id])))
+
+
+def _once(judged: Iterable[Due]) -> tuple[Due, ...]:
+    asked: set[str] = set()
+    shown = []
+    for one in judged:
+        if one.state in ASKED:
+            if one.step.what in asked:
+                continue
+            asked.add(one.step.what)
+        shown.append(one)
+    return tuple(shown)
 
 
 # --- when something was done ------------------------------------------------------------------------------------------
@@ -199,12 +202,13 @@ def _last(state: State, name: str, now: int) -> int | None:
 
 def _latest(state: State, name: str) -> int | None:
     found = state.readings.get(name) or state.answers.get(name)
-    return None if found is None else found.at
+    if found is None:
+        return state.overrides[name][-1] if name in state.overrides else None
+    return found.at
 
 
-def _stands(state: State, alarm: str, now: int) -> bool:
-    episode = state.episodes.get(alarm)
-    return episode is not None and episode.cleared is None and episode.raised <= now
+def _stands(episode: Episode | None, now: int) -> bool:
+    return episode is not None and episode.cleared is None and episode.raised <= now and episode.level != PROBE
 
 
 # --- checks -----------------------------------------------------------------------------------------------------------
@@ -212,7 +216,7 @@ def _stands(state: State, alarm: str, now: int) -> bool:
 
 def _before(state: State, plan: Plan, now: int) -> Iterator[Found]:
     """What the dose waits for; what has grown too old is due again. Once it began: what was fresh at that moment."""
-    arrived, first = state.checked_in, state.dose.first
+    arrived, first = state.checked_in, _began(state)
     if arrived is None:
         return
     for treatments, check, basis in plan.before:
@@ -231,91 +235,75 @@ def _before(state: State, plan: Plan, now: int) -> Iterator[Found]:
         else:
             name, title = f"{name}.after-{last}", f"{title}, again"
             window = Window(opens=again - plan.length["early"], due=again, overdue=again + plan.length["grace"])
-        yield _step(name, check.id, title, "nurse", window, basis), done
+        yield _step(name, check.id, title, window, basis), done
 
 
-def _rounds(state: State, plan: Plan, now: int) -> Iterator[Found]:
-    """Every fixed time up to the next one that has not opened, or up to the end of the session."""
-    ended, over = state.ended.at if state.ended else FAR, _end(state, plan)
+def _rounds(state: State, plan: Plan, now: int, *, since: int) -> Iterator[Found]:
+    """Every fixed time whose window closes after `since`, up to the next one that has not opened, or to the end."""
+    ended, over, early = state.ended.at if state.ended else FAR, _end(state, plan), plan.length["early"]
     for r in plan.rounds:
-        anchor = _anchor(r.since, state, plan) if state.treatment in r.treatments else None
-        if anchor is None:
+        anchor = over if r.from_end else _began(state)
+        if anchor is None or state.treatment not in r.treatments:
             continue
         stop = min(ended, over) if r.while_dosing and over is not None else ended
         for offset, following in zip(r.times(), chain(islice(r.times(), 1, None), repeat(None)), strict=False):
-            at = anchor + offset - r.back
-            opens = at - plan.length["early"]
-            if at > stop:
+            at = anchor + offset
+            opens, closes = at - early, at + plan.length["closes"] if following is None else anchor + following - early
+            if at > stop or (r.settled is not None and _settled(state, anchor + r.at[0] - early, opens, r.settled)):
                 break
-            if (
-                r.settled
-                and offset != r.at[0]
-                and _settled(state, anchor + r.at[0] - plan.length["early"], opens, plan)
-            ):
-                break
-            closes = at + plan.length["closes"] if following is None else opens + following - offset
-            closes = max(ended, at + plan.length["grace"]) if r.stays else closes
-            window = Window(opens=opens, due=at, overdue=at + plan.length["grace"], closes=closes)
-            minutes = offset // MINUTE
-            for check in r.checks:
-                title = r.title.format(check=check.title, minutes=minutes)
-                step = _step(f"{r.id}.{check.id}.{minutes}", check.id, title, "nurse", window, r.basis)
-                yield step, check.done(state, opens, closes)
+            if closes > since:
+                window = Window(opens=opens, due=at, overdue=at + plan.length["grace"], closes=closes)
+                for check in r.checks:
+                    title = r.title.format(check=check.title, minutes=offset // MINUTE)
+                    step = _step(f"{r.id}.{check.id}.{offset // MINUTE}", check.id, title, window, r.basis)
+                    yield step, check.done(state, opens, closes)
             if opens > now:
                 break
 
 
 def _alarmed(state: State, plan: Plan, now: int) -> Iterator[Found]:
     """The closer interval while an alarm stands, from the last time; the pressure's own where that is the reason."""
-    began = min(
-        (e.raised for a, e in state.episodes.items() if _stands(state, a, now) and e.level != "probe"), default=0
-    )
-    pressure, length = plan.words["pressure"], plan.length
-    high = any(_stands(state, a, now) for a in pressure["alarms"])
-    for check in plan.alarm:
-        last = check.last(state, now)
-        words, every, grace = plan.words, length["alarm.every"], length["alarm.grace"]
+    began = min((e.raised for e in state.episodes.values() if _stands(e, now)), default=None)
+    pressure, length = plan.data["alarm"]["pressure"], plan.length
+    high = any(_stands(state.episodes.get(alarm), now) for alarm in pressure["alarms"])
+    for check in (plan.checks[name] for name in plan.data["alarm"]["checks"]):
+        words, every, grace = plan.data["alarm"], length["alarm_every"], length["alarm_grace"]
         if high and check.id == pressure["check"]:
-            words, every = pressure, plan.pressure_repeat[0]
-            grace = plan.pressure_repeat[1] - every
-        since = state.dose.first if last is None else last + every
-        at = max(began, now if since is None else since)
-        opens = at if last is None else min(max(at - length["alarm.early"], last + 1), at)
+            words, every, grace = pressure, plan.pressure[0], plan.pressure[1] - plan.pressure[0]
+        last = check.last(state, now)
+        at = now if began is None else began
+        if last is not None:
+            at = last + every if began is None else max(last + every, began)
+        opens = at if last is None else min(max(at - length["alarm_early"], last + 1), at)
         name = f"alarm.{check.id}.first" if last is None else f"alarm.{check.id}.after-{last}"
         title = words["title"].format(check=check.title)
         window = Window(opens=opens, due=at, overdue=at + grace)
-        yield _step(name, check.id, title, "nurse", window, words["basis"]["id"]), None
+        yield _step(name, check.id, title, window, words["basis"]["id"]), None
 
 
-def _step(name: str, what: str, title: str, owner: str, window: Window, basis: str) -> Step:
+def _step(name: str, what: str, title: str, window: Window, basis: str, owner: str = NURSE) -> Step:
     return Step(id=name, what=what, title=title, domain="session", owner=owner, window=window, basis=basis)
 
 
-def _anchor(since: str, state: State, plan: Plan) -> int | None:
-    if since == "start":
-        return state.dose.first
-    if since == "end":
-        return _end(state, plan)
-    running = state.treatment == INFUSION and state.phase in DURING
-    if state.dose.watch_from is None or running:
-        return None
-    return state.dose.watch_from + plan.length["gate.nasal" if state.treatment == NASAL else "gate.other"]
+def _began(state: State) -> int | None:
+    """When the dose began to go in; of one that should not have been given, the latest time on record."""
+    return state.dose.watch_from if state.dose.first is None else state.dose.first
 
 
 def _end(state: State, plan: Plan) -> int | None:
-    """When the dose was over; an injection counts as given for as long as a standard infusion lasts."""
-    if state.treatment == INFUSION:
-        return None if state.phase in DURING else state.dose.last
-    return None if state.dose.last is None else state.dose.last + plan.length["injection"]
+    """When the dose was over; an injection counts as going in for as long as a standard infusion lasts."""
+    if state.treatment == INFUSION and state.phase in DURING:
+        return None
+    last = state.dose.watch_from if state.dose.last is None else state.dose.last
+    return last if last is None or state.treatment == INFUSION else last + plan.length["injection"]
 
 
-def _settled(state: State, since: int, until: int, plan: Plan) -> bool:
+def _settled(state: State, since: int, until: int, limit: float) -> bool:
     """Whether dissociation was found to be over: a low score at or after its peak, or a clinician's word."""
-    track = state.track.get("cadss6", ())
     said = state.answers.get("dissociation_resolved")
-    return any(since <= at < until and value <= plan.settled for at, value in track) or (
-        said is not None and said.value is True and since <= said.at < until
-    )
+    found = [at for at, value in state.track.get("cadss6", ()) if value <= limit]
+    found += [said.at] if said is not None and said.value is True else []
+    return any(since <= at < until for at in found)
 
 
 # --- acts -------------------------------------------------------------------------------------------------------------
@@ -323,96 +311,88 @@ def _settled(state: State, since: int, until: int, plan: Plan) -> bool:
 
 def _acts(state: State, plan: Plan, now: int) -> Iterator[Found]:
     """What is to be done once, because of how things stand."""
-    if state.phase is Phase.LEFT:
-        yield from _left(state, plan)
-    if state.phase in OPEN:
-        yield from _pressure(state, plan, now)
-        yield from _dose(state, plan)
-        given = _naloxone(state, plan)
-        if given is not None:
-            yield _act(plan.acts["transfer"], given), None
+    yield from _pressure(state, plan, now)
+    yield from _dose(state, plan)
+    if NALOXONE in state.bands:
+        yield _act(plan.acts["transfer"], state.bands[NALOXONE].since), None
 
 
 def _pressure(state: State, plan: Plan, now: int) -> Iterator[Found]:
     """A first pressure that is high is measured twice; the symptoms of a very high one are asked for, each."""
     if state.phase is Phase.ARRIVED and state.checked_in is not None:
-        above = (at for name, limit in plan.high for at, value in state.track.get(name, ()) if value > limit)
+        sides = plan.checks["pressure"].names
+        above = (at for name in sides for at, value in state.track.get(name, ()) if value > plan.limit[name])
         first = min((at for at in above if at >= state.checked_in), default=None)
         if first is not None:
             at = first + plan.length["second"]
             yield _act(plan.acts["pressure-second"], at), plan.checks["pressure"].done(state, at, FAR)
-    for alarm in plan.words["pressure"]["symptoms"]:
-        if _stands(state, alarm, now):
-            since = state.episodes[alarm].since
-            yield _act(plan.acts["pressure-symptoms"], since), plan.checks["pressure-symptoms"].done(state, since, FAR)
+    for alarm in plan.data["alarm"]["pressure"]["symptoms"]:
+        episode = state.episodes.get(alarm)
+        if episode is not None and _stands(episode, now):
+            asked = plan.checks["pressure-symptoms"].done(state, episode.since, FAR)
+            yield _act(plan.acts["pressure-symptoms"], episode.since), asked
 
 
 def _dose(state: State, plan: Plan) -> Iterator[Found]:
-    dose, asked = state.dose, state.stop_called
-    if dose.prepared is not None and state.phase in BEFORE | DURING and _unchecked(state):
-        yield _act(plan.acts["double-check"], state.checked_in or 0, overdue=FAR), None
-    if state.phase in DURING and asked is not None and state.treatment in (NASAL, INFUSION):
-        yield _act(plan.acts["stop-dose"], asked[0]), None
-    if state.phase is not Phase.DOSING or asked is not None:
+    dose, acts, stop = state.dose, plan.acts, state.stop_called
+    if dose.prepared is not None and dose.checked is None and state.phase is not Phase.OBSERVING:
+        yield _act(acts["double-check"], state.checked_in or 0, overdue=FAR), None
+    if state.phase in DURING and stop is not None:
+        yield _act(acts["stop-dose"], stop[0]), None
+    if state.phase is not Phase.DOSING or stop is not None:
         return
-    of = _devices(state, plan)
-    if dose.last is not None and dose.stopped is None and len(dose.given) < of:
-        at = dose.last + plan.length["rest"]
-        yield _act(plan.acts["next-device"], at, number=len(dose.given) + 1, of=of, clock=_clock(at, state)), None
+    if state.treatment == NASAL and dose.last is not None:
+        at, of, number = dose.last + plan.length["rest"], _devices(dose, plan), len(dose.given) + 1
+        name = "next-device" if number <= of else "no-more-devices"
+        yield _act(acts[name], at, number=number, of=of, clock=_clock(at, state)), None
     ends = pump.ends(dose)
     if ends is not None:
         opens = ends - plan.length["early"]
-        yield _act(plan.acts["infusion-end"], ends, opens=opens, clock=_clock(ends, state)), None
+        yield _act(acts["infusion-end"], ends, opens=opens, clock=_clock(ends, state)), None
 
 
-def _left(state: State, plan: Plan) -> Iterator[Found]:
-    """Somebody walked out: who is called and told. A call that reached nobody is not done."""
-    assert state.ended is not None
-    at = state.ended.at
-    for name in ("call-person", "call-escort", "tell-prescriber"):
-        yield _act(plan.acts[name], at), _did(state, name, at)
-    if _did(state, "call-person", at) is None:
-        calls = at + plan.acts["call-person"].grace
-        act = plan.acts["welfare-check"]
-        yield _act(act, calls, opens=at, overdue=at + act.grace), _did(state, act.id, at)
+def _devices(dose: Dose, plan: Plan) -> int:
+    """How many devices the prepared dose takes; 0 where nothing is known of it."""
+    prepared = dose.prepared or {}
+    return int(prepared.get("devices") or ceil(prepared.get("dose", 0) / plan.limit["device"]))
 
 
-def _unchecked(state: State) -> bool:
-    """Whether the dose that is drawn up, or was given, still wants a second person. A nasal device is not drawn up."""
-    dose = state.dose
-    if state.treatment == NASAL or (dose.prepared is None and dose.first is None):
-        return False
-    checked = dose.checked or {}
-    return checked.get("agrees") is not True or checked.get("prepared") != dose.prepared_event
+def _leaving(state: State, plan: Plan, knowledge: Knowledge, now: int) -> Iterator[Found]:
+    """What the gate still lacks, from its earliest moment on. What was looked at and is not met is looked at again."""
+    if state.phase is not Phase.OBSERVING:
+        return
+    gate, words = discharge.gate(state, now, knowledge), plan.data["leaving"]
+    if gate.may_leave_from is None:
+        return
+    first, early, grace = gate.may_leave_from, plan.length["early"], plan.length["grace"]
+    if now < first - early:
+        window = Window(opens=first - early, due=first, overdue=first + grace)
+        title = words["later"].format(clock=_clock(first, state))
+        yield _step("leaving", "leaving", title, window, words["basis"]["id"]), None
+        return
+    for item in gate.lacking:
+        if item.id in words["standing"]:
+            continue
+        seen = max((e.at for e in item.evidence), default=0)
+        at = max(first, seen + plan.length["again"]) if item.state == discharge.NOT_MET else first
+        window = Window(opens=first - early, due=at, overdue=at + grace)
+        what = words["checks"].get(item.id, f"leaving.{item.id}")
+        yield _step(f"leaving.{item.id}", what, words["title"].format(item=item.title), window, item.source), None
 
 
-def _devices(state: State, plan: Plan) -> int:
-    """How many devices the prepared dose takes; none where that is not known."""
-    prepared = state.dose.prepared or {}
-    if state.treatment != NASAL:
-        return 0
-    return int(prepared.get("devices") or -(-prepared.get("dose", 0) // plan.device_mg))
-
-
-def _did(state: State, act: str, since: int) -> int | None:
-    """When an action was recorded that names this act and did not fail to reach anybody."""
-    times = (
-        at
-        for at, data, _ in state.actions
-        if act in (data.get("step"), data["what"]) and data.get("reached") is not False
-    )
-    return min((at for at in times if at >= since), default=None)
-
-
-def _naloxone(state: State, plan: Plan) -> int | None:
-    given = (at for at, data, _ in state.medications if plan.naloxone & set(fold(data["substance"]).split()))
-    return min(given, default=None)
+def _left(state: State, knowledge: Knowledge, now: int) -> Iterator[Found]:
+    """Somebody walked out: the duties of `discharge.left`, with their deadlines. A call that reached nobody is open."""
+    for duty in discharge.left(state, now, knowledge):
+        if duty.due is not None and duty.state != "holds" and state.ended is not None:
+            window = Window(opens=state.ended.at, due=state.ended.at, overdue=duty.due)
+            step = _step(duty.id, duty.id, duty.title, window, duty.source, duty.owner)
+            yield step, None if duty.done is None else duty.done[0]
 
 
 def _act(act: Act, at: int, *, opens: int | None = None, overdue: int | None = None, **words: Any) -> Step:
     late = at + act.grace if overdue is None else overdue
     window = Window(opens=at if opens is None else opens, due=at, overdue=late)
-    return _step(act.id, act.id, act.title.format(**words), act.owner, window, act.basis)
+    return _step(act.id, act.what, act.title.format(**words), window, act.basis, act.owner)
 
 
 def _clock(at: int, state: State) -> str:
@@ -425,25 +405,36 @@ def _clock(at: int, state: State) -> str:
 def _plan(knowledge: Knowledge) -> Plan:
     data, length = knowledge.content["monitoring"], knowledge.length_ms
     checks = {c["id"]: _check(c, knowledge) for c in data["check"]}
-    repeat_every = knowledge.facts[data["alarm"]["pressure"]["every"]]
-    assert isinstance(repeat_every.value, tuple)
-    low, high = (duration_ms(f"{value:g} {repeat_every.unit}") for value in repeat_every.value)
+    again = knowledge.facts[data["alarm"]["pressure"]["every"]]
+    assert isinstance(again.value, tuple), f"{again.id} is no interval"
+    low, high = (duration_ms(f"{value:g} {again.unit}", again.id) for value in again.value)
     return Plan(
+        data=data,
         checks=checks,
-        before=tuple(
-            (frozenset(b["treatments"]), checks[name], b["basis"]["id"]) for b in data["before"] for name in b["checks"]
-        ),
-        rounds=tuple(_round(r, checks, data["basis"], knowledge) for r in data["round"]),
-        alarm=tuple(checks[name] for name in data["alarm"]["checks"]),
-        words=data["alarm"],
-        acts={a["id"]: Act(a["id"], a["title"], a["owner"], length(a["grace"]), a["basis"]["id"]) for a in data["act"]},
-        length={name: length(fact) for name, fact in _LENGTHS.items()},
-        pressure_repeat=(low, high),
-        high=tuple((measure, knowledge.number(fact)) for measure, fact in _HIGH.items()),
-        settled=knowledge.number("discharge.cadss6"),
-        device_mg=knowledge.number("esketamine.device.dose"),
-        naloxone=frozenset(name for name, ids in knowledge.substances_by_name.items() if ids == ("naloxone",)),
+        before=tuple(_asked(knowledge, checks)),
+        rounds=tuple(_round(r, checks, knowledge) for r in data["round"]),
+        acts={
+            a["id"]: Act(a["id"], a.get("check", a["id"]), a["title"], a["owner"], length(a["grace"]), a["basis"]["id"])
+            for a in data["act"]
+        },
+        length={name: length(fact) for name, fact in data["length"].items()},
+        limit={name: knowledge.number(fact) for name, fact in data["limit"].items()},
+        pressure=(low, high),
     )
+
+
+def _asked(knowledge: Knowledge, checks: Mapping[str, Check]) -> Iterator[tuple[frozenset[str], Check, str]]:
+    """The checks before the dose, then each question that every visit waits for and that none of them asks."""
+    named: set[str] = set()
+    for row in knowledge.content["monitoring"]["before"]:
+        for check in (checks[name] for name in row["checks"]):
+            named.update(check.names)
+            yield frozenset(row["treatments"]), check, row["basis"]["id"]
+    for item in knowledge.content["readiness"]["item"]:
+        if item["id"] not in named and item["each"] == "visit" and item.get("blocks"):
+            title = item.get("title") or knowledge.concepts[item["id"]].title
+            entry = {"id": item["id"], "title": title, "all": [item["id"]]}
+            yield frozenset(item["treatments"]), _check(entry, knowledge), item["source"]["id"]
 
 
 def _check(entry: Mapping[str, Any], knowledge: Knowledge) -> Check:
@@ -453,26 +444,24 @@ def _check(entry: Mapping[str, Any], knowledge: Knowledge) -> Check:
         title=entry["title"],
         names=names,
         whole="all" in entry,
-        age=min(knowledge.concepts[name].ages["pre-dose"] for name in names),
+        age=min(knowledge.concepts[name].ages[PRE_DOSE] if name in knowledge.concepts else FAR for name in names),
     )
 
 
-def _round(entry: Mapping[str, Any], checks: Mapping[str, Check], basis: Mapping[str, str], k: Knowledge) -> Round:
-    every, until = entry.get("every"), entry.get("until", "leaving")
-    at = tuple(k.length_ms(fact) for fact in entry.get("at", ()))
+def _round(entry: Mapping[str, Any], checks: Mapping[str, Check], knowledge: Knowledge) -> Round:
+    length = knowledge.length_ms
+    every, until = entry.get("every"), entry.get("until", "")
     return Round(
         id=entry["id"],
         title=entry["title"],
         treatments=frozenset(entry["treatments"]),
-        since=entry["from"],
-        at=at if at or every else (0,),
-        after=k.length_ms(entry["after"]) if "after" in entry else 0,
-        every=k.length_ms(every) if every else None,
-        until=FAR if until in ("end", "leaving") else k.length_ms(until),
-        while_dosing=until == "end",
-        back=k.length_ms(entry["before"]) if "before" in entry else 0,
-        stays=entry.get("stays", False),
-        settled=entry.get("settled", False),
+        from_end=entry["from"] == END,
+        at=tuple(length(fact) for fact in entry.get("at", ())),
+        after=length(entry["after"]) if "after" in entry else 0,
+        every=length(every) if every else None,
+        until=FAR if until in ("", END) else length(until),
+        while_dosing=until == END,
+        settled=knowledge.number(entry["settled"]) if "settled" in entry else None,
         checks=tuple(checks[name] for name in entry["checks"]),
-        basis=entry.get("basis", basis)["id"],
+        basis=entry["basis"]["id"],
     )

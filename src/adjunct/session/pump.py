@@ -227,7 +227,7 @@ def _checked(dose: Dose, data: Mapping[str, Any], by: str, limits: Limits) -> It
     if dose.prepared is None or data["prepared"] != dose.prepared_event:
         yield Disagreement("check-other", "the check is of another preparation: check the dose that will be given")
         return
-    if _person(by) == _person(dose.prepared_by):
+    if person(by) == person(dose.prepared_by):
         yield Disagreement("check-same-person", "prepared and checked by one person: a second person checks it")
     if not data["agrees"]:
         yield Disagreement("check-disagrees", "the second person does not agree: do not give it, work it out together")
@@ -250,7 +250,8 @@ def started(dose: Dose, data: Mapping[str, Any], limits: Limits) -> tuple[Disagr
     )
 
 
-def _person(name: str) -> str:
+def person(name: str) -> str:
+    """A name as it is compared: one person is one person, however it was typed."""
     return " ".join(name.split()).casefold()
 
 

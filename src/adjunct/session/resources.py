@@ -14,7 +14,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from adjunct.base import MS_PER_SECOND, AdjunctError
 from adjunct.knowledge import Knowledge
-from adjunct.knowledge.entries import LOCAL, Concept
+from adjunct.knowledge.entries import LOCAL, Concept, fold
 from adjunct.record import reader_of
 from adjunct.session.model import Event, State
 
@@ -74,11 +74,17 @@ def entries(state: State, knowledge: Knowledge, *, patient: str = "", dose: bool
     """
     subject = {"reference": patient or state.patient} if patient or state.patient else None
     made = [_observation(said, state, knowledge, subject) for said in _standing(state)]
-    for number, (words, last_use, told) in enumerate(state.substances):
+    for number, (words, last_use, told) in enumerate(told_today(state)):
         made += _taken(words, last_use, told, number, state, subject)
-    if dose and state.dose.first is not None:
+    if dose:
         made += _dose(state, subject)
     return [{"fullUrl": f"urn:uuid:{resource['id']}", "resource": resource} for resource in made]
+
+
+def told_today(state: State) -> list[tuple[str, int | None, int]]:
+    """What was told as taken: words, last use, when it was told. A time told later answers a question left open."""
+    timed = {fold(words) for words, last_use, _ in state.substances if last_use is not None}
+    return [row for row in state.substances if row[1] is not None or fold(row[0]) not in timed]
 
 
 def identity(*parts: object) -> str:
@@ -229,12 +235,12 @@ def _observation(said: Said, state: State, knowledge: Knowledge, subject: Mappin
 
 
 def _code(what: str, value: Any, concept: Concept | None, knowledge: Knowledge) -> Json:
-    """The fact that it is of, or the item of the day; a no to an item may be the no of a fact."""
+    """The fact that it is of, or the item of the day; a no to an item may be the no of facts."""
     if concept is None:
         item = _items(knowledge).get(what, {})
         coding = [{"system": ITEM, "code": what}]
-        if value is False and "concept" in item:
-            coding.append({"system": LOCAL, "code": item["concept"]})
+        if value is False:
+            coding += [{"system": LOCAL, "code": fact} for fact in item.get("no_of", ())]
         return {"coding": coding, "text": item.get("title", what)}
     coding = [{"system": LOCAL, "code": what}]
     if found := _loinc(knowledge).get(concept.codes):
@@ -330,9 +336,11 @@ def _taken(
 def _dose(state: State, subject: Mapping[str, Any] | None) -> list[Json]:
     """The dose of this session from its first to its last part, and the end of an infusion."""
     dose = state.dose
-    assert dose.first is not None  # asked by the caller
-    last = max(dose.first, dose.last or dose.first, dose.watch_from or dose.first)
-    period = {"start": moment(dose.first, state.zone), "end": moment(last, state.zone)}
+    if dose.watch_from is None:
+        return []
+    last = max(dose.watch_from, dose.last or dose.watch_from)
+    start = dose.watch_from if dose.first is None else dose.first
+    period = {"start": moment(start, state.zone), "end": moment(last, state.zone)}
     values: dict[str, Json] = {"dose": {"valuePeriod": period}}
     if state.treatment == "ketamine-iv" and dose.rate is None:
         values["infusion_end"] = {"valueDateTime": period["end"]}

@@ -12,8 +12,11 @@ from adjunct.terminal.planning import (
     show_sheet,
     show_timetable,
 )
+from adjunct.terminal.session import run as run_day
+from adjunct.terminal.session import show_replay
 
 __all__ = [
+    "run_day",
     "show",
     "show_checks",
     "show_exposure",
@@ -26,6 +29,7 @@ __all__ = [
     "show_protocol",
     "show_protocols",
     "show_ratio",
+    "show_replay",
     "show_request",
     "show_safety_plan",
     "show_score",
