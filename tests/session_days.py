@@ -1,4 +1,4 @@
-"""Treatment days written short, for tests of what is made from them: a list of `at(minute, type, ...)` folded into a state."""
+"""Treatment days written short, for tests of what is made from them: `day(at(minute, type, ...), ...)`."""
 
 from __future__ import annotations
 

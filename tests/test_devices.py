@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,11 +17,12 @@ from adjunct.devices.hl7v2 import acknowledgement, framed, frames, to_hl7
 from adjunct.devices.report import Words
 from adjunct.devices.stream import Stream
 from adjunct.knowledge import Knowledge
-from adjunct.session.events import IMPLAUSIBLE
+from adjunct.session.events import IMPLAUSIBLE, Shape, line, read_event
 from adjunct.session.model import Event, Held
 
 CASES = Path(__file__).parent / "cases"
 KNOWLEDGE = Knowledge.load()
+SHAPE = Shape.of(KNOWLEDGE)
 T = instant("2026-11-22T10:00:00+01:00").ms
 SECOND, MINUTE = 1000, 60_000
 ORDINARY = {
@@ -116,8 +118,8 @@ def test_a_value_keeps_its_meaning_in_another_unit(write):
 @pytest.mark.parametrize("write", [to_hl7, to_fhir])
 def test_what_a_monitor_no_longer_gives_is_noted_once_and_is_no_reading(write):
     stream = tied()
-    outs = [stream.feed(write(vitals(T + n * SECOND, f"n{n}", spo2=97.0), KNOWLEDGE, silent=("heart_rate",)), T + n * SECOND)
-            for n in range(3)]  # fmt: skip
+    messages = [write(vitals(T + n * SECOND, f"n{n}", spo2=97.0), KNOWLEDGE, silent=("heart_rate",)) for n in range(3)]
+    outs = [stream.feed(raw, T + n * SECOND) for n, raw in enumerate(messages)]
     assert [[o.type for o in out] for out in outs] == [["note", "vitals"], ["vitals"], ["vitals"]]
     assert all(o.data == {"spo2": 97.0} for out in outs for o in out if o.type == "vitals")
 
@@ -132,7 +134,7 @@ def test_the_preferred_of_two_readings_comes_last_and_none_is_lost():
     assert out[0].id < out[1].id  # so they stand in this order in the record too
 
 
-# --- the same again -----------------------------------------------------------------------------------------------------
+# --- the same again ---------------------------------------------------------------------------------------------------
 
 
 def test_a_doubled_message_counts_once():
@@ -169,7 +171,7 @@ def test_the_last_cuff_pressure_in_every_message_is_one_reading():
     assert stream.counts["repeated"] == 2
 
 
-# --- corrections ---------------------------------------------------------------------------------------------------------
+# --- corrections ------------------------------------------------------------------------------------------------------
 
 
 def corrected(status: str, value: str) -> list[Event | Held]:
@@ -194,7 +196,7 @@ def test_a_correction_names_what_it_corrects_and_keeps_the_rest(status, value, c
     assert correction.data["reason"] == "m3 sent a correction"
 
 
-# --- clocks --------------------------------------------------------------------------------------------------------------
+# --- clocks -----------------------------------------------------------------------------------------------------------
 
 
 def test_a_clock_within_seconds_is_left_as_it_is():
@@ -228,6 +230,26 @@ def test_a_danger_right_after_a_clock_jump_is_judged_at_once_and_placed_later(ju
     placed = {o.at for o in rest if isinstance(o, Event) and o.type == "vitals"}
     assert placed == {T + n * SECOND for n in range(60, 70)}
     assert stream.clocks["m3"].changes == 1
+    (slow,) = feed(stream, (at(80, lag=jump), 120))  # forty seconds on the wire, in order: no doubt about it
+    assert slow.at == T + 80 * SECOND
+
+
+def test_a_message_from_the_future_is_placed_at_its_arrival():
+    stream = tied()
+    feed(stream, *((at(n), n) for n in range(5)))
+    (held,) = feed(stream, (at(5, lag=3600 * SECOND, **DANGER), 5))
+    assert held.event.data == DANGER
+    future, now = feed(stream, (at(6), 6))
+    assert (future.at, future.id, now.at) == (T + 5 * SECOND, held.event.id, T + 6 * SECOND)
+
+
+def test_messages_whose_time_stays_in_doubt_are_not_kept_waiting_without_end():
+    stream = tied()
+    most = KNOWLEDGE.content["monitors"]["limit"]["waiting"]
+    feed(stream, *((at(n), n) for n in range(5)))
+    outs = feed(stream, *((at(n, lag=-n * 3600 * SECOND), n) for n in range(5, most + 15)))
+    placed = [o for o in outs if isinstance(o, Event)]
+    assert [o.at for o in placed] == [T + n * SECOND for n in range(5, 15)]
 
 
 def test_a_late_message_is_placed_by_its_own_time_once_the_next_one_tells():
@@ -263,7 +285,7 @@ def test_a_message_without_a_time_counts_from_its_arrival_and_says_so():
     assert "arrival" in note.data["text"]
 
 
-# --- whose ---------------------------------------------------------------------------------------------------------------
+# --- whose ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("write", [to_hl7, to_fhir])
@@ -285,6 +307,20 @@ def test_a_message_of_another_person_is_held_and_judged(write, patient, also, co
     if not counts:
         assert "another person" in out.why
         assert out.event.session == "s1"
+
+
+def test_a_silent_monitor_of_another_person_writes_into_nobodys_record():
+    raw = to_hl7(vitals()._replace(data={}), KNOWLEDGE, patient="Patient/8", silent=("spo2",))
+    (out,) = tied().feed(raw, T)
+    assert isinstance(out, Held)
+    assert "another person" in out.why
+
+
+def test_a_correction_for_another_person_changes_nothing():
+    stream = tied()
+    stream.feed(to_hl7(vitals(spo2=78.0), KNOWLEDGE, patient="Patient/7"), T)
+    (out,) = stream.feed(to_hl7(vitals(ident="e2", spo2=97.0), KNOWLEDGE, patient="Patient/8", status="C"), T)
+    assert isinstance(out, Held)
 
 
 def test_only_a_person_ties_a_monitor():
@@ -339,7 +375,7 @@ def test_the_name_that_the_wire_gives_wins():
     assert (out.source, out.by) == ("bed-3", "bed-3")
 
 
-# --- bad messages ---------------------------------------------------------------------------------------------------------
+# --- bad messages -----------------------------------------------------------------------------------------------------
 
 GOOD = to_hl7(vitals(**DANGER), KNOWLEDGE)
 BAD = [
@@ -372,6 +408,56 @@ def test_a_bad_message_is_kept_with_its_reason_and_judged_where_it_can_be_read(n
     else:
         assert "SHA-256" in out.raw
         assert len(out.raw) < 3000
+
+
+def test_the_last_field_of_a_message_without_an_end_is_not_believed():
+    (out,) = tied().feed(GOOD[:-2], T)  # "m3" became "m"
+    assert (out.source, out.data) == ("m3", DANGER)
+
+
+def changed(**change) -> dict:
+    bundle = json.loads(to_fhir(vitals(**DANGER), KNOWLEDGE, patient="Patient/7"))
+    return bundle | {"entry": [{"resource": bundle["entry"][0]["resource"] | change}]}
+
+
+@pytest.mark.parametrize(
+    ("bundle", "why"),
+    [
+        (changed(modifierExtension=[{"url": "urn:x", "valueBoolean": True}]), "modifier extension"),
+        (changed(status="unknown"), "does not vouch"),
+        (changed(status="cancelled"), "does not vouch"),
+        (changed(valueQuantity={"value": 78, "comparator": "<", "unit": "%"}), "does not vouch"),
+        (changed(valueQuantity={"value": 78}), "no unit"),
+        (
+            {**changed(), "entry": [*changed()["entry"], *changed(subject={"reference": "Patient/8"})["entry"]]},
+            "several",
+        ),
+        ({**changed(), "entry": [*changed()["entry"], {"resource": {"resourceType": "Condition"}}]}, "no Observations"),
+    ],
+)
+def test_an_observation_that_cannot_count_is_held_and_judged(bundle, why):
+    outs = tied().feed(bundle, T)
+    assert all(isinstance(out, Held) and why in out.why for out in outs)
+    assert judged(outs, **DANGER)
+
+
+@pytest.mark.parametrize(
+    ("change", "becomes"),
+    [
+        ({"status": "corrected", "valueQuantity": {"value": 97, "unit": "%"}}, {"data": {"spo2": 97.0}}),
+        ({"status": "entered-in-error"}, {"withdrawn": True}),
+    ],
+)
+def test_an_observation_that_is_corrected_becomes_a_correction(change, becomes):
+    stream = tied()
+    first, correction = (*stream.feed(changed(), T), *stream.feed(changed(**change), T + SECOND))
+    assert correction.type == "correction"
+    assert correction.data == {"corrects": first.id, "reason": "m3 sent a correction", **becomes}
+
+
+def test_one_observation_may_come_alone():
+    (out,) = tied().feed(changed()["entry"][0]["resource"], T)
+    assert (out.at, out.data) == (T, DANGER)
 
 
 def test_a_message_sent_again_after_it_was_cut_off_counts():
@@ -429,17 +515,17 @@ def test_framing_loses_no_byte(received):
 @settings(max_examples=300)
 @given(data=st.data(), write=st.sampled_from([to_hl7, to_fhir]))
 def test_no_damage_raises_and_nothing_is_lost(data, write):
-    raw = bytearray(framed(write(vitals(), KNOWLEDGE, patient="Patient/7", silent=())))
+    raw = bytearray(write(vitals(), KNOWLEDGE, patient="Patient/7"))
     for _ in range(data.draw(st.integers(0, 4))):
         raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
-    start = data.draw(st.integers(0, 20))
-    raw = bytes(raw[start if data.draw(st.booleans()) else 0 : data.draw(st.integers(0, len(raw)))])
+    first, last = data.draw(st.sampled_from([0, 0, 1, 9])), data.draw(st.none() | st.integers(0, len(raw)))
+    raw = framed(bytes(raw))[first:last]
     stream = tied()
     outs = stream.feed(raw, T)
     assert outs
     bare = raw.removeprefix(b"\x0b").removesuffix(b"\x1c\r").decode("utf-8", "backslashreplace")
     for out in outs:
-        assert isinstance(out, Event) or out.raw == bare
+        assert read_event(line(out, SHAPE), SHAPE) == out if isinstance(out, Event) else out.raw == bare
     stream.answer(raw, outs, T)
 
 

@@ -18,7 +18,10 @@ from adjunct.knowledge.entries import TREATMENTS
 from adjunct.planning.aftercare import escort_sheet
 from adjunct.record import from_bundle
 from adjunct.session.discharge import MET, MISSING, NOT_MET, Gate, gate, left, sign
-from adjunct.session.model import Answer, Chain, Dose, Ended, Episode, Phase, Reading, State
+from adjunct.session.events import Shape, read_event
+from adjunct.session.fold import Day
+from adjunct.session.history import History
+from adjunct.session.model import Answer, Chain, Dose, Ended, Episode, Event, Phase, Reading, State
 from adjunct.session.resources import entries
 from bundles import NOW, answer, knowledge
 from session_days import KNOWLEDGE, NINE, NURSE, PRESCRIBER, Whole, arrival, at, course, day, nasal_dose
@@ -428,3 +431,67 @@ def test_the_escorts_sheet_names_no_treatment_diagnosis_pregnancy_or_risk(langua
     named = {s.name.lower() for s in knowledge().substances.values()} | set(TREATMENTS)
     assert [name for name in named if re.search(rf"\b{re.escape(name)}\b", text)] == []
     assert not re.search(r"pregnan|embaraz|suicid|depress|depres|risk|riesgo|diagnos", text)
+
+
+# --- what was written wrong -------------------------------------------------------------------------------------------
+
+
+def logged(*log: dict[str, object]) -> State:
+    history, shape = History(Day.of(KNOWLEDGE)), Shape.of(KNOWLEDGE)
+    for sent in log:
+        event = read_event(sent, shape)
+        assert isinstance(event, Event), event
+        history.add(event)
+    return history.state
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right", "criterion"),
+    [
+        (at(60, "readiness", cssrs_q4=True, id="w"), {"cssrs_q4": False}, "suicide"),
+        (
+            at(60, "event", sign="chest_pain", present=True, id="w"),
+            {"sign": "chest_pain", "present": False},
+            "emergency",
+        ),
+    ],
+)
+def test_a_slip_that_was_corrected_does_not_close_the_gate(
+    wrong: dict[str, object], right: dict[str, object], criterion: str
+) -> None:
+    log = [*arrival(), *nasal_dose(), at(30, "readiness", cssrs_q1=False, cssrs_q6=False), wrong]
+    log.append(at(139, "discharge-check", **CHECK))
+    assert lacking(gate(logged(*log), NINE.ms + 142 * MINUTE, KNOWLEDGE))[criterion] == NOT_MET
+    mended = logged(*log, at(61, "correction", corrects="w", reason="wrong box", data=right))
+    assert criterion not in lacking(gate(mended, NINE.ms + 142 * MINUTE, KNOWLEDGE))
+
+
+@pytest.mark.parametrize(
+    ("seen", "criterion"),
+    [
+        (
+            [at(60, "event", sign="chest_pain", present=True), at(80, "event", sign="chest_pain", present=False)],
+            "emergency",
+        ),
+        (
+            [
+                at(60, "event", sign="allergic_signs", present=True),
+                at(80, "event", sign="allergic_signs", present=False),
+            ],
+            "emergency",
+        ),
+        (
+            [
+                at(60, "readiness", cssrs_q5=True),
+                at(70, "event", sign="suicidal_intent", present=False),
+                at(80, "readiness", cssrs_q5=False),
+            ],
+            "suicide",
+        ),
+        ([at(60, "medication-given", substance="Narcan", dose="0.4 mg", route="IV")], "naloxone"),
+    ],
+    ids=["chest pain", "allergy", "intent", "naloxone"],
+)
+def test_what_was_once_an_emergency_is_not_discharged_later(seen: list[dict[str, object]], criterion: str) -> None:
+    state = logged(*arrival(), *nasal_dose(), *seen, at(139, "discharge-check", **CHECK))
+    assert lacking(gate(state, NINE.ms + 142 * MINUTE, KNOWLEDGE))[criterion] == NOT_MET

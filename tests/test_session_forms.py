@@ -12,6 +12,9 @@ import pytest
 from adjunct.base import MS_PER_DAY, BadInput, instant
 from adjunct.knowledge import Knowledge
 from adjunct.session import forms
+from adjunct.session.events import Shape, read_event, to_json
+from adjunct.session.fold import Day
+from adjunct.session.history import History
 from adjunct.session.model import Dose, Ended, Event, Given, Phase, State
 
 KNOWLEDGE = Knowledge.load()
@@ -136,6 +139,12 @@ def test_what_is_not_counted(why: str, more: Event, field: str, value: Any) -> N
     assert monitoring(GIVEN, events=events).value(field) == value
 
 
+def test_the_score_stays_beside_what_the_clinician_says() -> None:
+    worse = (*DAY[:8], event(8, 50, "dissociation", cadss6=12.0, dissociation_resolved=False))
+    assert monitoring(GIVEN, events=worse).value("dissociation_rated") == "CADSS-6 (dissociation): 12"
+    assert monitoring(GIVEN, events=worse).value("dissociation_until") is None
+
+
 def test_every_field_has_a_case() -> None:
     session = {f.id for f in monitoring({}).fields if f.origin == "session"}
     assert session - {m[0] for m in MEASURED} == {"dissociation_rated", "serious_recorded"}
@@ -254,6 +263,13 @@ def test_no_form_for_another_treatment_or_without_a_dose() -> None:
         monitoring({}, replace(STATE, dose=Dose()))
 
 
+def test_what_was_withdrawn_is_in_no_form() -> None:
+    events = tuple(e._replace(withdrawn=e.id in ("e06", "e09")) for e in DAY)
+    assert monitoring(GIVEN, events=events).value("sedation_rated") == "MOAA/S 4"
+    with pytest.raises(BadInput, match="no recorded sign"):
+        report({}, events)
+
+
 def test_what_was_corrected_is_marked() -> None:
     state = replace(STATE, corrections=(("e07", "e30", NINE + 45 * MIN, "Nina Ortiz", "wrong chair"),))
     form = monitoring(GIVEN, state)
@@ -318,3 +334,26 @@ def test_a_serious_event_asks_why_and_who_was_told() -> None:
 def test_only_what_was_seen_can_be_reported(of: str) -> None:
     with pytest.raises(BadInput, match="no recorded sign"):
         report({}, of=of)
+
+
+def test_a_log_becomes_a_form_and_a_corrected_pressure_is_the_right_one() -> None:
+    shape, history = Shape.of(KNOWLEDGE), History(Day.of(KNOWLEDGE))
+    wrong = {"systolic": 115, "diastolic": 92, "spo2": 95, "resp_rate": 14}
+    log = [
+        event(0, -60, "checked-in", patient="Patient/mara", treatment="esketamine-nasal"),
+        *(e._replace(data=wrong) if e.id == "e07" else e for e in DAY if "implausible" not in e.data),
+        event(17, 126, "dose-stopped", complete=True),
+        event(18, 127, "correction", corrects="e07", reason="digits swapped", data=wrong | {"systolic": 151}),
+        event(19, 130, "left-before-discharge", warned=True),
+    ]
+    for item in log:
+        read = read_event(to_json(item, shape), shape)
+        assert isinstance(read, Event), read
+        history.add(read)
+    form = forms.monitoring_form(history.state, history.events, KNOWLEDGE, GIVEN)
+    assert form.value("bp_recheck") == "151/92"
+    assert form.value("dose") == 56
+    assert form.value("lots") == ("A1", "A2")
+    assert form.value("left_early") is True
+    assert next(f for f in form.fields if f.id == "bp_recheck").corrected
+    assert form.missing == ()

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import fhirkit
+import orjson
 import pytest
-from bundles import knowledge, person
 from hypothesis import given
 from hypothesis import strategies as st
 
+import adjunct
 from adjunct.base import BadInput, Verdict, duration_ms, instant
 from adjunct.clinic import Clinic
 from adjunct.fhir import read_bundle
@@ -17,6 +19,8 @@ from adjunct.record import from_bundle
 from adjunct.session.model import Answer, Event, Phase, Reading, State
 from adjunct.session.readiness import PHASE, Readiness, limits_of, readiness
 from adjunct.session.resources import entries, is_naloxone, observations
+from bundles import knowledge, person
+from session_days import NURSE, at, day
 
 NOW = instant("2026-11-21T09:00:00-06:00")
 MINUTE = duration_ms("1 min")
@@ -68,6 +72,7 @@ PERSON = person(
         "urinalysis": "normal",
         "cognition": "normal",
         "drug_screen": "negative",
+        "diagnosis_by_psychiatrist": "yes",
     },
     measures={"height": 175, "weight": 70, "spo2_baseline": 98, "failed_trials": 2},
     scores={"bladder_score": 2, "phq9": 18, "madrs": 30, "gad7": 9, "who5": 8, "audit_c": 0},
@@ -132,7 +137,9 @@ def test_an_item_of_every_visit_that_was_not_recorded_holds_the_dose(item: dict[
     assert found.questions[0].holds, "what is open comes first"
     asked = next(q for q in found.questions if q.id == item["id"])
     assert (asked.value, asked.at) == (None, None)
-    assert asked.ask and asked.why and asked.tell["es"]
+    assert asked.ask
+    assert asked.why
+    assert asked.tell["es"]
 
 
 CASES = [
@@ -142,7 +149,7 @@ CASES = [
     ({"systolic": 159.0}, "CAUTION", "bp-above-label-guide"),
     ({"systolic": 160.0}, "DEFER", "bp-too-high-to-start"),
     ({"diastolic": 100.0}, "DEFER", "bp-too-high-to-start"),
-    ({"systolic": 182.0, "severe_headache": True}, "ESCALATE", "bp-very-high-with-symptoms"),
+    ({"systolic": 182.0, "severe_headache": True}, "ESCALATE", "hypertensive-crisis"),
     ({"spo2": 88.0}, "ESCALATE", "respiratory-emergency"),
     ({"moaas": 4.0}, "DEFER", "sedated-before-dose"),
     ({"fasting_food": ago(min=119)}, "DEFER", "food-too-recent-nasal"),
@@ -163,7 +170,7 @@ CASES = [
     ({"emergency_kit": False}, "DEFER", "emergency-kit-not-ready"),
     ({"reconciled": False}, "DEFER", "reconciled"),
     ({"consent": False}, "DEFER", "consent_confirmed"),
-    ({"cssrs_q1": True}, "CAUTION", "suicide-low"),
+    ({"cssrs_q1": True}, "ELIGIBLE", "suicide-low"),
     ({"cssrs_q2": True}, "DEFER", "cssrs_q3"),
     ({"cssrs_declined": True}, "DEFER", "suicide-screen-missing"),
     ({"systolic": answer(None)}, "ELIGIBLE", None),  # an answer without a value beside a reading changes nothing
@@ -175,3 +182,352 @@ def test_what_was_recorded_decides(changes: dict[str, Any], verdict: str, becaus
     found = ready(session(**changes))
     assert found.verdict == verdict
     assert because is None or because in leading(found)
+
+
+@pytest.mark.parametrize(
+    ("name", "old"),
+    [("systolic", 31), ("spo2", 31), ("temperature", 241), ("cssrs_q2", 1441), ("emergency_kit", 1441)],
+)
+def test_what_was_recorded_too_long_ago_is_asked_again(name: str, old: int) -> None:
+    value: Any = READINGS.get(name, ANSWERS.get(name))
+    state = session(without=name)
+    if isinstance(value, float):
+        late = replace(state, readings={**state.readings, name: reading(value, ago(min=old))})
+        fresh = replace(state, readings={**state.readings, name: reading(value, ago(min=old - 1))})
+    else:
+        late = replace(state, answers={**state.answers, name: answer(value, ago(min=old))})
+        fresh = replace(state, answers={**state.answers, name: answer(value, ago(min=old - 1))})
+    assert name in leading(ready(late))
+    assert ready(fresh).verdict == "ELIGIBLE"
+
+
+def test_what_is_written_for_later_does_not_count() -> None:
+    state = session(systolic=124.0)
+    state = replace(state, readings={**state.readings, "systolic": reading(124.0, NOW.ms + MINUTE)})
+    assert "systolic" in leading(ready(state))
+
+
+# --- what was taken ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("told", "last_use", "verdict", "because"),
+    [
+        ("kratom powder", ago(h=5), "DEFER", "kratom-same-day"),
+        ("7-OH tablets", ago(h=23), "DEFER", "kratom-same-day"),
+        ("kratom powder", None, "DEFER", "last_use: kratom powder"),
+        ("beer", ago(h=3), "DEFER", "ketamine-alcohol-same-day"),
+        ("lorazepam 1 mg", None, "DEFER", "last_use: lorazepam 1 mg"),
+        ("lorazepam 1 mg", ago(h=20), "CAUTION", "ketamine-benzodiazepine"),
+        ("ibuprofen 400 mg", ago(h=20), "ELIGIBLE", None),
+        ("blue pill from a friend", ago(h=20), "DEFER", None),
+    ],
+)
+def test_what_was_taken_since_the_last_visit(
+    told: str, last_use: int | None, verdict: str, because: str | None
+) -> None:
+    found = ready(session().but(substances=((told, last_use, ago(min=5)),)))
+    assert found.verdict == verdict
+    assert because is None or because in leading(found)
+
+
+def test_a_time_told_later_answers_the_question() -> None:
+    state = session().but(substances=(("lorazepam", None, ago(min=9)), ("Lorazepam", ago(h=30), ago(min=5))))
+    assert not [q for q in ready(state).questions if q.id.startswith("last_use")]
+
+
+@pytest.mark.parametrize(
+    ("changes", "told", "skips"),
+    [
+        ({"kratom_daily": True}, "kratom powder", False),
+        ({"kratom_daily": True, "kratom_stable_plan": True}, "kratom powder", False),
+        ({"kratom_daily": False}, "kratom powder", True),
+        ({"kratom_daily": False, "audit_c": 7.0}, "kratom powder", False),
+        ({"alcohol_withdrawal": True}, "beer", False),
+        ({"audit_c": 7.0}, "beer", False),
+        ({"audit_c": 0.0}, "beer", True),
+    ],
+)
+def test_who_depends_on_it_is_never_told_to_skip(changes: dict[str, Any], told: str, skips: bool) -> None:
+    found = ready(session(**changes).but(substances=((told, ago(h=30), ago(min=5)),)))
+    words = " ".join(g.tell["en"] for g in found.grounds)
+    assert ("none in the" in words) is skips
+    assert "stop suddenly" in words or "stop drinking suddenly" in words
+
+
+# --- overrides --------------------------------------------------------------------------------------------------------
+
+
+def overridden(
+    state: State, name: str, *, by: str = "Dr. B", reason: str = "seen, agreed", at: int | None = None
+) -> State:
+    return state.but(overrides={name: (by, reason, ago(min=1) if at is None else at)})
+
+
+def test_a_named_prescriber_may_go_on_and_it_is_shown() -> None:
+    found = ready(overridden(session(fasting_food=ago(min=60)), "food-too-recent-nasal"))
+    assert found.verdict == "CAUTION"
+    ground = next(g for g in found.grounds if g.id == "food-too-recent-nasal")
+    assert (ground.verdict, ground.leads) == ("DEFER", "CAUTION")
+    assert ground.override
+    assert (ground.override.prescriber, ground.override.refused) == ("Dr. B", "")
+
+
+def test_a_prescriber_may_go_on_with_an_open_item_that_is_not_hard() -> None:
+    found = ready(overridden(session(without="red_flags_asked"), "red_flags_asked"))
+    assert found.verdict == "CAUTION"
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({"outside_ketamine_used": True, "outside_ketamine": ago(h=5)}, "outside-ketamine-same-day"),
+        ({"escort": False}, "no-escort"),
+        ({"without": "systolic"}, "systolic"),
+        ({"without": "escort"}, "escort"),
+        ({"consent": False}, "consent_confirmed"),
+        ({"spo2": 88.0}, "respiratory-emergency"),
+        ({"withdrawal_seen": True, "cows": 5.0}, "opioid-withdrawal-score"),
+    ],
+)
+def test_nobody_goes_on_over_what_is_hard(changes: dict[str, Any], name: str) -> None:
+    state = session(**changes)
+    found = ready(overridden(state, name))
+    assert found.verdict == ready(state).verdict
+    shown = [x.override for x in (*found.grounds, *found.questions) if x.id == name]
+    assert shown
+    assert all(o and o.refused for o in shown), "it is shown, with why it does not count"
+
+
+@pytest.mark.parametrize(("by", "reason"), [("", "seen"), ("Dr. B", " ")])
+def test_an_override_has_a_name_and_a_reason(by: str, reason: str) -> None:
+    state = overridden(session(fasting_food=ago(min=60)), "food-too-recent-nasal", by=by, reason=reason)
+    assert ready(state).verdict == "DEFER"
+
+
+def test_an_override_is_of_what_was_known_then() -> None:
+    state = session(systolic=165.0)
+    assert ready(overridden(state, "bp-too-high-to-start", at=ago(min=5))).verdict == "CAUTION"
+    assert ready(overridden(state, "bp-too-high-to-start", at=ago(min=15))).verdict == "DEFER"
+
+
+# --- what a clinic may set --------------------------------------------------------------------------------------------
+
+FAST = {"fasting_food": ago(h=5), "fasting_fluid": ago(h=3)}
+
+
+@pytest.mark.parametrize(
+    ("treatment", "settings", "changes", "verdict", "because"),
+    [
+        (NASAL, {}, {"systolic": 145.0}, "CAUTION", "bp-above-label-guide"),
+        (NASAL, {"bp.defer.systolic": 145}, {"systolic": 145.0}, "DEFER", "bp.defer.systolic"),
+        (NASAL, {"bp": {"defer": {"systolic": 146}}}, {"systolic": 145.0}, "CAUTION", "bp-above-label-guide"),
+        (NASAL, {"bp.delay.systolic": 150}, {"systolic": 150.0}, "ELIGIBLE", None),
+        (NASAL, {"bp.delay.systolic": 150}, {"systolic": 151.0}, "CAUTION", "bp.delay.systolic"),
+        (NASAL, {"bp.delay.systolic": 150}, {"diastolic": 91.0}, "CAUTION", "bp.delay.diastolic"),
+        (NASAL, {"bp.defer.systolic": 160}, {"systolic": 160.0}, "DEFER", "bp-too-high-to-start"),
+        (NASAL, {"fasting.food": "10 h"}, {}, "BadInput", "fasting.food"),
+        (NASAL, {"fasting.food": 8}, {"fasting_food": ago(min=479)}, "DEFER", "fasting.food"),
+        (NASAL, {"fasting.food": "480 min"}, {"fasting_food": ago(h=8)}, "ELIGIBLE", None),
+        (NASAL, {"esketamine-trd": {"fasting.food": 8}}, {"fasting_food": ago(h=7)}, "DEFER", "fasting.food"),
+        (NASAL, {"ketamine-im": {"fasting.food": 8}}, {"fasting_food": ago(h=7)}, "ELIGIBLE", None),
+        (INFUSION, {}, FAST, "DEFER", "food-too-recent-infusion"),
+        (INFUSION, {"fasting.food": 4}, FAST, "ELIGIBLE", None),
+        (INFUSION, {"fasting.food": 4}, {**FAST, "fasting_fluid": ago(h=1)}, "DEFER", "fasting.fluid"),
+        (INFUSION, {"fasting.food": 5.1}, FAST, "DEFER", "fasting.food"),
+        (NASAL, {"bp.defer.systolic": 200}, {}, "BadInput", "bp.defer.systolic"),
+        (NASAL, {"bp.defer.systolic": "high"}, {}, "BadInput", "bp.defer.systolic"),
+        (NASAL, {"bp.defer.systolic": True}, {}, "BadInput", "bp.defer.systolic"),
+        (NASAL, {"bp.defer.systolic": "20 kPa"}, {"systolic": 151.0}, "DEFER", "bp.defer.systolic"),
+    ],
+)
+def test_the_clinic_decides_within_its_bounds(
+    treatment: str, settings: dict[str, Any], changes: dict[str, Any], verdict: str, because: str | None
+) -> None:
+    state = session(treatment, **changes)
+    if verdict == "BadInput":
+        with pytest.raises(BadInput, match=because):
+            ready(state, settings=settings)
+        return
+    found = ready(state, settings=settings)
+    assert found.verdict == verdict
+    assert because is None or because in leading(found)
+
+
+def test_of_two_protocols_the_stricter_number_counts() -> None:
+    both = {"esketamine-trd": {"bp.defer.systolic": 150}, "esketamine-mdsi": {"bp.defer.systolic": 145}}
+    limits = {li.entry["id"]: li.value for li in limits_of(both, NASAL, knowledge()) if li.own}
+    assert limits == {"bp.defer.systolic": 145}
+
+
+def test_the_bounds_are_those_of_the_protocols() -> None:
+    rows = knowledge().content["readiness"]["setting"]
+    protocols = {name: p for name, p in knowledge().protocols.items() if name.startswith("shared-")}
+    declared = {
+        (s["id"], s["fact"], s["least"], s["most"]) for p in protocols.values() for s in p["setting"] if "fact" in s
+    }
+    assert {(r["id"], r["fact"], r["least"], r["most"]) for r in rows} <= declared
+
+
+# --- the same rules, the same record ----------------------------------------------------------------------------------
+
+
+def whole(state: State) -> dict[str, Any]:
+    """The person's record with what was recorded in the session, as somebody else would send it."""
+    return {**PERSON, "entry": [*PERSON["entry"], *entries(state, knowledge(), dose=False)]}
+
+
+@pytest.mark.parametrize("changes", [c for c, _, _ in CASES], ids=str)
+def test_the_rules_are_those_of_an_assessment(changes: dict[str, Any]) -> None:
+    state = session(**changes)
+    found, told = ready(state), adjunct.assess(whole(state), treatment=NASAL, phase=PHASE, at=NOW.iso(), country="US")
+    assert {g.id for g in found.grounds} >= {f.id for f in told.findings}
+    assert Verdict[found.verdict] >= Verdict[told.verdict]
+
+
+@given(gone=st.sets(st.sampled_from(sorted({*ANSWERS, *READINGS}))))
+def test_knowing_less_is_never_better(gone: set[str]) -> None:
+    state = session()
+    less = state.but(
+        answers={k: v for k, v in state.answers.items() if k not in gone},
+        readings={k: v for k, v in state.readings.items() if k not in gone},
+    )
+    held = gone - {"mood10", "fibser3", "preparation_done", "weight"}  # asked, and no dose waits for them
+    assert ready(less).verdict == ("DEFER" if held else "ELIGIBLE")
+
+
+def test_a_record_of_somebody_else_is_refused() -> None:
+    with pytest.raises(BadInput, match="another person"):
+        ready(session().but(patient="Patient/q"))
+
+
+def test_a_red_flag_is_told_though_the_clinics_file_is_wrong() -> None:
+    with pytest.raises(BadInput) as refused:
+        ready(session(spo2=88.0), settings={"bp.defer.systolic": 10})
+    assert refused.value.advice
+
+
+def test_it_can_be_written_down() -> None:
+    told = ready(session(systolic=150.0), settings={"bp.defer.systolic": 145}).to_dict()
+    assert orjson.loads(orjson.dumps(told))["limits"][0]["value"] == 145
+
+
+# --- a session as FHIR ------------------------------------------------------------------------------------------------
+
+LOG = [
+    at(0, "checked-in", patient="Patient/p", treatment=NASAL),
+    at(1, "consent", confirmed=False),
+    at(2, "readiness", fasting_food="2026-11-24T05:00:00-06:00", withdrawal_seen=False, escort=True),
+    at(3, "vitals", systolic=128, diastolic=80, spo2=97),
+    at(4, "vitals", systolic=80, diastolic=128, spo2=97),
+    at(5, "vitals", spo2=95, oxygen=2),
+    at(6, "vitals", by="Second nurse", spo2=94),
+    at(7, "vitals", spo2=96, oxygen=0),
+    at(8, "event", sign="severe_headache", present=False),
+    at(9, "escort", present=True),
+    at(10, "escort", present=True, fit=True, name="Alex Someone", phone="555"),
+    at(11, "medication-given", substance="Narcan nasal", dose="4 mg", route="nasal"),
+    at(12, "substance-disclosed", text="kratom powder"),
+    at(13, "correction", corrects="0003.0-vitals", reason="typed wrong", data={"systolic": 118, "diastolic": 80}),
+    at(14, "correction", corrects="0008.0-event", reason="other person", withdrawn=True),
+]
+
+
+def published() -> dict[str, list[dict[str, Any]]]:
+    """What the log says, by the first code of each resource."""
+    kept = day(*LOG)
+    found: dict[str, list[dict[str, Any]]] = {}
+    for resource in observations(kept.events, kept.state, knowledge()):
+        for coding in resource["code"]["coding"]:
+            found.setdefault(coding["code"], []).append(resource)
+    return found
+
+
+def test_each_value_says_who_saw_it_and_when() -> None:
+    (mean,) = published()["escort"]
+    assert mean["performer"] == [{"display": NURSE}]
+    assert (mean["effectiveDateTime"], mean["issued"]) == ("2026-11-24T09:02:00.000-06:00",) * 2
+    assert mean["valueBoolean"] is True
+    assert mean["subject"] == {"reference": "Patient/p"}
+    assert mean["id"] == published()["escort"][0]["id"]
+
+
+def test_a_correction_and_what_did_not_happen_say_so() -> None:
+    found = published()
+    assert [(o["status"], o["valueQuantity"]["value"]) for o in found["systolic"]] == [("corrected", 118)]
+    assert [o["status"] for o in found["severe_headache"]] == ["entered-in-error"]
+
+
+def test_an_artefact_is_no_value() -> None:
+    assert [o["valueQuantity"]["value"] for o in published()["diastolic"]] == [80]
+
+
+def test_a_no_of_the_day_is_a_no_of_what_it_asks() -> None:
+    (seen,) = published()["withdrawal_seen"]
+    assert {c["code"] for c in seen["code"]["coding"]} > {"alcohol_withdrawal", "sedative_withdrawal"}
+    (consent,) = published()["consent"]
+    assert consent["valueCodeableConcept"]["text"] == "declined"
+
+
+def test_the_escort_is_here_only_when_known_to_be_fit_and_has_no_name_in_it() -> None:
+    (here,) = published()["escort_present"]
+    assert here["effectiveDateTime"].startswith("2026-11-24T09:10")
+    kept = day(*LOG)
+    assert "Alex" not in str(entries(kept.state, knowledge()))
+
+
+def test_what_was_told_without_a_time_is_said_to_have_none() -> None:
+    (use,) = published()["last_use"]
+    assert "valueDateTime" not in use
+    assert use["dataAbsentReason"]
+
+
+def test_naloxone_by_any_of_its_names() -> None:
+    assert len(published()["naloxone_given"]) == 1
+    assert [is_naloxone(w, knowledge()) for w in ("Naloxone 4 mg", "ondansetron 4 mg", "?!")] == [True, False, False]
+
+
+def test_a_saturation_on_oxygen_is_an_upper_bound_on_room_air() -> None:
+    found = published()
+    assert [o["valueQuantity"]["value"] for o in found["spo2_on_oxygen"]] == [95, 94], (
+        "also where only the flow was left out"
+    )
+    assert [o["valueQuantity"]["value"] for o in found["spo2"]] == [97, 96]
+
+
+@pytest.mark.parametrize(
+    ("spo2", "oxygen", "verdict"),
+    [(98.0, 0.0, "ELIGIBLE"), (98.0, 2.0, "DEFER"), (88.0, 2.0, "ESCALATE")],
+)
+def test_oxygen_hides_no_danger_and_proves_no_health(spo2: float, oxygen: float, verdict: str) -> None:
+    assert ready(session(spo2=spo2, oxygen=oxygen)).verdict == verdict
+
+
+@given(
+    st.sampled_from(
+        ["systolic", "diastolic", "heart_rate", "resp_rate", "spo2", "temperature", "moaas", "cadss6", "weight"]
+    ),
+    st.data(),
+)
+def test_every_number_is_read_back_as_it_was_measured(concept: str, data: st.DataObject) -> None:
+    known = knowledge().concepts[concept]
+    assert known.plausible
+    value = data.draw(st.floats(*known.plausible, allow_nan=False))
+    event = Event("e", NOW.ms - MINUTE, NOW.ms, "vitals", "Nurse A", "chair", {concept: value})
+    (resource,) = observations([event], session(), knowledge())
+    bundle = {"resourceType": "Bundle", "entry": [PERSON["entry"][0], {"resource": resource}]}
+    record = from_bundle(read_bundle(bundle), knowledge(), now=NOW, phase=PHASE)
+    number = knowledge().vocabulary.concepts[concept]
+    rows = range(int(record.events.starts[number]), int(record.events.starts[number + 1]))
+    assert [(float(record.events.value[r]), int(record.events.t0[r])) for r in rows] == [(value, event.at)]
+
+
+def test_what_is_written_is_valid_and_refers_to_one_person() -> None:
+    kept = day(*LOG)
+    made = [
+        {"fullUrl": f"urn:uuid:{o['id']}", "resource": o} for o in observations(kept.events, kept.state, knowledge())
+    ]
+    for listed in (made, entries(kept.state, knowledge())):
+        bundle = {"resourceType": "Bundle", "type": "collection", "entry": [PERSON["entry"][0], *listed]}
+        assert [str(i) for i in fhirkit.validate(bundle)] == []
+        assert [p for p in read_bundle(bundle).problems if p.blocks] == []

@@ -136,6 +136,16 @@ def test_a_difference_is_never_absorbed_only_explained() -> None:
     assert codes(book(*short, explained | {"units": -2})) == ["discrepancy", "discrepancy"]  # too much explained
 
 
+def test_one_person_alone_changes_no_book() -> None:
+    count, alone = raw("c1", 3, "counted", units=9), {"witness": ""}
+    explained = raw("e1", 6, "explained", count="c1", units=-1, reason="broken") | alone
+    ledger = book(TEN, count, explained)
+    assert (codes(ledger), ledger.lots[0].balance) == (["discrepancy", "one-signature"], 10)
+    gone = raw("k1", 6, "correction", corrects="r1", reason="never came", withdrawn=True) | alone
+    ledger = book(TEN, gone)
+    assert (codes(ledger), ledger.lots[0].balance) == (["one-signature"], 10)
+
+
 def test_a_late_entry_stands_at_its_true_time_and_says_what_was_known_when() -> None:
     late = raw("i0", 1, "issued", received=6, units=1, session="s0")
     returned = raw("b0", 2, "wasted", received=6, mg=500, session="s0", reason="dropped")

@@ -13,7 +13,7 @@ from operator import ge, gt, le, lt
 from typing import Any, NamedTuple
 
 from adjunct.base import convert
-from adjunct.devices.simulator import Chair, Script, Sent, day, dice, heard, script
+from adjunct.devices.simulator import WIRES, Chair, Script, Sent, day, dice, heard, script
 from adjunct.knowledge import Knowledge
 from adjunct.session.alarms import NO_DATA
 from adjunct.session.model import Alarm
@@ -136,13 +136,14 @@ def runs(n: int, seed: int, knowledge: Knowledge) -> Iterator[Run]:
 
 
 def run(danger: Mapping[str, Any], trouble: Mapping[str, Any], seed: str, knowledge: Knowledge) -> Run:
-    """One danger and one fault laid on the beginning of an infusion."""
+    """One danger and one fault laid on an infusion; the seed draws when, and what the monitor speaks."""
     content = knowledge.content["scenarios"]
     figures = content["run"]
     plan = script(next(s for s in content["scenario"] if s["id"] == figures["scenario"]), knowledge)
     begin = dice(seed, "danger").uniform(*figures["danger_from"])
     plan = _laid_on(plan, danger, trouble, begin, begin + figures["lasts"], figures["after"])
-    sent = day(plan, seed, Chair(session=f"run-{seed}"), knowledge)
+    wire = dice(seed, "wire").choice(WIRES)
+    sent = day(plan, seed, Chair(session=f"run-{seed}"), knowledge, wire)
     return Run(danger, trouble, sent, _first(danger, sent, knowledge))
 
 

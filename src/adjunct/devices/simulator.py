@@ -34,6 +34,7 @@ MIN_PER_H = 60
 KEPT = 16
 ENDLESS = float("inf")
 OTHER = "Patient/somebody-else"
+WIRES = ("hl7", "fhir")
 
 
 class Message(NamedTuple):

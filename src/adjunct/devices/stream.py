@@ -58,7 +58,7 @@ class Clock:
     zone: int | None = None
     changes: int = 0
     apart: tuple[int, int] | None = None  # skew and arrival of the first message that did not fit
-    waiting: list[tuple[Arrival, int]] = field(default_factory=list)
+    waiting: list[Arrival] = field(default_factory=list)
 
     @property
     def skew(self) -> int:
@@ -126,15 +126,13 @@ class Stream:
         if known and again and known[0] == digest:
             self.counts["doubled"] += 1
             return ()
-        amends = any(row.means in AMENDS for row in report.rows)
-        why = (
-            "its id came before with other content: give every message an id of its own" if again and not amends else ""
-        )
+        why = "its id came before with other content: give every message an id of its own" if again else ""
         if not (report.faults or why):
             _remember(self._messages, key, (digest, received), limit["messages"])
-        name = device or next((row.device for row in report.rows), "") or report.sender.strip("|") or "unnamed"
+        named = (device, *(row.device for row in report.rows), report.sender.strip("|^"), "unnamed")
+        name = next(filter(None, named))
         arrival = Arrival(text, digest, report, name, device, received, why)
-        if not (report.rows or report.silent):
+        if not report.rows and (report.faults or not report.silent):
             why = "; ".join(report.faults) or "holds no measure of a session: send vital signs with MDC or LOINC codes"
             return (Held(text, f"{OF_MESSAGE} {report.control}", why, received),)
         return tuple(self._placed(arrival, self.clocks.setdefault(name, Clock(deque(maxlen=limit["clock"])))))
@@ -178,10 +176,8 @@ class Stream:
         clock.newest, clock.apart = max(clock.newest, sent), None
         yield from self._about_clock(arrival, clock)
         waiting, clock.waiting = clock.waiting, []
-        for earlier, earlier_sent in waiting:  # late, or on the clock as it is now; one from the future has no time
-            future = earlier.received - earlier_sent < clock.skew - self._jump
-            yield from self._outcome(earlier, None if future else clock)
-        yield from self._outcome(arrival, clock)
+        for one in (*waiting, arrival):  # late, or on the clock as it is now; one from the future is as of its arrival
+            yield from self._outcome(one, clock)
 
     def _changed(self, clock: Clock, skew: int, received: int) -> bool:
         """Whether a clock keeps its new distance for a while: then it was set. Late messages come closer one by one."""
@@ -197,9 +193,9 @@ class Stream:
             return
         why = "its time is far from the clock of its device: late, or the clock was set; the next messages tell"
         yield from self._outcome(arrival, None, why)
-        clock.waiting.append((arrival, sent))
+        clock.waiting.append(arrival)
         if len(clock.waiting) > self.words.limit["waiting"]:
-            yield from self._outcome(clock.waiting.pop(0)[0], None)
+            yield from self._outcome(clock.waiting.pop(0), None)
 
     def _about_clock(self, arrival: Arrival, clock: Clock) -> Iterator[Event]:
         if abs(clock.skew) <= self._steady:
@@ -214,13 +210,13 @@ class Stream:
     def _outcome(self, arrival: Arrival, clock: Clock | None, unsure: str = "") -> Iterator[Event | Held]:
         """The events of a message, and what is kept aside. `clock` None: everything is as of its arrival."""
         report, ids = arrival.report, _ids(arrival)
-        if not unsure:
+        if not (unsure or report.faults):
             yield from self._silence(arrival)
         groups: dict[tuple[int, str, int, str, str], list[Row]] = {}
         taken: Counter[tuple[str, int, str]] = Counter()
         for row in sorted(report.rows, key=lambda r: r.rank):
             name, at = arrival.given or row.device or arrival.device, self._at(row, arrival, clock)
-            if not (unsure or report.faults or arrival.again) and self._known(name, row):
+            if not (unsure or report.faults or arrival.again) and self._known(name, row, report.sent):
                 self.counts["repeated"] += 1
                 continue
             if row.means in AMENDS and not (unsure or report.faults):
@@ -235,9 +231,7 @@ class Stream:
             layer = taken[name, at, row.measure]
             taken[name, at, row.measure] += 1
             groups.setdefault((-layer, name, at, wrong, row.place if row.why else ""), []).append(row)
-        for (_, name, at, wrong, place), rows in sorted(
-            groups.items()
-        ):  # of two readings of a measure the first is last
+        for (_, name, at, wrong, place), rows in sorted(groups.items()):  # the preferred of two readings comes last
             event = self._vitals(name, at, rows, arrival, next(ids), clock)
             reason, where = wrong, f"{OF_MESSAGE} {report.control}" + (f", {place}" if place else "")
             if not reason:
@@ -266,16 +260,18 @@ class Stream:
             offset = timedelta(milliseconds=clock.zone)
         return Event(ident, at, arrival.received, VITALS, name, name, data, session, offset)
 
-    def _known(self, name: str, row: Row) -> bool:
-        """Sent before: monitors repeat the last cuff pressure, with its own time, in every message."""
-        found = self._readings.get((name, row.rank, row.at.ms)) if row.at else None
-        return found is not None and row.means == COUNTS and found[0] == row.value
+    def _known(self, name: str, row: Row, sent: Moment | None) -> bool:
+        """Sent before: monitors repeat the last cuff pressure, with its own earlier time, in every message."""
+        if row.at is None or sent is None or row.at.ms >= sent.ms or row.means != COUNTS:
+            return False
+        found = self._readings.get((name, row.rank, row.at.ms))
+        return found is not None and found[0] == row.value
 
     def _corrected(self, name: str, row: Row, arrival: Arrival, ident: str) -> Event | None:
         """The correction of an earlier reading, if that reading is remembered."""
         key = name, row.rank, row.at.ms if row.at else 0
         found = self._readings.get(key)
-        if found is None or found[1] not in self._data or name not in self._ties:
+        if found is None or found[1] not in self._data or self._whose(name, arrival.report.patient):
             return None
         data = dict(self._data[found[1]])
         odd = {m for m in data.pop(IMPLAUSIBLE, ()) if m != row.measure}
@@ -292,14 +288,17 @@ class Stream:
         session, received = self._ties[name].session, arrival.received
         return Event(ident, received, received, "correction", name, name, whole, session)
 
-    def _silence(self, arrival: Arrival) -> Iterator[Event]:
+    def _silence(self, arrival: Arrival) -> Iterator[Event | Held]:
         """Once for each measure that a device can no longer give: what it says of it."""
         for row in arrival.report.rows:
             self._told.discard((arrival.given or row.device or arrival.device, row.measure))
         for device, measure, says in arrival.report.silent:
             about = f"{self.words.titles[measure]}: " if measure else ""
             name = arrival.given or device or arrival.device
-            yield from self._note(name, arrival, measure or says, f"says: {about}{says}")
+            if not (reason := self._whose(name, arrival.report.patient)):
+                yield from self._note(name, arrival, measure or says, f"says: {about}{says}")
+            elif not arrival.report.rows:
+                yield Held(arrival.raw, f"{OF_DEVICE} {name}", reason, arrival.received)
 
     def _note(self, name: str, arrival: Arrival, key: str, text: str) -> Iterator[Event]:
         """A remark in the record of the person on this device, once."""

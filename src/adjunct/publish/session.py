@@ -107,11 +107,6 @@ class _Day:
     def span(self, start: int | None, end: int | None) -> Json:
         return {"start": None if start is None else self.at(start), "end": None if end is None else self.at(end)}
 
-    def by(self, event: str) -> Json:
-        """Who it was, in words: this Bundle knows nobody's directory."""
-        found = self.events.get(event)
-        return {"display": said(found.by)} if found else {}
-
     # --- the visit --------------------------------------------------------------------------------------------------
 
     def encounter(self) -> Json:
@@ -269,9 +264,9 @@ class _Day:
         }
 
     def _own(self) -> str:
-        """The substance of this treatment: as it was prepared, else as the treatment is named."""
+        """The substance of this treatment: as it was prepared, else as the treatment is named, else not known."""
         prepared = self.state.dose.prepared or {}
-        return said(prepared.get("substance")) or self.state.treatment.partition("-")[0]
+        return said(prepared.get("substance")) or self.state.treatment.partition("-")[0] or "medicine not named"
 
     def _administration(self, role: str, status: str, words: str) -> Json:
         return self.frame.start("MedicationAdministration", role, words) | {
@@ -283,23 +278,19 @@ class _Day:
     def medicines(self) -> Iterator[Json]:
         """Everything else that was given: an amount that is no quantity stays in words."""
         for at, data, event in self.state.medications:
-            yield self._medicine(event, "completed", at, data) | {
-                "performer": [{"actor": self.by(event)}] if event in self.events else [],
-                "reasonCode": [{"text": said(data.get("reason"))}],
-                "note": [
-                    *([{"text": f"Prescriber: {data['prescriber']}"}] if data.get("prescriber") else []),
-                    *({"text": text} for text in self.corrected(event)),
-                ],
-            }
+            yield self._medicine(event, "completed", at, data)
 
     def _medicine(self, event: str, status: str, at: int, data: Mapping[str, Any]) -> Json:
         name, words = said(data.get("substance")), sentences([data.get("dose"), data.get("route")])
-        amount = _amount(said(data.get("dose")))
+        amount, prescriber = _amount(said(data.get("dose"))), said(data.get("prescriber"))
+        notes = [f"Prescriber: {prescriber}." if prescriber else "", "" if amount else f"Dose: {words}"]
         return self._administration(f"dose:{event}", status, f"{name}: {words}") | {
             "medicationCodeableConcept": self._substance(name),
             "effectiveDateTime": self.at(at),
+            "performer": [{"actor": {"display": said(self.events[event].by)}}] if event in self.events else [],
+            "reasonCode": [{"text": said(data.get("reason"))}],
             "dosage": {"text": words, "route": {"text": said(data.get("route"))}, "dose": amount} if amount else None,
-            "note": [{"text": f"Dose: {words}"}] if not amount else [],
+            "note": [{"text": text} for text in (*notes, *self.corrected(event)) if text],
         }
 
     def in_error(self) -> Iterator[Json]:
@@ -307,14 +298,13 @@ class _Day:
         for event in self.events.values():
             if not event.withdrawn or event.id in self.state.dose.refused:
                 continue
-            notes = [{"text": text} for text in self.corrected(event.id)]
             if event.type == "medication-given":
-                yield self._medicine(event.id, "entered-in-error", event.at, event.data) | {"note": notes}
+                yield self._medicine(event.id, "entered-in-error", event.at, event.data)
             elif event.type in DOSED:
                 yield self._dose(event.id, "entered-in-error", "entered in error") | {
                     "effectiveDateTime": self.at(event.at),
                     "dosage": self._given(event),
-                    "note": notes,
+                    "note": [{"text": text} for text in self.corrected(event.id)],
                 }
 
     def corrected(self, event: str) -> Iterator[str]:

@@ -50,8 +50,8 @@ class Item(NamedTuple):
     state: Standing
     evidence: tuple[Evidence, ...]
     says: str
-    hard: bool
     until: int | None
+    hard: bool
     source: str
     locator: str
     status: str
@@ -74,10 +74,7 @@ class _Speaks(NamedTuple):
 
     says: str
     ask: str
-    hard: bool
-    source: str
-    locator: str
-    status: str
+    rest: tuple[bool, str, str, str]  # hard, source, locator, status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -98,16 +95,8 @@ class _Terms:
 
 
 LIMITS = (
-    "moaas.awake",
-    "discharge.cadss6",
-    "discharge.score",
-    "discharge.within",
-    "discharge.within.below",
-    "heart_rate.low",
-    "heart_rate.high",
-    "resp_rate.low",
-    "resp_rate.high",
-    "spo2.minimum",
+    *"moaas.awake discharge.cadss6 discharge.score discharge.within discharge.within.below spo2.minimum".split(),
+    *(f"{measure}.{end}" for measure in ("heart_rate", "resp_rate") for end in ("low", "high")),
     *(f"discharge.bp{band}.{side}" for band in ("", ".exam", ".never") for side in ("systolic", "diastolic")),
 )
 AFTER_SPRAY, AFTER_INFUSION = "discharge-two-hours-nasal", "discharge-time-after-infusion"
@@ -152,13 +141,12 @@ def _compile(knowledge: Knowledge) -> _Terms:
 
 def _words(criterion: Mapping[str, Any], knowledge: Knowledge) -> Iterator[tuple[str, _Speaks]]:
     if "rules" not in criterion:
-        source = criterion["source"]
-        says, ask = knowledge.say(criterion["says"]), knowledge.say(criterion["ask"])
-        yield "", _Speaks(says, ask, criterion["hard"], source["id"], source["locator"], criterion["status"])
+        source, says, ask = criterion["source"], knowledge.say(criterion["says"]), knowledge.say(criterion["ask"])
+        yield "", _Speaks(says, ask, (criterion["hard"], source["id"], source["locator"], criterion["status"]))
     for name in criterion.get("rules", ()):
         rule = knowledge.rules[name]
         says, first = knowledge.say(rule.says), rule.sources[0]
-        yield name, _Speaks(says, rule.ask or says, rule.hard, first.id, first.locator, rule.status)
+        yield name, _Speaks(says, rule.ask or says, (rule.hard, first.id, first.locator, rule.status))
 
 
 # --- the gate ---------------------------------------------------------------------------------------------------------
@@ -181,20 +169,8 @@ def gate(state: State, now: int, knowledge: Knowledge) -> Gate:
         found = look.yes(answer) if answer else _CRITERIA[name](look)
         speaks = words[found.rule] if found.rule else next(iter(words.values()))
         says = "" if found.state == MET else speaks.says if found.state == NOT_MET else speaks.ask
-        items.append(
-            Item(
-                name,
-                title,
-                found.state,
-                found.evidence,
-                says,
-                speaks.hard,
-                found.until if found.state == MET else None,
-                speaks.source,
-                speaks.locator,
-                speaks.status,
-            )
-        )
+        until = found.until if found.state == MET else None
+        items.append(Item(name, title, found.state, found.evidence, says, until, *speaks.rest))
     return Gate(all(item.state == MET for item in items), tuple(items), look.leaves_from())
 
 
@@ -244,6 +220,12 @@ class _Look(NamedTuple):
         standing: Standing = MISSING if said is None else MET if said else NOT_MET
         return _Found(standing, self.seen(name), until=self.until(name))
 
+    def measured(self, measure: str, settled: Callable[[float], bool]) -> _Found:
+        seen, last = self.seen(measure), self.reading(measure)
+        if last is None:
+            return _Found(MISSING, seen)
+        return _Found(MET if settled(last.value) else NOT_MET, seen, until=self.until(measure))
+
     @property
     def stay(self) -> str:
         """The rule of the shortest stay."""
@@ -266,32 +248,32 @@ def _stay(look: _Look) -> _Found:
 
 def _pressure(look: _Look) -> _Found:
     """At or below the limit; or near the own baseline and falling; or, from the second limit, examined since."""
-    seen, until = look.seen("systolic", "diastolic"), look.until("systolic", "diastolic")
-    now = {side: look.reading(side) for side in ("systolic", "diastolic")}
-    known = {side: r for side, r in now.items() if r}
-    at_least = {
-        band: [s for s, r in known.items() if r.value >= look.terms.limits[f"discharge.bp.{band}.{s}"]]
-        for band in ("never", "exam")
-    }
-    if at_least["never"]:
+    sides, limits = ("systolic", "diastolic"), look.terms.limits
+    seen, until = look.seen(*sides), look.until(*sides)
+    known = {side: r for side in sides if (r := look.reading(side))}
+
+    def reaches(band: str) -> bool:
+        return any(r.value >= limits[f"discharge.bp.{band}.{side}"] for side, r in known.items())
+
+    if reaches("never"):
         return _Found(NOT_MET, seen, "discharge-bp-never")
-    if len(known) < len(now):
+    if len(known) < len(sides):
         return _Found(MISSING, seen)
-    if at_least["exam"]:
+    if reaches("exam"):
         return _examined(look, max(r.at for r in known.values()), seen, until)
-    high = [s for s, r in known.items() if r.value > look.terms.limits[f"discharge.bp.{s}"]]
-    settled = all(_near(look, s, r.value) and _falling(look, s, r) for s, r in known.items() if s in high)
-    if high and not all(_near(look, s, r.value) for s, r in known.items()):
-        settled = False
-    return _Found(MET, seen, until=until) if settled else _Found(NOT_MET, seen, "discharge-bp-not-settled")
+    high = [side for side, r in known.items() if r.value > limits[f"discharge.bp.{side}"]]
+    near = all(_near(look, side, r.value) for side, r in known.items())
+    if not high or (near and all(_falling(look, side, known[side]) for side in high)):
+        return _Found(MET, seen, until=until)
+    return _Found(NOT_MET, seen, "discharge-bp-not-settled")
 
 
 def _examined(look: _Look, measured: int, seen: tuple[Evidence, ...], until: int | None) -> _Found:
     """By a prescriber with a name, in one entry, not before the reading."""
     exam, by = look.answer("bp_prescriber_exam"), look.answer("bp_examined_by")
-    shown_ = (*seen, *look.seen("bp_prescriber_exam", "bp_examined_by"))
+    seen += look.seen("bp_prescriber_exam", "bp_examined_by")
     done = exam and exam.value and exam.at >= measured and by and by.value and by.event == exam.event
-    return _Found(MET if done else NOT_MET, shown_, "discharge-bp-needs-exam", until)
+    return _Found(MET if done else NOT_MET, seen, "discharge-bp-needs-exam", until)
 
 
 def _near(look: _Look, measure: str, value: float) -> bool:
@@ -312,14 +294,14 @@ def _falling(look: _Look, measure: str, last: Reading) -> bool:
 
 
 def _pulse(look: _Look) -> _Found:
-    seen, last, limits = look.seen("heart_rate"), look.reading("heart_rate"), look.terms.limits
-    if last is None:
-        return _Found(MISSING, seen)
-    settled = limits["heart_rate.low"] <= last.value <= limits["heart_rate.high"]
-    base = look.state.baseline.get("heart_rate")
-    if not settled and base is not None:
-        settled = limits["discharge.within.below"] <= _change(last.value, base.value) <= limits["discharge.within"]
-    return _Found(MET if settled else NOT_MET, seen, until=look.until("heart_rate"))
+    limits, base = look.terms.limits, look.state.baseline.get("heart_rate")
+
+    def settled(value: float) -> bool:
+        if limits["heart_rate.low"] <= value <= limits["heart_rate.high"] or base is None:
+            return limits["heart_rate.low"] <= value <= limits["heart_rate.high"]
+        return limits["discharge.within.below"] <= _change(value, base.value) <= limits["discharge.within"]
+
+    return look.measured("heart_rate", settled)
 
 
 def _saturation(look: _Look) -> _Found:
@@ -351,18 +333,12 @@ def _room_air(look: _Look, by: int) -> tuple[bool | None, int]:
 
 
 def _breathing(look: _Look) -> _Found:
-    seen, last, limits = look.seen("resp_rate"), look.reading("resp_rate"), look.terms.limits
-    if last is None:
-        return _Found(MISSING, seen)
-    settled = limits["resp_rate.low"] <= last.value <= limits["resp_rate.high"]
-    return _Found(MET if settled else NOT_MET, seen, until=look.until("resp_rate"))
+    limits = look.terms.limits
+    return look.measured("resp_rate", lambda value: limits["resp_rate.low"] <= value <= limits["resp_rate.high"])
 
 
 def _sedation(look: _Look) -> _Found:
-    seen, last = look.seen("moaas"), look.reading("moaas")
-    if last is None:
-        return _Found(MISSING, seen)
-    return _Found(MET if last.value >= look.terms.limits["moaas.awake"] else NOT_MET, seen, until=look.until("moaas"))
+    return look.measured("moaas", lambda value: value >= look.terms.limits["moaas.awake"])
 
 
 def _dissociation(look: _Look) -> _Found:
@@ -386,10 +362,9 @@ def _recovery(look: _Look) -> _Found:
 
 
 def _suicide(look: _Look) -> _Found:
-    """The screen asked anew, no intent, no behaviour; thoughts of a method only after the prescriber's visit.
+    """The screen asked anew; no intent, plan or behaviour; thoughts of a method only after the prescriber's visit.
 
-    Items 3 to 5 are asked where there are thoughts; intent that was named in this session is never cleared by a later
-    no here: an examination is, and that ends in a transfer or in its own record.
+    Items 3 to 5 are asked where there are thoughts. Intent that was named in this session is not undone by a later no.
     """
     names = [n for n in look.terms.ages if n.startswith("cssrs_")]
     seen = look.seen(*names, "suicidal_intent", "suicide_prescriber_seen")
@@ -441,7 +416,7 @@ def _alarms(look: _Look) -> _Found:
 
 
 def _emergency(look: _Look) -> _Found:
-    terms, answers = look.terms, look.state.answers
+    state, terms, answers = look.state, look.terms, look.state.answers
     signs = [
         Evidence(name, True, "", answers[name].at, answers[name].by)
         for name in terms.closing & answers.keys()
@@ -449,8 +424,9 @@ def _emergency(look: _Look) -> _Found:
     ]
     alarms = [
         Evidence(e.alarm, e.level, "", e.raised, "")
-        for e in _episodes(look.state)
-        if e.raised <= look.now and (e.alarm in terms.closing_alarms or any(n in terms.closing for n, _ in e.by))
+        for e in _episodes(state)
+        if e.raised <= look.now
+        and (any(n in terms.closing for n, _ in e.by) or (e.alarm in terms.closing_alarms and _stands(state, e)))
     ]
     seen = tuple(sorted((*signs, *alarms), key=lambda x: (x.at, x.what)))
     return _Found(NOT_MET if seen else MET, seen)
@@ -467,10 +443,16 @@ def _episodes(state: State) -> Iterator[Episode]:
     yield from state.past or ()
 
 
+def _stands(state: State, episode: Episode) -> bool:
+    """Whether what raised an alarm was right: a value or an answer that was corrected says what it says now."""
+    return all(episode.event != original for original, *_ in state.corrections)
+
+
 def _ever(state: State, name: str) -> bool:
     """Whether it was answered yes, or an alarm was raised by it, at any time of this session."""
     held = state.answers.get(name)
-    return bool(held and held.value) or any(name == what for e in _episodes(state) for what, _ in e.by)
+    raised = (e for e in _episodes(state) if any(name == what for what, _ in e.by))
+    return bool(held and held.value) or any(_stands(state, e) for e in raised)
 
 
 _CRITERIA: Mapping[str, Callable[[_Look], _Found]] = {
@@ -557,27 +539,15 @@ def left(state: State, now: int, knowledge: Knowledge) -> tuple[Duty, ...]:
             continue
         acts = [(at, data, by) for at, data, by in state.actions if data.get("step") == entry["id"] and at <= now]
         done = next(((at, by) for at, data, by in acts if data.get("reached") is not False), None)
-        if entry["id"] == WARN and ended.data.get("warned"):
+        if entry.get("warned") and ended.data.get("warned"):
             done = (ended.at, ended.by)
         due = ended.at + knowledge.length_ms(entry["within"]) if "within" in entry else None
-        holds = bool(entry.get("holds"))
-        late = due is not None and now >= due
-        duties.append(
-            Duty(
-                entry["id"],
-                entry["title"],
-                knowledge.say(entry["says"]),
-                entry["owner"],
-                due,
-                "holds" if holds else "done" if done else "overdue" if late else "open",
-                done,
-                sum(data.get("reached") is False for _, data, _ in acts),
-                entry["source"]["id"],
-                entry["source"]["locator"],
-                entry["status"],
-            )
-        )
+        holds, late = entry.get("holds", False), due is not None and now >= due
+        standing: Literal["open", "overdue", "done", "holds"] = "overdue" if late else "open"
+        if holds or done:
+            standing = "holds" if holds else "done"
+        tried = sum(data.get("reached") is False for _, data, _ in acts)
+        says, source = knowledge.say(entry["says"]), entry["source"]
+        cited = source["id"], source["locator"], entry["status"]
+        duties.append(Duty(entry["id"], entry["title"], says, entry["owner"], due, standing, done, tried, *cited))
     return tuple(duties)
-
-
-WARN = "left-warn"  # the duty that the event itself may say is done

@@ -145,7 +145,7 @@ def _data(kind: Type, given: object) -> dict[str, Any]:
             raise BadInput(f"data: {shown(str(name))} is not a field of this type; leave it out") from None
         except BadInput as error:
             raise BadInput(f"data.{name}: {error}") from None
-        if low is not None and high is not None and not low <= got <= high:
+        if low is not None and not low <= got <= high:
             odd.append(name)
     if not kind.required <= data.keys():
         raise BadInput(f"data: {', '.join(sorted(kind.required - data.keys()))} missing; this type needs it")

@@ -68,6 +68,9 @@ _DAYS: WeakKeyDictionary[Knowledge, Day] = WeakKeyDictionary()
 def advance(state: State, event: Event, day: Day) -> State:
     """The state after `event`, which is not before the last one."""
     state = _called(state, event.at, day)
+    if event.was is not None and event.was.at > event.received:
+        says = f"{event.type}: said to be after it arrived; it counts from its arrival: look at the clock of its source"
+        state = _flag(state, event, "clock-ahead", says)
     handler = _HANDLERS.get(event.type)
     if handler is not None and state.ended is None and (state.checked_in is not None or event.type == "checked-in"):
         after = (_withdrawn if event.withdrawn else handler)(state, event, day)
@@ -119,8 +122,23 @@ def _observed(state: State, event: Event, day: Day) -> State:
     if event.was is None:
         return _judged(state, event, event.data, day, count=True)
     # what was seen then is judged as it was seen; what counts is what it should have been
+    unseen = _dangers(event, event.data, state, day) - _dangers(event, event.was.data, state, day)
+    if unseen:
+        says = f"corrected values show what nobody saw then: {', '.join(sorted(unseen))}"
+        state = _flag(state, event, "danger-not-seen", says)
     state = _judged(state, event, event.was.data, day, count=False)
     return _judged(state, event, event.data, day, count=True, danger=False)
+
+
+def _dangers(event: Event, data: Mapping[str, Any], state: State, day: Day) -> set[str]:
+    """Titles of the alarms that some values show by themselves."""
+    values = {n: v for n, v in data.items() if type(v) is float}
+    values = {n: v for n, v in values.items() if n not in _impossible(values, day)}
+    alone = Kept({}, {}, None, 0)
+    found = alarms.judge(
+        alone, values, day.table, at=event.at, event=event.id, baseline=state.baseline, track=state.track
+    )
+    return {day.table.rows[name].title for name in found.episodes}
 
 
 def _judged(
@@ -301,11 +319,13 @@ def _note(state: State, event: Event, day: Day) -> State:
 
 
 def _acknowledged(state: State, event: Event, day: Day) -> State:
+    """Who answers an alarm answers those that it covers."""
     alarm, entry = event.data["alarm"], (event.at, event.by)
-    episode = state.episodes.get(alarm)
-    if episode is not None and episode.raised <= event.at:
-        seen = episode._replace(acknowledged=(*episode.acknowledged, entry))
-        return state.but(episodes={**state.episodes, alarm: seen})
+    episodes, row = state.episodes, day.table.rows.get(alarm)
+    if row is not None and alarm in episodes and episodes[alarm].raised <= event.at:
+        answered = [e for name in (alarm, *row.covers) if (e := episodes.get(name)) and e.raised <= event.at]
+        seen = {e.alarm: e._replace(acknowledged=(*e.acknowledged, entry)) for e in answered}
+        return state.but(episodes={**episodes, **seen})
     if alarm == NO_DATA and alarms.quiet(state, event.at, day.table) is not None:
         return state.but(no_data=(*state.no_data, entry))
     return _flag(state, event, "no-such-alarm", f"{alarm}: no such alarm stands; look at what stands now")
@@ -340,7 +360,7 @@ def _released(state: State, event: Event, day: Day) -> State:
 
 def _corrected(state: State, event: Event, day: Day) -> State:
     """The original was already taken in as it should have been; here what it shows now is judged."""
-    original, data = event.data["corrects"], event.data.get("data", {})
+    original = event.data["corrects"]
     entry = (original, event.id, event.at, event.by, event.data["reason"])
     state = state.but(corrections=(*state.corrections, entry))
     if state.ended is not None:
@@ -348,7 +368,7 @@ def _corrected(state: State, event: Event, day: Day) -> State:
     keep = alarms.kept(state)
     stale = {name: None for name, band in keep.bands.items() if band.event == original}
     keep = alarms.changed(keep, stale, day.table, at=event.at) if stale else keep
-    latest = {n: r.value for n, r in state.readings.items() if type(data.get(n)) is float or _measured(n, stale, day)}
+    latest = {n: r.value for n, r in state.readings.items() if r.event == original or _measured(n, stale, day)}
     keep = alarms.judge(
         keep, latest, day.table, at=event.at, event=event.id, baseline=state.baseline, track=state.track
     )
@@ -421,8 +441,7 @@ def _refusal(state: State) -> tuple[str, str] | None:
 def _not_of_the_plan(state: State, event: Event) -> State:
     """A dose that should not have been: it may well have gone in, so the stay is counted from it."""
     dose = state.dose
-    watch = max(dose.watch_from or event.at, event.at, event.was.at if event.was else event.at)
-    return state.but(dose=replace(dose, refused=(*dose.refused, event.id), watch_from=watch))
+    return state.but(dose=replace(dose, refused=(*dose.refused, event.id), watch_from=_later(dose, event)))
 
 
 def _begun(state: State, event: Event) -> State:
@@ -475,7 +494,8 @@ def _given(state: State, event: Event, day: Day) -> State:
 
 def _later(dose: Dose, event: Event) -> int:
     """The stay is counted from the latest time that was ever written for the dose."""
-    return max(dose.watch_from or event.at, event.at, event.was.at if event.was else event.at)
+    was = event.was.at if event.was is not None and event.was.at <= event.received else event.at
+    return max(dose.watch_from or event.at, event.at, was)
 
 
 def _started(state: State, event: Event, day: Day) -> State:

@@ -98,8 +98,9 @@ def monitoring_form(
     measured and was not, `{"not_measured": reason}`. Raises `BadInput` where there is no such form for this session,
     or a given value does not fit its field.
     """
-    if state.dose.first is None:
+    if state.dose.first is None or not state.dose.given:
         raise BadInput("no dose was given in this session: there is nothing to report", "session")
+    events = [e for e in events if not e.withdrawn]
     form = _filled(MONITORING, state, dict(_monitored(state, events, knowledge)), given or {}, knowledge, events)
     flags = ("The person left before discharge.",) if state.phase is Phase.LEFT else ()
     if form.value("two_hours") is False:
@@ -113,6 +114,7 @@ def adverse_event_report(
     state: State, events: Sequence[Event], event: str, knowledge: Knowledge, given: Mapping[str, Any] | None = None
 ) -> Form:
     """The report of one recorded sign or symptom, by the id of its event. Raises `BadInput` where there is none."""
+    events = [e for e in events if not e.withdrawn]
     told = next((e for e in events if e.id == event and e.type == "event" and e.data["present"]), None)
     if told is None:
         raise BadInput("no recorded sign has this id: take the id of an event of type 'event'", "event")
@@ -221,10 +223,10 @@ def _given(form: Mapping[str, Any], given: Mapping[str, Any], held: Mapping[str,
 def _read(field: Mapping[str, Any], value: Any) -> Any:
     """A given value in the kind of its field. Raises `BadInput` that names the field and not the value."""
     kind, name = field["kind"], field["id"]
-    number = isinstance(value, int | float) and not isinstance(value, bool)
+    number = isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
     if kind == "yes-no" and isinstance(value, bool):
         return value
-    if kind == "number" and number and isfinite(value) and value >= 0:
+    if kind == "number" and number and value >= 0:
         return value
     if kind == "instant" and number:
         return int(value)
@@ -233,7 +235,8 @@ def _read(field: Mapping[str, Any], value: Any) -> Any:
             if kind == "instant":
                 return instant(value).ms
             if kind == "date" and len(value) == len("2026-11-22"):
-                return partial_date(value, timedelta()) and value
+                partial_date(value, timedelta())
+                return value
     if kind == "choice" and value in field["choices"]:
         return value
     if kind == "text" and isinstance(value, str) and value.strip():
@@ -271,15 +274,12 @@ def _monitored(state: State, events: Sequence[Event], knowledge: Knowledge) -> I
         yield "two_hours", Value(enough, end.at, end.by, end.event)
         yield "left_early", Value(end.phase is Phase.LEFT, end.at, end.by, end.event)
     yield from _pressures(state, events, knowledge)
-    for name, measure, part, pick in (
-        ("spo2_before", "spo2", [e for e in events if e.at < first], _last),
-        ("spo2_lowest", "spo2", after, _least),
-        ("breaths_lowest", "resp_rate", after, _least),
-    ):
-        found = list(_measured(part, measure))
-        if found:
-            event, value = pick(found)
-            yield name, Value(value, event.at, event.by, event.id)
+    for event in [e for e in events if e.at < first and _has(e, "spo2")][-1:]:
+        yield "spo2_before", _of(event, event.data["spo2"])
+    for name, measure in (("spo2_lowest", "spo2"), ("breaths_lowest", "resp_rate")):
+        lowest = min((e for e in after if _has(e, measure)), key=lambda e: e.data[measure], default=None)
+        if lowest is not None:
+            yield name, _of(lowest, lowest.data[measure])
     yield from _course("sedation", list(_sedation(after, knowledge)))
     yield from _course("dissociation", list(_dissociation(events, first, knowledge)))
     yield from _listed("medication", [(e, _medicine(e)) for e in after if e.type == "medication-given"], state)
@@ -291,38 +291,29 @@ def _pressures(state: State, events: Iterable[Event], knowledge: Knowledge) -> I
     """The last pressure before the dose, the one nearest to its recheck, and the last one of all, each once."""
     first = state.dose.first
     assert first is not None
-    pairs = [
-        (e, e.data["systolic"], e.data["diastolic"]) for e in events if _has(e, "systolic") and _has(e, "diastolic")
-    ]
-    pairs = [p for p in pairs if p[1] > p[2]]  # the rest is an artefact
-    before = [p for p in pairs if p[0].at < first]
+    pairs = [e for e in events if _has(e, "systolic") and _has(e, "diastolic")]
+    pairs = [e for e in pairs if e.data["systolic"] > e.data["diastolic"]]  # the rest is an artefact
     due, room = first + knowledge.length_ms("esketamine.bp.recheck"), knowledge.length_ms("session.form.reading")
-    near = min((p for p in pairs if p[0].at >= first), key=lambda p: abs(p[0].at - due), default=None)
-    recheck = near if near is not None and abs(near[0].at - due) <= room else None
-    last = (
-        pairs[-1]
-        if pairs and state.ended is not None and pairs[-1][0].at > (recheck[0].at if recheck else due)
-        else None
+    before = [e for e in pairs if e.at < first]
+    recheck = min(
+        (e for e in pairs if e.at >= first and abs(e.at - due) <= room), key=lambda e: abs(e.at - due), default=None
     )
-    for name, pair in (("bp_before", before[-1] if before else None), ("bp_recheck", recheck), ("bp_end", last)):
-        if pair is not None:
-            yield name, Value(f"{pair[1]:g}/{pair[2]:g}", pair[0].at, pair[0].by, pair[0].id)
+    after = [e for e in pairs if state.ended is not None and e.at > (recheck.at if recheck else due)]
+    for name, event in (
+        ("bp_before", before[-1] if before else None),
+        ("bp_recheck", recheck),
+        ("bp_end", after[-1] if after else None),
+    ):
+        if event is not None:
+            yield name, _of(event, f"{event.data['systolic']:g}/{event.data['diastolic']:g}")
+
+
+def _of(event: Event, value: Any) -> Value:
+    return Value(value, event.at, event.by, event.id)
 
 
 def _has(event: Event, field: str) -> bool:
     return field in event.data and field not in event.data.get("implausible", ())
-
-
-def _measured(events: Iterable[Event], field: str) -> Iterator[tuple[Event, float]]:
-    return ((e, e.data[field]) for e in events if _has(e, field))
-
-
-def _last(found: list[tuple[Event, float]]) -> tuple[Event, float]:
-    return found[-1]
-
-
-def _least(found: list[tuple[Event, float]]) -> tuple[Event, float]:
-    return min(found, key=lambda f: f[1])
 
 
 class Rated(NamedTuple):
@@ -349,18 +340,16 @@ def _dissociation(events: Iterable[Event], first: int, knowledge: Knowledge) -> 
     """There, where a score is above the last one before the dose (above 0 without one), or a clinician says so."""
     before: dict[str, float] = {}
     for event in events:
-        for scale in DISSOCIATION:
-            if not _has(event, scale):
-                continue
-            value = event.data[scale]
-            if event.at < first:
-                before[scale] = value
-            elif event.data.get("dissociation_resolved") is None:
-                above = value - before.get(scale, 0)
-                yield Rated(event, above > 0, above, f"{knowledge.concepts[scale].title}: {value:g}")
+        scores = {scale: event.data[scale] for scale in DISSOCIATION if _has(event, scale)}
         resolved = event.data.get("dissociation_resolved")
-        if resolved is not None and event.at >= first:
-            yield Rated(event, not resolved, 0, "back to baseline" if resolved else "not back to baseline")
+        if event.at < first:
+            before |= scores
+        elif scores or resolved is not None:
+            depth, says = max(
+                ((v - before.get(s, 0), f"{knowledge.concepts[s].title}: {v:g}") for s, v in scores.items()),
+                default=(0, "not back to baseline"),
+            )
+            yield Rated(event, depth > 0 if resolved is None else not resolved, depth, says)
 
 
 def _course(name: str, rated: Sequence[Rated]) -> Iterator[tuple[str, Value]]:
@@ -368,43 +357,38 @@ def _course(name: str, rated: Sequence[Rated]) -> Iterator[tuple[str, Value]]:
     if not rated:
         return
     there = [r for r in rated if r.there]
-    shows = there[0] if there else rated[-1]
-    yield name, Value(bool(there), shows.event.at, shows.event.by, shows.event.id)
+    yield name, _of((there or rated[-1:])[0].event, bool(there))
     if not there:
         return
     worst = max(there, key=lambda r: r.depth)
-    yield f"{name}_rated", Value(worst.says, worst.event.at, worst.event.by, worst.event.id)
-    yield f"{name}_from", Value(there[0].event.at, there[0].event.at, there[0].event.by, there[0].event.id)
-    over = next((r.event for r in rated[rated.index(there[-1]) + 1 :]), None)
-    if over is not None:
-        yield f"{name}_until", Value(over.at, over.at, over.by, over.id)
+    yield f"{name}_rated", _of(worst.event, worst.says)
+    yield f"{name}_from", _of(there[0].event, there[0].event.at)
+    for over in rated[rated.index(there[-1]) + 1 :][:1]:
+        yield f"{name}_until", _of(over.event, over.event.at)
 
 
 def _happened(state: State, events: Sequence[Event], told: Event, knowledge: Knowledge) -> Iterator[tuple[str, Value]]:
-    here = (told.at, told.by, told.id)
-    yield "what", Value(_title(told, knowledge), *here)
+    yield "what", _of(told, _title(told, knowledge))
     if told.data.get("text"):
-        yield "words", Value(told.data["text"], *here)
-    yield "began", Value(told.at, *here)
-    yield "reported_by", Value(told.by, *here)
-    yield "treatment", Value(state.treatment, *here)
+        yield "words", _of(told, told.data["text"])
+    yield "began", _of(told, told.at)
+    yield "reported_by", _of(told, told.by)
+    yield "treatment", _of(told, state.treatment)
     dose = so_far(state.dose, told.at)
     if dose is not None:
-        yield "dose_then", Value(dose, *here)
+        yield "dose_then", _of(told, dose)
     if state.dose.first is not None and told.at >= state.dose.first:
-        yield "since_dose", Value(round((told.at - state.dose.first) / MINUTE), *here)
+        yield "since_dose", _of(told, round((told.at - state.dose.first) / MINUTE))
     lots = tuple(dict.fromkeys(part.lot for part in state.dose.given if part.lot and part.at <= told.at))
     if lots:
-        yield "lots", Value(lots, *here)
-    before = [(m, list(_measured((e for e in events if e.at <= told.at), m))) for m in MEASURES]
-    values = [(found[-1][0], _quantity(m, found[-1][1], knowledge)) for m, found in before if found]
-    yield from _listed("readings", values, state)
+        yield "lots", _of(told, lots)
+    before = [e for e in events if e.at <= told.at]
+    last = [(m, e) for m in MEASURES for e in [e for e in before if _has(e, m)][-1:]]
+    yield from _listed("readings", [(e, _quantity(m, e.data[m], knowledge)) for m, e in last], state)
     later = [e for e in events if (e.at, e.id) > (told.at, told.id)]
-    over = next(
-        (e for e in later if e.type == "event" and e.data["sign"] == told.data["sign"] and not e.data["present"]), None
-    )
-    if over is not None:
-        yield "ended", Value(over.at, over.at, over.by, over.id)
+    same = [e for e in later if e.type == "event" and e.data["sign"] == told.data["sign"]]
+    for over in [e for e in same if not e.data["present"]][:1]:
+        yield "ended", _of(over, over.at)
     done = [(e, e.data["what"] if e.type == "action" else _medicine(e)) for e in later if e.type in DONE]
     yield from _listed("actions", done, state)
 
@@ -414,8 +398,7 @@ DONE = ("action", "medication-given")
 
 def _listed(name: str, found: Sequence[tuple[Event, str]], state: State) -> Iterator[tuple[str, Value]]:
     if found:
-        last = found[-1][0]
-        yield name, Value(tuple(f"{_clock(e.at, state.zone)} {says}" for e, says in found), last.at, last.by, last.id)
+        yield name, _of(found[-1][0], tuple(f"{_clock(e.at, state.zone)} {says}" for e, says in found))
 
 
 def _medicine(event: Event) -> str:

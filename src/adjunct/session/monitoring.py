@@ -225,7 +225,7 @@ def _before(state: State, plan: Plan, now: int) -> Iterator[Found]:
         name, title, done = f"before.{check.id}", f"{check.title}, before the dose", None
         last = check.last(state, now)
         if first is not None:
-            opens = min(max(arrived, first - check.age), first)
+            opens = arrived
             window = Window(opens=opens, due=first, overdue=first, closes=first + 1)
             done = check.done(state, opens, first + 1)
         elif last is None or last < arrived:

@@ -29,6 +29,7 @@ class Limits(NamedTuple):
     cap: float  # mg of ketamine before the first infusion was tolerated
     cap_time: int
     per_kg_top: float  # mg/kg, the highest that was compared in a trial
+    mix_up: str  # what to do where two strengths seem to be mistaken for each other
 
     @classmethod
     def of(cls, knowledge: Knowledge) -> Limits:
@@ -43,6 +44,7 @@ class Limits(NamedTuple):
             cap=knowledge.number("dose.iv.first_cap"),
             cap_time=knowledge.length_ms("dose.iv.first_cap_time"),
             per_kg_top=knowledge.number("protocol.ketamine.dose.top"),
+            mix_up=knowledge.content["stock"]["mix_up"]["says"],
         )
 
     def same(self, a: float, b: float) -> bool:
@@ -186,7 +188,7 @@ def _mixed(found: float, meant: float, strengths: tuple[float, ...], limits: Lim
         if limits.same(found / meant, one / other):
             much = f"{one / other:g} times as much" if one > other else f"{other / one:g} times too little"
             sold = ", ".join(f"{strength:g}" for strength in sorted(strengths))
-            return f"{much}; ampoules of {sold} mg/mL look alike: read the ampoule again"
+            return f"{much}; it is sold as {sold} mg/mL. {limits.mix_up}"
     return ""
 
 

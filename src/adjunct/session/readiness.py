@@ -138,7 +138,8 @@ def readiness(
         raise
     questions = tuple(_questions(state, result, knowledge, now))
     replaced = {rule for limit in limits if limit.own for rule in limit.entry["rules"]}
-    grounds = [_of_finding(f, state, knowledge) for f in result.findings if f.id not in replaced]
+    heard = _heard_instead(record, knowledge)
+    grounds = [_of_finding(f, heard.get(f.id), state, knowledge) for f in result.findings if f.id not in replaced]
     for limit in limits:
         judged = limit.own or not replaced.isdisjoint(limit.entry["rules"])
         if judged and (since := _crossed(limit, record, knowledge)) is not None:
@@ -310,7 +311,25 @@ def _follow_up_open(item: Mapping[str, Any], state: State) -> bool:
 # --- grounds ----------------------------------------------------------------------------------------------------------
 
 
-def _of_finding(finding: Finding, state: State, knowledge: Knowledge) -> Ground:
+def _heard_instead(record: Record, knowledge: Knowledge) -> Mapping[str, Texts]:
+    """What somebody hears in the place of a rule's words who must never be told to skip a substance for a visit."""
+    never, events = knowledge.content["readiness"]["never_skip"], record.events
+    yes = knowledge.code_ids.index("yes")
+    stated = any(events.code[row] == yes for concept in never["yes"] for row in _rows(record, concept, knowledge))
+    scored = any(
+        events.value[row] >= knowledge.number(never["from"]) for row in _rows(record, never["score"], knowledge)
+    )
+    return dict.fromkeys(never["rules"], never["tell"]) if stated or scored else {}
+
+
+def _rows(record: Record, concept: str, knowledge: Knowledge) -> list[int]:
+    """What is certain and not to come of one fact: its rows in the record's table."""
+    events, number = record.events, knowledge.vocabulary.concepts[concept]
+    rows = range(int(events.starts[number]), int(events.starts[number + 1]))
+    return [row for row in rows if events.status[row] == YES and events.t0[row] <= record.now.ms]
+
+
+def _of_finding(finding: Finding, instead: Texts | None, state: State, knowledge: Knowledge) -> Ground:
     verdict = Verdict[finding.verdict]
     hard = finding.hard or verdict is Verdict.ESCALATE
     since = max((_ms(reason.at) for reason in finding.because), default=0)
@@ -322,7 +341,7 @@ def _of_finding(finding: Finding, state: State, knowledge: Knowledge) -> Ground:
         leads=min(verdict, Verdict.CAUTION).name if _counts(override) else verdict.name,
         hard=hard,
         says=finding.says,
-        tell={"en": finding.tell},
+        tell=instead or {"en": finding.tell},
         because=finding.because,
         sources=tuple(source.id for source in finding.sources),
         status=finding.status,
@@ -409,9 +428,7 @@ def _number(row: Mapping[str, Any], value: object, unit: str) -> float:
 
 def _crossed(limit: Limit, record: Record, knowledge: Knowledge) -> int | None:
     """When the newest value was recorded that is on the wrong side of a limit, under any reading of the record."""
-    events, number = record.events, knowledge.vocabulary.concepts[limit.entry["concept"]]
-    of_concept = range(int(events.starts[number]), int(events.starts[number + 1]))
-    known = [row for row in of_concept if events.status[row] == YES and events.t0[row] <= record.now.ms]
+    events, known = record.events, _rows(record, limit.entry["concept"], knowledge)
     for person in range(events.people):
         mine = [(int(events.t1[row]), int(events.t0[row]), row) for row in known if events.person[row] == person]
         if mine and _wrong_side(limit, float(events.value[max(mine)[-1]]), *max(mine)[:2], record.now):

@@ -161,7 +161,7 @@ def is_naloxone(words: str, knowledge: Knowledge) -> bool:
 def _artefacts(data: Mapping[str, Any]) -> frozenset[str]:
     """Fields without a value: outside anything measurable, or a diastolic pressure that is not below the systolic."""
     names = {"implausible", *data.get("implausible", ())}
-    if data.get("diastolic", 0) >= data.get("systolic", float("inf")):
+    if {"systolic", "diastolic"} <= data.keys() and data["diastolic"] >= data["systolic"]:
         names |= {"systolic", "diastolic"}
     return frozenset(names)
 
@@ -195,7 +195,7 @@ def _answered(what: str, value: Any, state: State) -> Iterator[tuple[str, Any]]:
             yield what, here
     elif what == "naloxone_given":
         yield what, state.answers[what].at
-    elif what not in PERSONAL:
+    elif what not in PERSONAL and value is not None:
         yield what, value
 
 

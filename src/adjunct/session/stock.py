@@ -39,6 +39,11 @@ class Entry(NamedTuple):
     data: Mapping[str, Any]
     offset: timedelta = timedelta(0)
 
+    @property
+    def signed(self) -> bool:
+        """Whether two different persons signed."""
+        return bool(self.witness.strip()) and person(self.witness) != person(self.by)
+
 
 class Flag(NamedTuple):
     """Something to act on. `code` for machines; `says` what is wrong and what to do; `entry` what shows it, if one."""
@@ -209,21 +214,23 @@ def reconcile(entries: Iterable[Entry], now: int, knowledge: Knowledge) -> Ledge
     """The book from what was written down by `now`, whatever order it arrived in.
 
     An entry sent twice counts once. A correction puts the right one in the place of the wrong one, which stays, struck
-    through; product and lot are not corrected: the entry is withdrawn and written anew.
+    through; product and lot are not corrected: the entry is withdrawn and written anew. What happened counts whoever
+    signed it; a correction or an explanation changes the book only with two signatures.
     """
     book = _Book(now=now, knowledge=knowledge)
     placed = book.placed(book.once(e for e in entries if e.received <= now))
+    reasons = [entry for entry, _, struck in placed if entry.kind == EXPLAINED and not struck]
     explained: dict[str, int] = {}
-    for entry, _, struck in placed:
-        if entry.kind == EXPLAINED and not struck:
+    for entry in reasons:
+        if entry.signed:
             explained[entry.data["count"]] = explained.get(entry.data["count"], 0) + entry.data["units"]
     for entry, corrected_by, struck in placed:
         if not struck:
             book.step(entry, explained)
         book.lines.append(Line(entry, book.lot(entry).balance, corrected_by, struck))
     counts = {count.entry for lot in book.lots.values() for count in lot.counts}
-    for entry, _, struck in placed:
-        if entry.kind == EXPLAINED and not struck and entry.data["count"] not in counts:
+    for entry in reasons:
+        if entry.data["count"] not in counts:
             book.flag("no-original", entry)
     book.standing()
     return Ledger(
@@ -267,7 +274,8 @@ class _Book:
         ids = {e.id for e in entries if e.kind != CORRECTION}
         corrections = {}
         for entry in sorted((e for e in entries if e.kind == CORRECTION), key=lambda e: (e.at, e.id)):
-            corrections[entry.data["corrects"]] = entry
+            if entry.signed:
+                corrections[entry.data["corrects"]] = entry
             if entry.data["corrects"] not in ids:
                 self.flag("no-original", entry)
         placed = []
@@ -292,7 +300,7 @@ class _Book:
 
     def step(self, entry: Entry, explained: Mapping[str, int]) -> None:
         """One entry: signatures, time, then what it does to the shelf and to its session."""
-        if not entry.witness.strip() or person(entry.witness) == person(entry.by):
+        if not entry.signed:
             self.flag("one-signature", entry)
         if entry.received - entry.at > self.knowledge.length_ms("session.stock.late"):
             self.flag("late", entry)

@@ -13,7 +13,7 @@ import orjson
 
 from adjunct.due import PRESSING, Due
 from adjunct.knowledge import Knowledge
-from adjunct.session.alarms import standing
+from adjunct.session.alarms import NO_DATA, PROBE, standing
 from adjunct.session.events import Shape, line, read_event
 from adjunct.session.fold import Day, advance
 from adjunct.session.history import History
@@ -102,7 +102,8 @@ class Floor:
         """One session at `now`."""
         state = self.sessions[session].state
         found = standing(state, now, self.day.table)
-        duties = due_now(state, now, self.knowledge, alarm=bool(found)) if due else ()
+        person = any(a.alarm not in (NO_DATA, PROBE) for a in found)  # not of the monitor alone
+        duties = due_now(state, now, self.knowledge, alarm=person) if due else ()
         return Seen(now, session, state, found, duties)
 
     def loose(self, now: int) -> tuple[Loose, ...]:

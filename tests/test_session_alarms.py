@@ -1,0 +1,284 @@
+"""The alarms of a treatment day: a table that a nurse can read, and the algebra of delays, turns and silence."""
+
+from __future__ import annotations
+
+import csv
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adjunct.base import Verdict, duration_ms
+from adjunct.knowledge import Knowledge
+from adjunct.session.alarms import LEVELS, NO_DATA, Table, log, standing, verdict
+from adjunct.session.model import Alarm
+from sessions import MINUTE, SECOND, Log, at
+
+SCORES = {
+    "moaas": "sedation",
+    "rass": "sedation",
+    "bprs_item_max": "dissociation",
+    "nausea_score": "nausea",
+    "distress": "distress",
+}
+with (Path(__file__).parent / "cases" / "session_alarms.csv").open(encoding="utf-8") as rows:
+    CASES = list(csv.DictReader(rows))
+
+
+@pytest.fixture(scope="module")
+def knowledge() -> Knowledge:
+    return Knowledge.load()
+
+
+def measured(day: Log, minutes: float, text: str) -> None:
+    """`systolic=120 moaas=5` as a nurse writes it down: vital signs together, each score for itself."""
+    values = {name: float(value) for name, _, value in (part.partition("=") for part in text.split())}
+    vitals = {name: value for name, value in values.items() if name not in SCORES}
+    if vitals:
+        day.add(minutes, "vitals", **vitals)
+    for name in values.keys() - vitals.keys():
+        day.add(minutes, SCORES[name], **{name: values[name]})
+
+
+def signs(day: Log, minutes: float, text: str) -> None:
+    match text.split(maxsplit=1):
+        case ["told", words]:
+            day.add(minutes, "substance-disclosed", text=words)
+        case ["gave", name]:
+            day.add(minutes, "medication-given", substance=name, dose="as ordered", route="iv")
+        case ["not", sign]:
+            day.add(minutes, "event", sign=sign, present=False)
+        case [sign]:
+            day.add(minutes, "event", sign=sign, present=True)
+
+
+def names(day: Log, minutes: float) -> list[str]:
+    """Every alarm that was raised by then and is not over, covered ones too."""
+    return [a.alarm for a in log(day.state, at(minutes), day.day.table) if a.cleared is None]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda c: f"{c['alarm']}, {c['is']}: {c['then']} {c['signs']} {c['after']}")
+def test_the_table(case: dict[str, str], knowledge: Knowledge) -> None:
+    day = Log(knowledge)
+    measured(day, -20, case["baseline"])
+    day.infusion(-10)
+    if case["is"] == "artefact" or case["baseline"]:
+        measured(day, -1, case["baseline"])
+    measured(day, 0, case["then"])
+    signs(day, 0, case["signs"])
+    assert (case["alarm"] in names(day, duration_ms(case["after"]) / MINUTE)) == (case["stands"] == "yes"), case["why"]
+
+
+def test_every_alarm_stands_in_the_table(knowledge: Knowledge) -> None:
+    table = Table.of_knowledge(knowledge)
+    held = {case["alarm"] for case in CASES if case["stands"] == "yes"}
+    assert held == table.rows.keys() - {NO_DATA}
+    limits = {row.id for row in table.rows.values() if any(table.conditions[c].measure for t in row.any for c in t)}
+    not_raised = {case["alarm"] for case in CASES if case["stands"] == "no"}
+    assert limits <= not_raised | {"pressure-climbing"}
+
+
+def test_what_an_alarm_says_it_does_not_contradict_its_rule(knowledge: Knowledge) -> None:
+    """Levels and `assess --phase during` agree on what is an emergency and on what no one may override."""
+    for row in Table.of_knowledge(knowledge).rows.values():
+        if not row.rule:
+            continue
+        rule = knowledge.rules[row.rule]
+        if "during" in rule.phase and row.id not in ("naloxone-given", "psychosis-after-dose"):
+            assert (rule.verdict is Verdict.ESCALATE) == (row.level == "emergency"), row.id
+        assert row.hard or not (rule.hard and row.dose == "stop"), row.id
+
+
+# --- delay and hysteresis ---------------------------------------------------------------------------------------------
+
+
+def test_a_mild_fall_that_is_over_in_time_raises_nothing(knowledge: Knowledge) -> None:
+    day = Log(knowledge)
+    for second, value in ((0, 93), (20, 92), (29, 95)):
+        day.add(second / 60, "vitals", spo2=value)
+    assert log(day.state, at(5), day.day.table) == ()
+
+
+def test_a_mild_fall_without_another_value_is_raised_when_its_delay_is_over(knowledge: Knowledge) -> None:
+    day = Log(knowledge)
+    day.add(0, "vitals", spo2=93)
+    (alarm,) = standing(day.state, at(0) + 30 * SECOND, day.day.table)
+    assert (alarm.alarm, alarm.since, alarm.raised) == ("hypoxia", at(0), at(0) + 30 * SECOND)
+
+
+@pytest.mark.parametrize(
+    ("value", "stands"), [(94, True), (95, False), (98, False)], ids=["just over", "by the margin", "well over"]
+)
+def test_an_alarm_ends_only_when_the_value_is_back_by_a_margin(knowledge: Knowledge, value: int, stands: bool) -> None:
+    day = Log(knowledge)
+    day.add(0, "vitals", spo2=92)
+    day.add(1, "vitals", spo2=value)
+    assert ("hypoxia" in names(day, 1)) == stands
+
+
+def test_what_hovers_at_a_limit_is_one_alarm(knowledge: Knowledge) -> None:
+    day = Log(knowledge)
+    for minute in range(20):
+        day.add(minute, "vitals", systolic=160 - minute % 3, diastolic=80)
+    assert [a.alarm for a in log(day.state, at(20), day.day.table) if a.alarm == "hypertension"] == ["hypertension"]
+
+
+def test_an_artefact_neither_raises_nor_ends_an_alarm(knowledge: Knowledge) -> None:
+    day = Log(knowledge)
+    day.add(0, "vitals", spo2=85)
+    day.add(1, "vitals", spo2=130)
+    assert set(names(day, 1)) == {"respiratory-depression", "hypoxia", "probe"}
+    assert day.state.readings["spo2"].value == 85
+    day.add(2, "vitals", spo2=98)
+    assert names(day, 2) == []
+
+
+def test_a_sign_stays_until_somebody_says_that_it_is_over(knowledge: Knowledge) -> None:
+    day = Log(knowledge)
+    day.add(0, "event", sign="chest_pain", present=True)
+    assert "hypertensive-emergency" in names(day, 600)
+    day.add(601, "event", sign="chest_pain", present=False)
+    assert names(day, 601) == []
+
+
+# --- whose turn -------------------------------------------------------------------------------------------------------
+
+
+def the(day: Log, minutes: float) -> Alarm:
+    return standing(day.state, at(minutes), day.day.table)[0]
+
+
+def test_nobody_answers(knowledge: Knowledge) -> None:
+    day = Log(knowledge)
+    day.add(0, "event", sign="seizure", present=True)
+    seconds = {second: the(day, second / 60).to for second in (0, 29, 30, 59, 60, 3600)}
+    assert seconds == {
+        0: "nurse",
+        29: "nurse",
+        30: "prescriber",
+        59: "prescriber",
+        60: "everybody on site",
+        3600: "everybody on site",
+    }
+
+
+def test_an_acknowledgement_stops_the_clock_and_not_the_alarm(knowledge: Knowledge) -> None:
+    day = Log(knowledge)
+    day.add(0, "vitals", systolic=185, diastolic=95)
+    day.add(1.5, "acknowledged", alarm="hypertension-severe")
+    alarm = the(day, 50)
+    assert (alarm.to, alarm.acknowledged, alarm.acknowledged_by) == ("charge nurse", at(1.5), "Nurse Ito")
+
+
+def test_what_lasts_too_long_needs_an_answer_again(knowledge: Knowledge) -> None:
+    day = Log(knowledge)
+    day.add(0, "vitals", systolic=185, diastolic=95)
+    day.add(0.5, "acknowledged", alarm="hypertension-severe")
+    assert (the(day, 59).level, the(day, 59).acknowledged) == ("high", at(0.5))
+    late = the(day, 60)
+    assert (late.level, late.to, late.acknowledged) == ("emergency", "emergency service", None)
+
+
+def test_to_acknowledge_what_does_not_stand_is_said(knowledge: Knowledge) -> None:
+    day = Log(knowledge)
+    day.add(0, "acknowledged", alarm="hypoxia")
+    assert "no-such-alarm" in day.codes()
+
+
+def test_who_answers_an_alarm_answers_those_it_covers(knowledge: Knowledge) -> None:
+    day = Log(knowledge)
+    day.add(-1, "vitals", systolic=120, diastolic=80)
+    day.add(0, "vitals", systolic=185, diastolic=95)
+    day.add(0.5, "acknowledged", alarm="hypertension-severe")
+    covered = next(a for a in log(day.state, at(5), day.day.table) if a.alarm == "hypertension")
+    assert covered.acknowledged == at(0.5)
+
+
+# --- silence ----------------------------------------------------------------------------------------------------------
+
+
+def test_silence_ends_at_its_time_and_at_the_latest_after_two_minutes(knowledge: Knowledge) -> None:
+    day = Log(knowledge)
+    day.add(0, "vitals", systolic=185, diastolic=95)
+    day.add(0.5, "silenced", until="2027-01-11T09:30:00+01:00")
+    assert [the(day, m).silent_until is not None for m in (0.4, 0.5, 2.49, 2.5)] == [False, True, True, False]
+    assert "silence-limited" in day.codes()
+
+
+def test_any_new_alarm_breaks_a_silence(knowledge: Knowledge) -> None:
+    day = Log(knowledge)
+    day.add(0, "vitals", systolic=185, diastolic=95)
+    day.add(0.5, "silenced", until="2027-01-11T09:02:00+01:00")
+    assert the(day, 0.9).silent_until is not None
+    day.add(1, "nausea", nausea_score=5)
+    assert [a.silent_until for a in standing(day.state, at(1), day.day.table)] == [None, None]
+
+
+# --- no data ----------------------------------------------------------------------------------------------------------
+
+
+def monitored(knowledge: Knowledge) -> Log:
+    day = Log(knowledge)
+    day.add(-25, "device-assigned", device="monitor-3")
+    for second in range(-60, 1, 10):
+        day.put(second / 60, "vitals", {"spo2": 97, "heart_rate": 70}, by="monitor-3", source="monitor-3")
+    return day
+
+
+@pytest.mark.parametrize(("seconds", "stands"), [(29, False), (30, False), (31, True)], ids=["below", "at", "above"])
+def test_a_monitor_that_says_nothing_is_an_alarm(knowledge: Knowledge, seconds: int, stands: bool) -> None:
+    found = standing(monitored(knowledge).state, at(seconds / 60), Table.of_knowledge(knowledge))
+    assert [a.alarm for a in found] == ([NO_DATA] if stands else [])
+
+
+def test_an_impossible_value_is_no_data(knowledge: Knowledge) -> None:
+    day = monitored(knowledge)
+    for second in range(10, 60, 10):
+        day.put(second / 60, "vitals", {"spo2": 127, "heart_rate": 70}, by="monitor-3", source="monitor-3")
+    assert set(names(day, 50 / 60)) == {"probe", NO_DATA}
+
+
+def test_a_silence_of_the_monitor_stays_in_the_log(knowledge: Knowledge) -> None:
+    day = monitored(knowledge)
+    day.put(2, "vitals", {"spo2": 97, "heart_rate": 70}, by="monitor-3", source="monitor-3")
+    gap = [a for a in log(day.state, at(2.2), day.day.table) if a.alarm == NO_DATA and a.raised > at(0)][-1]
+    assert (gap.raised, gap.cleared) == (at(0) + 30 * SECOND, at(2))
+
+
+def test_a_released_monitor_may_be_quiet(knowledge: Knowledge) -> None:
+    day = monitored(knowledge)
+    day.add(0.1, "device-released", device="monitor-3")
+    assert standing(day.state, at(30), day.day.table) == ()
+
+
+# --- properties -------------------------------------------------------------------------------------------------------
+
+
+@given(values=st.lists(st.tuples(st.integers(0, 240), st.integers(60, 100)), min_size=1, max_size=30))
+def test_looking_often_changes_nothing(knowledge: Knowledge, values: list[tuple[int, int]]) -> None:
+    """What was raised at an instant is the same whether somebody looked then or reads the log later."""
+    day = Log(knowledge)
+    for second, value in sorted(values):
+        day.add(second / 60, "vitals", spo2=value)
+    table, history = day.day.table, day.history()
+    told = {(a.alarm, a.raised) for a in log(history.state, at(10), table)}
+    seen = set()
+    state, events = Log(knowledge).state, [e for e in day.events if e.type == "vitals"]
+    from adjunct.session import advance
+
+    for event, later in pairwise([*events, events[-1]._replace(at=at(10))]):
+        state = advance(state, event, day.day)
+        for now in range(event.at, later.at, SECOND):
+            seen |= {(a.alarm, a.raised) for a in log(state, now, table) if a.cleared is None}
+    assert seen <= told
+
+
+@given(st.lists(st.sampled_from(["emergency", "high", "medium", "low", "probe"]), max_size=4))
+def test_the_worst_alarm_is_the_verdict(levels: list[str]) -> None:
+    blank = dict.fromkeys(Alarm._fields)
+    alarms = [Alarm(**(blank | {"level": level})) for level in levels]
+    expected = {"emergency": Verdict.ESCALATE, "high": Verdict.CAUTION, "medium": Verdict.CAUTION}
+    worst = max(levels, key=LEVELS.index, default="low")
+    assert verdict(alarms) is expected.get(worst, Verdict.ELIGIBLE)

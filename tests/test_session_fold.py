@@ -1,0 +1,399 @@
+"""The treatment day as a fold: what fits, what is flagged, and what holds for every sequence of events."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adjunct.knowledge import Knowledge
+from adjunct.session import History, State, advance
+from adjunct.session.alarms import standing
+from adjunct.session.model import Phase
+from adjunct.session.pump import so_far
+from sessions import MINUTE, Log, at
+
+
+@pytest.fixture(scope="module")
+def knowledge() -> Knowledge:
+    return Knowledge.load()
+
+
+# --- what does not fit ------------------------------------------------------------------------------------------------
+
+
+def before_check_in(day: Log) -> None:
+    day.events.clear()
+    day.add(0, "vitals", spo2=98)
+
+
+def double_start(day: Log) -> None:
+    day.infusion()
+    day.add(5, "infusion-started", rate=75, concentration=0.7, volume=50)
+
+
+def start_after_stop(day: Log) -> None:
+    day.infusion()
+    day.add(10, "dose-stopped", complete=False)
+    day.add(12, "infusion-started", rate=75, concentration=0.7, volume=50)
+
+
+def injection_after_stop(day: Log) -> None:
+    day.infusion()
+    day.add(10, "dose-stopped", complete=False)
+    day.add(12, "injection-given", dose=20)
+
+
+def dose_after_emergency(day: Log) -> None:
+    day.add(-2, "event", sign="seizure", present=True)
+    day.add(-1, "event", sign="seizure", present=False)
+    day.infusion()
+
+
+def resume_after_alarm(day: Log) -> None:
+    day.infusion()
+    day.add(5, "vitals", systolic=185, diastolic=95)
+    day.add(6, "dose-paused", reason="pressure")
+    day.add(20, "vitals", systolic=140, diastolic=80)
+    day.add(21, "dose-resumed")
+
+
+def devices_too_soon(day: Log) -> None:
+    day.devices(number=1)
+    day.add(2, "device-given", number=2, dose=28)
+
+
+def second_injection(day: Log) -> None:
+    day.add(0, "injection-given", dose=35)
+    day.add(1, "injection-given", dose=35)
+
+
+def not_checked(day: Log) -> None:
+    day.add(0, "infusion-started", rate=75, concentration=0.7, volume=50)
+
+
+def checked_alone(day: Log) -> None:
+    name = day.add(0, "dose-prepared", substance="ketamine", dose=35, prescriber="Dr Okoye")
+    day.add(1, "dose-checked", prepared=name, agrees=True, dose=35)
+
+
+def without_consent(day: Log) -> None:
+    day.add(-20, "consent", confirmed=False)
+    day.infusion()
+
+
+def foreign_monitor(day: Log) -> None:
+    day.put(0, "vitals", {"spo2": 98}, by="monitor-9", source="monitor-9")
+
+
+def ties_itself(day: Log) -> None:
+    day.put(0, "device-assigned", {"device": "monitor-9"}, by="monitor-9", source="monitor-9")
+
+
+def twice_checked_in(day: Log) -> None:
+    day.add(0, "checked-in", patient="Patient/2", treatment="ketamine-iv")
+
+
+def discharge_at_once(day: Log) -> None:
+    day.infusion()
+    day.add(40, "dose-stopped", complete=True)
+    day.add(41, "discharged", signed_by="Dr Okoye", role="prescriber")
+
+
+def after_the_end(day: Log) -> None:
+    day.infusion()
+    day.add(10, "transferred", to="emergency department", reason="seizure")
+    day.add(11, "vitals", spo2=98)
+
+
+def treated_after_all(day: Log) -> None:
+    day.infusion()
+    day.add(10, "not-treated", reason="changed mind")
+
+
+def pump_disagrees(day: Log) -> None:
+    day.infusion()
+    day.add(40, "dose-stopped", complete=True, volume=20)
+
+
+def clock_ahead(day: Log) -> None:
+    day.put(10, "vitals", {"spo2": 98}, late=-5)
+
+
+FLAGGED: list[tuple[Callable[[Log], None], str, str]] = [
+    (before_check_in, "ketamine-iv", "before-check-in"),
+    (twice_checked_in, "ketamine-iv", "double-check-in"),
+    (double_start, "ketamine-iv", "double-start"),
+    (start_after_stop, "ketamine-iv", "double-start"),
+    (injection_after_stop, "ketamine-im", "dose-after-stop"),
+    (dose_after_emergency, "ketamine-iv", "dose-after-alarm"),
+    (resume_after_alarm, "ketamine-iv", "resume-refused"),
+    (devices_too_soon, "esketamine-nasal", "device-too-soon"),
+    (second_injection, "ketamine-im", "second-injection"),
+    (not_checked, "ketamine-iv", "not-double-checked"),
+    (checked_alone, "ketamine-iv", "check-same-person"),
+    (without_consent, "ketamine-iv", "no-consent"),
+    (foreign_monitor, "ketamine-iv", "device-not-tied"),
+    (ties_itself, "ketamine-iv", "not-confirmed"),
+    (discharge_at_once, "ketamine-iv", "discharge-refused"),
+    (after_the_end, "ketamine-iv", "after-end"),
+    (treated_after_all, "ketamine-iv", "was-treated"),
+    (pump_disagrees, "ketamine-iv", "pump-differs"),
+    (clock_ahead, "ketamine-iv", "clock-ahead"),
+]
+
+
+@pytest.mark.parametrize(("happens", "treatment", "code"), FLAGGED, ids=[f.__name__ for f, _, _ in FLAGGED])
+def test_what_does_not_fit_is_flagged(knowledge: Knowledge, happens: Any, treatment: str, code: str) -> None:
+    day = Log(knowledge, treatment)
+    happens(day)
+    assert code in day.codes()
+
+
+def test_a_day_that_fits_has_no_flag(knowledge: Knowledge) -> None:
+    day = Log(knowledge)
+    day.infusion()
+    day.add(40, "dose-stopped", complete=True, volume=50)
+    nasal = Log(knowledge, "esketamine-nasal")
+    nasal.devices(number=3)
+    assert (day.codes(), nasal.codes()) == ([], [])
+    assert nasal.state.phase is Phase.OBSERVING  # the last device that was ordered ends the dose
+
+
+def test_a_danger_before_check_in_is_judged(knowledge: Knowledge) -> None:
+    day = Log(knowledge, ready=False)
+    day.add(0, "vitals", spo2=78)
+    state = day.state
+    assert "spo2" not in state.readings
+    assert standing(state, at(0), day.day.table)[0].alarm == "respiratory-depression"
+
+
+# --- the dose ---------------------------------------------------------------------------------------------------------
+
+
+def test_pump_arithmetic_over_changes_and_a_pause(knowledge: Knowledge) -> None:
+    day = Log(knowledge)
+    day.infusion()  # 75 mL/h of 0.7 mg/mL: 0.875 mg a minute
+    day.add(10, "rate-changed", rate=37.5)
+    day.add(20, "dose-paused", reason="nausea")
+    day.add(30, "dose-resumed")
+    state = day.state
+    given = [so_far(state.dose, at(minute)) for minute in (0, 10, 20, 30, 40)]
+    assert given == pytest.approx([0, 8.75, 13.125, 13.125, 17.5])
+
+
+def test_a_prescriber_may_go_on_after_a_stop_that_is_over(knowledge: Knowledge) -> None:
+    day = Log(knowledge)
+    resume_after_alarm(day)
+    day.add(22, "dose-resumed", prescriber="Dr Okoye", reason="pressure settled, no symptoms")
+    assert day.state.phase is Phase.DOSING
+
+
+def test_after_a_hard_stop_nobody_may(knowledge: Knowledge) -> None:
+    day = Log(knowledge)
+    day.infusion()
+    day.add(5, "event", sign="seizure", present=True)
+    day.add(6, "dose-paused", reason="seizure")
+    day.add(20, "event", sign="seizure", present=False)
+    day.add(30, "dose-resumed", prescriber="Dr Okoye", reason="over")
+    assert day.state.phase is Phase.PAUSED
+
+
+def test_the_stay_is_counted_from_the_last_device_ever_written(knowledge: Knowledge) -> None:
+    day = Log(knowledge, "esketamine-nasal")
+    day.devices(number=2)
+    wrong = day.events[-1].id
+    day.add(20, "correction", corrects=wrong, reason="was earlier", at="2027-01-11T09:01:00+01:00")
+    assert day.state.dose.watch_from == at(5)
+
+
+@pytest.mark.parametrize(("witness", "counts"), [("", True), ("Nurse Ito", True), ("Dr Okoye", False)])
+def test_a_dose_is_taken_back_only_by_two(knowledge: Knowledge, witness: str, counts: bool) -> None:
+    day = Log(knowledge, "esketamine-nasal")
+    name = day.add(0, "device-given", number=1, dose=28)
+    second = {"witness": witness} if witness else {}
+    day.add(3, "correction", corrects=name, reason="other person", withdrawn=True, **second)
+    assert day.state.dose.given == ()
+    assert (day.state.dose.watch_from is not None) == counts
+
+
+# --- corrections ------------------------------------------------------------------------------------------------------
+
+
+def test_a_correction_keeps_what_was_seen_and_changes_what_counts(knowledge: Knowledge) -> None:
+    day = Log(knowledge)
+    wrong = day.add(0, "vitals", spo2=70)
+    day.add(2, "correction", corrects=wrong, reason="typed 70 for 97", data={"spo2": 97})
+    history = day.history()
+    assert history.state.readings["spo2"].value == 97
+    assert [e.alarm for e in history.state.past or ()] == ["respiratory-depression", "hypoxia"]  # it did sound
+    assert standing(history.state, at(2), day.day.table) == ()
+    (kept,) = [e for e in history.events if e.id == wrong]
+    assert kept.was is not None
+    assert kept.was.data["spo2"] == 70
+
+
+def test_a_correction_that_shows_a_danger_raises_it(knowledge: Knowledge) -> None:
+    day = Log(knowledge)
+    wrong = day.add(0, "vitals", spo2=97)
+    day.add(2, "correction", corrects=wrong, reason="typed 97 for 79", data={"spo2": 79})
+    assert [a.alarm for a in standing(day.state, at(2), day.day.table)] == ["respiratory-depression"]
+    day.add(1, "vitals", spo2=98)  # it was over when it was found out
+    assert standing(day.state, at(2), day.day.table) == ()
+    assert "danger-not-seen" in day.codes()
+
+
+@pytest.mark.parametrize(
+    ("corrects", "data", "why"),
+    [
+        ("nothing", {"spo2": 97}, "not in this log"),
+        ("e002", {"spo2": "good"}, "spo2"),
+        ("e002", {"colour": 1}, "colour"),
+    ],
+)
+def test_what_cannot_be_read_corrects_nothing(knowledge: Knowledge, corrects: str, data: Any, why: str) -> None:
+    day = Log(knowledge)
+    assert day.add(0, "vitals", spo2=93) == "e002"
+    day.add(1, "correction", corrects=corrects, reason="wrong", data=data)
+    history = day.history()
+    assert history.state.readings["spo2"].value == 93
+    assert why in next(reason for _, reason in history.unread())
+
+
+# --- order, repeats ---------------------------------------------------------------------------------------------------
+
+
+def test_the_same_event_twice_counts_once(knowledge: Knowledge) -> None:
+    day = Log(knowledge, "esketamine-nasal")
+    day.devices(number=1)
+    history = day.history()
+    history.add(day.events[-1]._replace(received=day.events[-1].received + MINUTE))
+    assert (len(history.state.dose.given), history.timing.repeated) == (1, 1)
+
+
+def test_one_id_for_two_things_keeps_both(knowledge: Knowledge) -> None:
+    day = Log(knowledge)
+    day.put(0, "vitals", {"spo2": 97}, name="m1")
+    other = day.events[-1]._replace(data={"spo2": 80.0}, received=at(1))
+    history = day.history()
+    history.add(other)
+    assert history.state.readings["spo2"].value == 97
+    assert [held.event for held in history.held] == [other]
+
+
+EVENTS: list[tuple[str, dict[str, Any]]] = [
+    ("vitals", {"spo2": 97, "heart_rate": 72}),
+    ("vitals", {"spo2": 92}),
+    ("vitals", {"spo2": 85}),
+    ("vitals", {"systolic": 125, "diastolic": 80}),
+    ("vitals", {"systolic": 186, "diastolic": 112}),
+    ("vitals", {"systolic": 120, "diastolic": 130}),
+    ("vitals", {"spo2": 130}),
+    ("sedation", {"moaas": 5}),
+    ("sedation", {"moaas": 2}),
+    ("event", {"sign": "seizure", "present": True}),
+    ("event", {"sign": "seizure", "present": False}),
+    ("event", {"sign": "vomiting", "present": True}),
+    ("infusion-started", {"rate": 75, "concentration": 0.7, "volume": 50}),
+    ("device-given", {"number": 1, "dose": 28}),
+    ("injection-given", {"dose": 35}),
+    ("rate-changed", {"rate": 30}),
+    ("dose-paused", {"reason": "x"}),
+    ("dose-resumed", {}),
+    ("dose-resumed", {"prescriber": "Dr Okoye", "reason": "x"}),
+    ("dose-stopped", {"complete": True}),
+    ("medication-given", {"substance": "naloxone", "dose": "0.4 mg", "route": "iv"}),
+    ("substance-disclosed", {"text": "kratom tea"}),
+    ("acknowledged", {"alarm": "hypoxia"}),
+    ("silenced", {"until": "2027-01-11T09:30:00+01:00"}),
+    ("device-assigned", {"device": "monitor-1"}),
+    ("device-released", {"device": "monitor-1"}),
+    ("escort", {"present": True, "fit": True, "name": "Sam"}),
+    ("discharge-check", {"aldrete": 10}),
+    ("discharged", {"signed_by": "Dr Okoye", "role": "prescriber"}),
+    ("left-before-discharge", {"warned": True}),
+    ("transferred", {"to": "hospital", "reason": "x"}),
+    ("not-treated", {"reason": "x"}),
+    ("correction", {"corrects": "e004", "reason": "x", "data": {"spo2": 96}}),
+    ("correction", {"corrects": "e005", "reason": "x", "withdrawn": True}),
+    ("correction", {"corrects": "e003", "reason": "x", "at": "2027-01-11T08:59:00+01:00"}),
+    ("note", {"text": "x"}),
+    ("checked-in", {"patient": "Patient/1", "treatment": "esketamine-nasal"}),
+]
+TREATMENTS = ["esketamine-nasal", "ketamine-iv", "ketamine-im", "ketamine-sc"]
+SEQUENCES = st.lists(st.tuples(st.integers(0, 180), st.sampled_from(EVENTS)), max_size=25)
+
+
+def folded(knowledge: Knowledge, treatment: str, sequence: list[tuple[int, Any]]) -> Log:
+    day = Log(knowledge, treatment)
+    for minute, (type_, data) in sequence:
+        day.put(minute, type_, data, late=1)
+    return day
+
+
+def states(day: Log, history: History) -> list[State]:
+    """The state after each event, in order of true time."""
+    found = [State()]
+    for event in history.events:
+        found.append(advance(found[-1], event, day.day))
+    return found
+
+
+@given(st.sampled_from(TREATMENTS), SEQUENCES, st.randoms(use_true_random=False))
+@settings(max_examples=150)
+def test_the_order_of_arrival_does_not_matter(
+    knowledge: Knowledge, treatment: str, sequence: list[Any], dice: random.Random
+) -> None:
+    day = folded(knowledge, treatment, sequence)
+    shuffled = History(day.day)
+    arrivals = [*day.events, *day.events[::3]]
+    dice.shuffle(arrivals)
+    for event in arrivals:
+        shuffled.add(event)
+    straight = day.history()
+    assert shuffled.events == straight.events
+    assert plain(shuffled.state) == plain(straight.state) == plain(states(day, straight)[-1])
+
+
+def plain(state: State) -> dict[str, Any]:
+    chains = {"flags": list(state.flags or ()), "past": list(state.past or ())}
+    return {**state.__dict__, **chains}
+
+
+@given(st.sampled_from(TREATMENTS), SEQUENCES)
+@settings(max_examples=150)
+def test_nothing_is_given_after_the_end_or_a_hard_stop(
+    knowledge: Knowledge, treatment: str, sequence: list[Any]
+) -> None:
+    day = folded(knowledge, treatment, sequence)
+    for before, after in zip(states(day, history := day.history()), states(day, history)[1:], strict=False):
+        hard = before.stop_called is not None and before.stop_called[2]
+        if before.dose.stopped is not None or hard or before.ended is not None:
+            now = after.at
+            assert after.phase is not Phase.DOSING or before.phase is Phase.DOSING
+            assert len(after.dose.given) == len(before.dose.given) or before.dose.rate is not None
+            assert (so_far(after.dose, now) or 0) <= (so_far(before.dose, now) or 0) + 1e-9
+
+
+@given(st.sampled_from(TREATMENTS), SEQUENCES)
+@settings(max_examples=150)
+def test_nobody_is_discharged_before_everything_is_there(
+    knowledge: Knowledge, treatment: str, sequence: list[Any]
+) -> None:
+    state = folded(knowledge, treatment, sequence).state
+    assert state.phase is not Phase.DISCHARGED  # none of these logs holds all that the gate asks
+
+
+@given(st.sampled_from(TREATMENTS), SEQUENCES)
+@settings(max_examples=150)
+def test_corrections_never_erase(knowledge: Knowledge, treatment: str, sequence: list[Any]) -> None:
+    day = folded(knowledge, treatment, sequence)
+    history = day.history()
+    assert {e.id: e for e in history.sent} == {e.id: e for e in day.events}
+    for event in history.events:
+        original = event.was or event
+        assert original == next(e for e in day.events if e.id == event.id)

@@ -1,0 +1,246 @@
+"""The treatment day on paper: one page, nothing that was not measured, a prediction that is called one, who signed."""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import Any
+
+import pytest
+from pypdf import PdfReader
+
+from adjunct.documents.page import page
+from adjunct.documents.pdf import pdf
+from adjunct.documents.treatment_day import ALARMS, ENTRIES, ROWS, treatment_day_sheet
+from adjunct.session.discharge import gate
+from adjunct.session.forms import adverse_event_report, form_sheet, monitoring_form
+from adjunct.session.predicted import predicted
+from adjunct.sheet import Part, Sheet
+from session_days import (
+    KNOWLEDGE,
+    NURSE,
+    PRESCRIBER,
+    SECOND,
+    Whole,
+    arrival,
+    at,
+    course,
+    day,
+    infusion,
+    nasal_dose,
+    settled,
+    signed,
+)
+from test_pdf import tags
+
+SURGE = [
+    *course([(30, 136, 84, 80, 97), (55, 192, 108, 96, 97), (70, 134, 82, 78, 98)]),
+    at(56, "acknowledged", alarm="hypertension-severe"),
+]
+HOSTILE = '<script>window.x = 1</script> #eval("1") \u202e & "q"'
+
+
+def sheet(found: Whole, **more: Any) -> Sheet:
+    closed = gate(found.state, found.now.ms, KNOWLEDGE)
+    curve = predicted(found.state, KNOWLEDGE, now=found.now.ms, until=found.now.ms)
+    return treatment_day_sheet(found.state, found.events, KNOWLEDGE, now=found.now, gate=closed, curve=curve, **more)
+
+
+def part(found: Sheet, title: str) -> Part:
+    return next(p for p in found.parts if p.title.startswith(title))
+
+
+def cells(found: Part) -> list[list[str]]:
+    return [[cell.text for cell in row] for row in found.rows]
+
+
+def printed(*sheets: Sheet, found: Whole) -> bytes:
+    return pdf(sheets, KNOWLEDGE, language="en", title=sheets[0].title, made=found.now)
+
+
+def crowded() -> Whole:
+    """A monitored day with one reading a minute, forty alarms and many entries."""
+    readings = course([(22 + m, 150 + 45 * (m % 4 == 0), 90, 80, 97) for m in range(120)])
+    probes = [at(30 + m, "vitals", by="m-1", spo2=104.0, id=f"probe-{m}") for m in range(40)]
+    acts = [at(30 + m, "action", what=f"looked at the chair, round {m}") for m in range(20)]
+    return day(*arrival(), *nasal_dose(), *readings, *probes, *acts)
+
+
+DISCHARGED = day(*arrival(), *nasal_dose(), *SURGE, *settled()[1:], signed())
+DAYS = {
+    "empty": day(),
+    "arrived": day(*arrival()),
+    "discharged": DISCHARGED,
+    "infusion": day(*arrival("ketamine-iv"), *infusion()),
+    "running": day(*arrival("ketamine-iv"), *infusion()[:4], until=33),
+    "left": day(*arrival(), *nasal_dose(), *SURGE, at(75, "left-before-discharge", warned=False, text=HOSTILE)),
+    "crowded": crowded(),
+}
+
+
+# --- one page ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", DAYS)
+def test_the_day_is_one_page_tagged_and_with_words_for_its_picture(name: str) -> None:
+    found = PdfReader(io.BytesIO(printed(sheet(DAYS[name]), found=DAYS[name])))
+    assert len(found.pages) == 1
+    root: Any = found.trailer["/Root"]
+    figures = [t for t in tags(root["/StructTreeRoot"]) if t["/S"] == "/Figure"]
+    assert all(str(f["/Alt"]) for f in figures)
+    assert len(figures) == (name != "empty")
+
+
+def test_too_much_for_one_page_is_counted_not_lost() -> None:
+    found = sheet(DAYS["crowded"])
+    assert len(part(found, "Vital signs").rows) <= ROWS + 2
+    assert len(part(found, "Alarms").rows) <= ALARMS
+    done = part(found, "Given and done")
+    assert len(done.lines) == ENTRIES + 1
+    assert done.lines[-1].text == f"{20 - ENTRIES} more stand in the log."
+
+
+def test_the_html_holds_the_words_and_nothing_that_runs() -> None:
+    text = page([sheet(DAYS["left"])], KNOWLEDGE, language="en", title="Day")
+    assert "<script>" not in text
+    assert "LEFT BEFORE DISCHARGE" in text
+    assert "<svg" in text
+
+
+def test_forms_go_through_the_same_door() -> None:
+    found = DISCHARGED
+    form = monitoring_form(found.state, found.events, KNOWLEDGE)
+    with_sign = day(*arrival(), *nasal_dose(), at(40, "event", sign="dizziness", present=True, serious=False, id="e"))
+    report = adverse_event_report(with_sign.state, with_sign.events, "e", KNOWLEDGE)
+    sheets = [sheet(found), form_sheet(form, KNOWLEDGE), form_sheet(report, KNOWLEDGE)]
+    read = PdfReader(io.BytesIO(printed(*sheets, found=found)))
+    assert len(read.pages) >= 3
+    assert form.title.split()[0] in read.pages[1].extract_text()
+
+
+# --- what it says -----------------------------------------------------------------------------------------------------
+
+
+def test_who_ordered_prepared_checked_and_gave_it() -> None:
+    found = part(sheet(DISCHARGED), "Dose")
+    assert cells(found) == [
+        ["09:15", "nasal device 1", "28 mg", "ESK-77", NURSE],
+        ["09:21", "nasal device 2", "28 mg", "ESK-78", NURSE],
+    ]
+    said = found.lines[0].text
+    assert f"Ordered by {PRESCRIBER}: esketamine 56 mg." in said
+    assert f"Worked out anew by {SECOND}: 56 mg, agrees." in said
+
+
+def test_a_dose_without_a_second_person_says_so() -> None:
+    found = day(*arrival(), *(e for e in nasal_dose() if e["type"] != "dose-checked"))
+    assert "NOT checked by a second person." in part(sheet(found), "Dose").lines[0].text
+
+
+def test_each_stretch_of_an_infusion_with_its_rate() -> None:
+    assert [row[:3] for row in cells(part(sheet(DAYS["infusion"]), "Dose"))] == [
+        ["09:15 \u2013 09:25", "infusion at 75 mL/h", "8.75 mg"],
+        ["09:25 \u2013 09:35", "infusion at 60 mL/h", "7 mg"],
+        ["09:40 \u2013 09:45", "infusion at 60 mL/h", "3.5 mg"],
+    ]
+    running = cells(part(sheet(DAYS["running"]), "Dose"))[-1]
+    assert running[:3] == ["09:25 \u2013 ", "running at 60 mL/h", "not over"]
+
+
+def test_what_was_not_measured_is_not_there_and_nothing_is_copied_forward() -> None:
+    found = day(*arrival(), *nasal_dose(), *course([(40, 150, 90, 80, 97)]), at(55, "sedation", moaas=4))
+    table = part(sheet(found), "Vital signs")
+    assert table.head[:4] == ("Time", "BP, mmHg", "HR, /min", "SpO2, %")
+    before, first, second, span = cells(table)
+    assert before[:3] == ["before", "128/80", "72"]
+    assert first[1:] == ["150/90", "80", "97", "14", "\u2013", "\u2013"]
+    assert second[1:] == ["\u2013", "\u2013", "\u2013", "\u2013", "4", "\u2013"]
+    assert span[:2] == ["range since the dose", "150 / 90"]
+    assert "not measured" in sheet(found).foot[0].text
+
+
+def test_a_pressure_is_shown_as_it_was_measured_and_never_mixed() -> None:
+    found = day(*arrival(), *nasal_dose(), *course([(40, 150, 90, 80, 97)]), at(43, "vitals", systolic=144))
+    assert cells(part(sheet(found), "Vital signs"))[1][1] == "144/\u2013"
+
+
+def test_an_alarm_with_who_saw_it_and_to_whom_it_went() -> None:
+    (severe,) = (row for row in cells(part(sheet(DISCHARGED), "Alarms")) if row[1] == "Very high pressure")
+    raised, _, level, by, passed, seen, over = severe
+    assert (raised, level, by) == ("09:55", "high", "Systolic blood pressure 192 mmHg")
+    assert (seen, over) == (f"09:56 {NURSE}", "10:10")
+    assert passed.startswith("09:5") or passed == "\u2013"
+    unseen = day(*arrival(), *nasal_dose(), *SURGE[:2], until=65)
+    row = next(r for r in cells(part(sheet(unseen), "Alarms")) if r[1] == "Very high pressure")
+    assert row[-2:] == ["NOBODY", "STANDS"]
+    assert "prescriber" in row[4]
+
+
+def test_a_prediction_is_called_one_and_a_day_without_one_has_none() -> None:
+    drawn = part(sheet(DISCHARGED), "Course")
+    assert "Predicted" in drawn.lines[0].text
+    assert "Not measured" in drawn.lines[0].text
+    assert ">predicted<" in drawn.svg
+    closed = treatment_day_sheet(DISCHARGED.state, DISCHARGED.events, KNOWLEDGE, now=DISCHARGED.now)
+    assert ">predicted<" not in part(closed, "Course").svg
+    assert not [p for p in closed.parts if p.title == "Discharge gate"]
+
+
+def test_the_picture_leaves_gaps_open_and_has_a_dot_for_every_value() -> None:
+    found = day(*arrival(), *nasal_dose(), *course([(40, 150, 90, 80, 97), (90, 130, 80, 72, 98)]))
+    svg = part(sheet(found), "Course").svg
+    assert svg.count("<circle") == 3 * 4
+    lines = re.findall(r'<polyline points="([^"]*)"[^>]*stroke="#0072b2"', svg)
+    assert max(len(line.split()) for line in lines) == 2  # its own name; 35 and 50 minutes are not joined
+
+
+ENDS = [
+    ("discharged", "Discharged, 11:23.", f"Discharge signed by {PRESCRIBER} (prescriber), 11:23."),
+    ("left", "LEFT BEFORE DISCHARGE. This is not a discharge, 10:15.", "No discharge was signed."),
+    ("running", "The day is not over: dosing. This page is a state of 09:33.", "No discharge was signed."),
+]
+
+
+@pytest.mark.parametrize(("name", "lead", "signature"), ENDS)
+def test_how_it_ended_and_who_signed(name: str, lead: str, signature: str) -> None:
+    found = sheet(DAYS[name])
+    assert found.lead[1].text.startswith(lead)
+    assert part(found, "Signature").lines[0].text == signature
+
+
+def test_left_without_a_warning_says_so() -> None:
+    assert "was NOT warned not to drive" in sheet(DAYS["left"]).lead[1].text
+
+
+def test_the_gate_with_its_evidence_source_and_what_is_open() -> None:
+    found = part(sheet(DISCHARGED), "Discharge gate")
+    assert found.lines[0].text.startswith("Open: everything is met.")
+    rows = {row[0].text: row for row in found.rows}
+    assert rows["Heart rate settled"][2].text == "70 /min 11:22"
+    assert rows["Watched long enough"][0].source.startswith("SPRAVATO REMS")
+    assert all(row[1].sure for row in found.rows)
+    closed = part(sheet(DAYS["arrived"]), "Discharge gate")
+    assert closed.lines[0].text.startswith("CLOSED")
+    assert all(row[1].strong for row in closed.rows if row[1].text != "met")
+
+
+def test_a_correction_shows_what_was_first_written() -> None:
+    found = day(
+        *arrival(),
+        at(7, "vitals", systolic=210, heart_rate=70, id="wrong"),
+        at(8, "mood", mood10=9, id="other"),
+        at(9, "correction", corrects="wrong", reason="typing", data={"systolic": 120, "heart_rate": 70}),
+        at(9.5, "correction", corrects="other", reason="another chair", withdrawn=True),
+    )
+    first, second = (line.text for line in part(sheet(found), "Corrections").lines)
+    assert first == (
+        f"09:09 {NURSE}: vitals of 09:07 said Systolic blood pressure 210 mmHg; "
+        "counts as Systolic blood pressure 120 mmHg. Reason: typing"
+    )
+    assert "withdrawn; it said Mood now, 0 to 10 9" in second
+
+
+def test_the_page_names_its_knowledge_and_its_time() -> None:
+    meta = sheet(DISCHARGED).meta
+    assert KNOWLEDGE.version in meta["knowledge"]
+    assert meta["made"] == "Tuesday 24 November 2026 11:23 (UTC-06:00)"

@@ -1,0 +1,537 @@
+"""Monitors speak: every row of a message, every clock, every way to go wrong, and that nothing received is lost."""
+
+from __future__ import annotations
+
+import csv
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adjunct.base import convert, instant
+from adjunct.devices.fhir import to_fhir
+from adjunct.devices.hl7v2 import acknowledgement, framed, frames, to_hl7
+from adjunct.devices.report import Words
+from adjunct.devices.stream import Stream
+from adjunct.knowledge import Knowledge
+from adjunct.session.events import IMPLAUSIBLE, Shape, line, read_event
+from adjunct.session.model import Event, Held
+
+CASES = Path(__file__).parent / "cases"
+KNOWLEDGE = Knowledge.load()
+SHAPE = Shape.of(KNOWLEDGE)
+T = instant("2026-11-22T10:00:00+01:00").ms
+SECOND, MINUTE = 1000, 60_000
+ORDINARY = {
+    "systolic": 128.0,
+    "diastolic": 82.0,
+    "heart_rate": 74.0,
+    "spo2": 97.0,
+    "resp_rate": 15.0,
+    "temperature": 36.8,
+}
+DANGER = {"spo2": 78.0}
+HEAD = "MSH|^~\\&|m3||||20261122100000+0100||ORU^R01^ORU_R01|{control}|P|2.6|||NE|AL||UNICODE UTF-8\r"
+ROW = "OBX|1|NM|150456^MDC_PULS_OXIM_SAT_O2^MDC|1|{value}|%|||||{status}|||{time}||||{device}\r"
+
+
+def tied(*, patient="Patient/7", session="s1", device="m3", also=None) -> Stream:
+    """A floor on which one person is checked in and one monitor is on that person."""
+    stream = Stream(KNOWLEDGE, also)
+    data = {"patient": patient, "treatment": "ketamine-iv"}
+    stream.see(Event("in", T, T, "checked-in", "nurse", "chair", data, session))
+    stream.see(Event("tie", T, T, "device-assigned", "nurse", "chair", {"device": device}, session))
+    return stream
+
+
+def vitals(at=T, ident="e1", device="m3", offset=timedelta(hours=1), **data) -> Event:
+    return Event(ident, at, at, "vitals", device, device, data or ORDINARY, "s1", offset)
+
+
+def at(second: int, lag: int = 0, **data) -> bytes:
+    """A message that the monitor sends so many seconds after the start, its clock `lag` ms ahead of ours."""
+    event = vitals(T + second * SECOND + lag, f"n{second}", **(data or {"spo2": 97.0}))
+    return to_hl7(event, KNOWLEDGE)
+
+
+def feed(stream: Stream, *sent: tuple[bytes, int]) -> list[Event | Held]:
+    return [out for raw, second in sent for out in stream.feed(raw, T + second * SECOND)]
+
+
+def judged(outcome: list[Event | Held], **data: float) -> bool:
+    """Whether a value can be seen in what came out, as an event or aside."""
+    events = [o.event if isinstance(o, Held) else o for o in outcome]
+    return any(e and data.items() <= e.data.items() for e in events)
+
+
+# --- rows -------------------------------------------------------------------------------------------------------------
+
+
+def cases() -> list[dict[str, str]]:
+    with (CASES / "device_rows.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("case", cases(), ids=lambda case: case["case"])
+def test_a_row_becomes_what_its_line_says(case):
+    raw = f"{HEAD.format(control=1)}OBX|1|{case['obx']}|||20261122100000+0100\r"
+    (out,) = tied().feed(raw.encode(), T + 200)
+    event = out.event if isinstance(out, Held) else out
+    assert ("held" if isinstance(out, Held) else out.type) == case["becomes"]
+    assert case["says"] in (out.why if isinstance(out, Held) else str(out.data.get("text", "")))
+    if isinstance(out, Held):
+        assert out.raw == raw
+    told = dict(pair.split("=") for pair in case["data"].removesuffix(" implausible").split())
+    if told:
+        ((name, value),) = told.items()
+        assert event.data[name] == pytest.approx(float(value), abs=0.05)
+        assert (IMPLAUSIBLE in event.data) == case["data"].endswith("implausible")
+    elif isinstance(out, Held):
+        assert event is None
+
+
+@pytest.mark.parametrize("write", [to_hl7, to_fhir])
+@given(
+    data=st.dictionaries(st.sampled_from(sorted(ORDINARY)), st.integers(1, 99).map(float), min_size=1),
+    late=st.integers(0, 4999),
+    zone=st.integers(-48, 56),
+)
+def test_what_is_written_is_read_back(write, data, late, zone):
+    event = vitals(T, offset=timedelta(minutes=15 * zone), **data)
+    (out,) = tied().feed(write(event, KNOWLEDGE, patient="Patient/7"), T + late)
+    assert isinstance(out, Event)
+    assert {k: v for k, v in out.data.items() if k != IMPLAUSIBLE} == data
+    assert (out.at, out.received, out.session, out.source, out.offset) == (T, T + late, "s1", "m3", event.offset)
+
+
+@pytest.mark.parametrize("write", [to_hl7, to_fhir])
+def test_a_value_keeps_its_meaning_in_another_unit(write):
+    units = {"systolic": "kPa", "temperature": "[degF]"}
+    sent = vitals(systolic=convert(180, "mm[Hg]", "kPa"), temperature=98.6)
+    (out,) = tied().feed(write(sent, KNOWLEDGE, units=units), T)
+    assert out.data == pytest.approx({"systolic": 180.0, "temperature": 37.0})
+
+
+@pytest.mark.parametrize("write", [to_hl7, to_fhir])
+def test_what_a_monitor_no_longer_gives_is_noted_once_and_is_no_reading(write):
+    stream = tied()
+    messages = [write(vitals(T + n * SECOND, f"n{n}", spo2=97.0), KNOWLEDGE, silent=("heart_rate",)) for n in range(3)]
+    outs = [stream.feed(raw, T + n * SECOND) for n, raw in enumerate(messages)]
+    assert [[o.type for o in out] for out in outs] == [["note", "vitals"], ["vitals"], ["vitals"]]
+    assert all(o.data == {"spo2": 97.0} for out in outs for o in out if o.type == "vitals")
+
+
+def test_the_preferred_of_two_readings_comes_last_and_none_is_lost():
+    rows = (
+        "OBX|1|NM|147842^MDC_ECG_HEART_RATE^MDC|1|71|bpm|||||R|||20261122100000+0100\r"
+        "OBX|2|NM|149530^MDC_PULS_OXIM_PULS_RATE^MDC|1|0|bpm|||||R|||20261122100000+0100\r"
+    )
+    out = tied().feed((HEAD.format(control=1) + rows).encode(), T)
+    assert [e.data for e in out] == [{"heart_rate": 0.0}, {"heart_rate": 71.0}]
+    assert out[0].id < out[1].id  # so they stand in this order in the record too
+
+
+# --- the same again ---------------------------------------------------------------------------------------------------
+
+
+def test_a_doubled_message_counts_once():
+    stream = tied()
+    assert len(feed(stream, (at(0), 0), (at(0), 1), (framed(at(0)), 2))) == 1
+    assert stream.counts["doubled"] == 2
+
+
+def test_one_id_with_two_contents_is_held_and_judged():
+    stream = tied()
+    feed(stream, (at(0), 0))
+    (out,) = feed(stream, (to_hl7(vitals(T + SECOND, "n0", **DANGER), KNOWLEDGE), 1))
+    assert isinstance(out, Held)
+    assert "other content" in out.why
+    assert judged([out], **DANGER)
+
+
+def test_a_counter_that_begins_anew_after_an_hour_is_a_new_message():
+    stream = tied()
+    later = 61 * 60
+    again = to_hl7(vitals(T + later * SECOND, "n0", spo2=96.0), KNOWLEDGE)
+    assert [type(o) for o in feed(stream, (at(0), 0), (again, later))] == [Event, Event]
+
+
+def test_the_last_cuff_pressure_in_every_message_is_one_reading():
+    stream, cuff = tied(), "OBX|2|NM|150021^MDC_PRESS_BLD_NONINV_SYS^MDC|1|147|mmHg|||||R|||20261122095500+0100\r"
+    outs = []
+    for n in range(3):
+        head = HEAD.format(control=n).replace("100000", f"10000{n}")
+        row = ROW.format(value=97, status="R", time=f"2026112210000{n}+0100", device="m3")
+        outs += stream.feed((head + row + cuff).encode(), T + n * SECOND)
+    assert [o.at for o in outs if "systolic" in o.data] == [T - 5 * MINUTE]
+    assert [o.data["spo2"] for o in outs if "spo2" in o.data] == [97.0, 97.0, 97.0]
+    assert stream.counts["repeated"] == 2
+
+
+# --- corrections ------------------------------------------------------------------------------------------------------
+
+
+def corrected(status: str, value: str) -> list[Event | Held]:
+    stream, first = tied(), to_hl7(vitals(spo2=67.0, heart_rate=80.0), KNOWLEDGE)
+    row = ROW.format(value=value, status=status, time="20261122100000+0100", device="m3")
+    return feed(stream, (first, 0), ((HEAD.format(control=2) + row).encode(), 60))
+
+
+@pytest.mark.parametrize(
+    ("status", "value", "change"),
+    [
+        ("C", "97", {"data": {"spo2": 97.0, "heart_rate": 80.0}}),
+        ("C", "104", {"data": {"spo2": 104.0, "heart_rate": 80.0, IMPLAUSIBLE: ("spo2",)}}),
+        ("D", "", {"data": {"heart_rate": 80.0}}),
+        ("W", "", {"withdrawn": True}),
+    ],
+)
+def test_a_correction_names_what_it_corrects_and_keeps_the_rest(status, value, change):
+    first, correction = corrected(status, value)
+    assert (correction.type, correction.data["corrects"]) == ("correction", first.id)
+    assert {k: v for k, v in correction.data.items() if k in ("data", "withdrawn")} == change
+    assert correction.data["reason"] == "m3 sent a correction"
+
+
+# --- clocks -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_clock_within_seconds_is_left_as_it_is():
+    outs = feed(stream := tied(), *((at(n, lag=-3000), n) for n in range(5)))
+    assert [o.at for o in outs] == [T + n * SECOND - 3000 for n in range(5)]
+    assert stream.clocks["m3"].skew == 3000
+
+
+@pytest.mark.parametrize("lag", [-7 * MINUTE, 7 * MINUTE])
+def test_a_wrong_clock_is_measured_told_once_and_set_right(lag):
+    outs = feed(tied(), *((at(n, lag=lag), n) for n in range(5)))
+    assert [o.at for o in outs if o.type == "vitals"] == [T + n * SECOND for n in range(5)]
+    assert [o.data["text"] for o in outs if o.type == "note"] == [
+        f"m3 has a clock that is 420 s {'ahead' if lag > 0 else 'behind'}: its times are set right."
+    ]
+
+
+def test_nothing_is_measured_after_it_arrived():
+    (out,) = feed(tied(), (at(0, lag=4000), 0))
+    assert out.at == out.received == T
+
+
+@pytest.mark.parametrize("jump", [-60 * MINUTE, -30 * SECOND, 30 * SECOND, 60 * MINUTE])
+def test_a_danger_right_after_a_clock_jump_is_judged_at_once_and_placed_later(jump):
+    stream = tied()
+    feed(stream, *((at(n), n) for n in range(60)))
+    first = feed(stream, (at(60, lag=jump, **DANGER), 60))
+    assert judged(first, **DANGER)
+    assert all(o.event.at == T + 60 * SECOND for o in first if isinstance(o, Held))
+    rest = feed(stream, *((at(n, lag=jump, **DANGER), n) for n in range(61, 70)))
+    placed = {o.at for o in rest if isinstance(o, Event) and o.type == "vitals"}
+    assert placed == {T + n * SECOND for n in range(60, 70)}
+    assert stream.clocks["m3"].changes == 1
+    (slow,) = feed(stream, (at(80, lag=jump), 120))  # forty seconds on the wire, in order: no doubt about it
+    assert slow.at == T + 80 * SECOND
+
+
+def test_a_message_from_the_future_is_placed_at_its_arrival():
+    stream = tied()
+    feed(stream, *((at(n), n) for n in range(5)))
+    (held,) = feed(stream, (at(5, lag=3600 * SECOND, **DANGER), 5))
+    assert held.event.data == DANGER
+    future, now = feed(stream, (at(6), 6))
+    assert (future.at, future.id, now.at) == (T + 5 * SECOND, held.event.id, T + 6 * SECOND)
+
+
+def test_messages_whose_time_stays_in_doubt_are_not_kept_waiting_without_end():
+    stream = tied()
+    most = KNOWLEDGE.content["monitors"]["limit"]["waiting"]
+    feed(stream, *((at(n), n) for n in range(5)))
+    outs = feed(stream, *((at(n, lag=-n * 3600 * SECOND), n) for n in range(5, most + 15)))
+    placed = [o for o in outs if isinstance(o, Event)]
+    assert [o.at for o in placed] == [T + n * SECOND for n in range(5, 15)]
+
+
+def test_a_late_message_is_placed_by_its_own_time_once_the_next_one_tells():
+    stream = tied()
+    feed(stream, *((at(n), n) for n in range(700) if n != 50))
+    (held,) = feed(stream, (at(50, spo2=91.0), 700))
+    assert isinstance(held, Held)
+    assert "late, or the clock was set" in held.why
+    late, now = feed(stream, (at(701), 701))
+    assert (late.at, late.data, now.at) == (T + 50 * SECOND, {"spo2": 91.0}, T + 701 * SECOND)
+    assert late.id == held.event.id
+    assert stream.clocks["m3"].changes == 0
+
+
+def test_messages_that_waited_for_the_wire_are_placed_by_their_own_times():
+    stream = tied()
+    feed(stream, *((at(n), n) for n in range(10)))
+    outs = feed(stream, *((at(n), 600) for n in range(10, 590, 20)), (at(601), 601))
+    assert [o.at for o in outs] == [T + n * SECOND for n in (*range(10, 590, 20), 601)]
+
+
+def test_times_without_an_offset_are_read_in_the_nearest_zone():
+    row = ROW.format(value=97, status="R", time="20261122154459", device="m3")
+    head = HEAD.format(control=1).replace("20261122100000+0100", "20261122154500")
+    (out,) = tied().feed((head + row).encode(), T)
+    assert (out.at, out.offset) == (T - SECOND, timedelta(hours=6, minutes=45))
+
+
+def test_a_message_without_a_time_counts_from_its_arrival_and_says_so():
+    row = ROW.format(value=97, status="R", time="", device="m3")
+    note, out = tied().feed((HEAD.format(control=1).replace("20261122100000+0100", "") + row).encode(), T + 5)
+    assert (note.type, out.at) == ("note", T + 5)
+    assert "arrival" in note.data["text"]
+
+
+# --- whose ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("write", [to_hl7, to_fhir])
+@pytest.mark.parametrize(
+    ("patient", "also", "counts"),
+    [
+        ("", None, True),  # it names nobody: the chair said who it is
+        ("Patient/7", None, True),
+        ("7", None, True),
+        ("MRN-9", {"Patient/7": ["MRN-9"]}, True),
+        ("MRN-9", None, False),
+        ("Patient/8", None, False),
+    ],
+)
+def test_a_message_of_another_person_is_held_and_judged(write, patient, also, counts):
+    (out,) = tied(also=also).feed(write(vitals(**DANGER), KNOWLEDGE, patient=patient), T)
+    assert isinstance(out, Event if counts else Held)
+    assert judged([out], **DANGER)
+    if not counts:
+        assert "another person" in out.why
+        assert out.event.session == "s1"
+
+
+def test_a_silent_monitor_of_another_person_writes_into_nobodys_record():
+    raw = to_hl7(vitals()._replace(data={}), KNOWLEDGE, patient="Patient/8", silent=("spo2",))
+    (out,) = tied().feed(raw, T)
+    assert isinstance(out, Held)
+    assert "another person" in out.why
+
+
+def test_a_correction_for_another_person_changes_nothing():
+    stream = tied()
+    stream.feed(to_hl7(vitals(spo2=78.0), KNOWLEDGE, patient="Patient/7"), T)
+    (out,) = stream.feed(to_hl7(vitals(ident="e2", spo2=97.0), KNOWLEDGE, patient="Patient/8", status="C"), T)
+    assert isinstance(out, Held)
+
+
+def test_only_a_person_ties_a_monitor():
+    stream = Stream(KNOWLEDGE)
+    stream.see(Event("tie", T, T, "device-assigned", "m3", "m3", {"device": "m3"}, "s1"))
+    (out,) = stream.feed(to_hl7(vitals(**DANGER), KNOWLEDGE), T)
+    assert isinstance(out, Held)
+    assert out.where == "device m3"
+    assert out.event.data == DANGER
+    assert out.event.session == ""
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        Event("x", T, T, "device-released", "nurse", "chair", {"device": "m3"}, "s1"),
+        Event("x", T, T, "discharged", "nurse", "chair", {"signed_by": "n", "role": "nurse"}, "s1"),
+        Event("x", T, T, "left-before-discharge", "nurse", "chair", {}, "s1"),
+        Event("x", T, T, "correction", "nurse", "chair", {"corrects": "tie", "reason": "r", "withdrawn": True}, "s1"),
+        Event(
+            "x", T, T, "correction", "n", "chair", {"corrects": "tie", "reason": "r", "data": {"device": "m4"}}, "s1"
+        ),
+    ],
+    ids=lambda e: e.type,
+)
+def test_after_the_tie_ends_a_reading_is_nobodys(event):
+    stream = tied()
+    stream.see(event)
+    (out,) = stream.feed(to_hl7(vitals(**DANGER), KNOWLEDGE), T)
+    assert isinstance(out, Held)
+    assert judged([out], **DANGER)
+
+
+def test_a_correction_of_the_tie_moves_it_to_the_right_monitor():
+    stream = tied()
+    data = {"corrects": "tie", "reason": "misread", "data": {"device": "m4"}}
+    stream.see(Event("x", T, T, "correction", "nurse", "chair", data, "s1"))
+    (out,) = stream.feed(to_hl7(vitals(device="m4"), KNOWLEDGE), T)
+    assert (out.session, out.source) == ("s1", "m4")
+
+
+def test_a_gateway_sends_several_monitors_in_one_message():
+    rows = (ROW.format(value=value, status="R", time="", device=device) for device, value in (("m3", 97), ("m4", 78)))
+    own, other = tied().feed((HEAD.format(control=1) + "".join(rows)).encode(), T)
+    assert (own.source, own.data) == ("m3", {"spo2": 97.0})
+    assert isinstance(other, Held)
+    assert (other.event.source, other.event.data) == ("m4", DANGER)
+
+
+def test_the_name_that_the_wire_gives_wins():
+    (out,) = tied(device="bed-3").feed(to_hl7(vitals(), KNOWLEDGE), T, device="bed-3")
+    assert (out.source, out.by) == ("bed-3", "bed-3")
+
+
+# --- bad messages -----------------------------------------------------------------------------------------------------
+
+GOOD = to_hl7(vitals(**DANGER), KNOWLEDGE)
+BAD = [
+    ("half a frame", framed(GOOD)[:-2], "cut off", True),
+    ("half a row", GOOD[: GOOD.index(b"|mm") if b"|mm" in GOOD else GOOD.index(b"|%") + 1], "cut off", False),
+    ("second half", GOOD[40:], "does not begin with MSH", False),
+    ("another type", GOOD.replace(b"ORU^R01^ORU_R01", b"ADT^A01^ADT_A01"), "ADT^A01", True),
+    ("training", GOOD.replace(b"|P|2.6", b"|T|2.6"), "training", True),
+    ("not UTF-8", GOOD.replace(b"patient", b"patient \xe9"), "not UTF-8", True),
+    ("unknown character set", GOOD.replace(b"UNICODE UTF-8", b"ISO IR87"), "ISO IR87", True),
+    ("no results", GOOD[: GOOD.index(b"OBX")], "no measure", False),
+    ("separators twice", GOOD.replace(b"|^~\\&|", b"|^^^^|"), "separators", False),
+    ("empty", b"", "does not begin", False),
+    ("a patient", b'{"resourceType": "Patient"}', "no Observation", False),
+    ("half a resource", to_fhir(vitals(), KNOWLEDGE)[:300], "not JSON", False),
+    ("too long", b"MSH|^~\\&|" + b"x" * 10_000_000, "10000009 bytes", False),
+]
+
+
+@pytest.mark.parametrize(("name", "raw", "why", "seen"), BAD, ids=[case[0] for case in BAD])
+def test_a_bad_message_is_kept_with_its_reason_and_judged_where_it_can_be_read(name, raw, why, seen):
+    (out,) = tied().feed(raw, T)
+    assert isinstance(out, Held)
+    assert why in out.why + out.raw[-120:]
+    assert out.received == T
+    assert judged([out], **DANGER) == seen
+    assert "78" not in out.why  # a reason goes to logs: no value of a person in it
+    if len(raw) < 1_000_000:
+        assert out.raw == raw.removeprefix(b"\x0b").removesuffix(b"\x1c\r").decode("utf-8", "backslashreplace")
+    else:
+        assert "SHA-256" in out.raw
+        assert len(out.raw) < 3000
+
+
+def test_the_last_field_of_a_message_without_an_end_is_not_believed():
+    (out,) = tied().feed(GOOD[:-2], T)  # "m3" became "m"
+    assert (out.source, out.data) == ("m3", DANGER)
+
+
+def changed(**change) -> dict:
+    bundle = json.loads(to_fhir(vitals(**DANGER), KNOWLEDGE, patient="Patient/7"))
+    return bundle | {"entry": [{"resource": bundle["entry"][0]["resource"] | change}]}
+
+
+@pytest.mark.parametrize(
+    ("bundle", "why"),
+    [
+        (changed(modifierExtension=[{"url": "urn:x", "valueBoolean": True}]), "modifier extension"),
+        (changed(status="unknown"), "does not vouch"),
+        (changed(status="cancelled"), "does not vouch"),
+        (changed(valueQuantity={"value": 78, "comparator": "<", "unit": "%"}), "does not vouch"),
+        (changed(valueQuantity={"value": 78}), "no unit"),
+        (
+            {**changed(), "entry": [*changed()["entry"], *changed(subject={"reference": "Patient/8"})["entry"]]},
+            "several",
+        ),
+        ({**changed(), "entry": [*changed()["entry"], {"resource": {"resourceType": "Condition"}}]}, "no Observations"),
+    ],
+)
+def test_an_observation_that_cannot_count_is_held_and_judged(bundle, why):
+    outs = tied().feed(bundle, T)
+    assert all(isinstance(out, Held) and why in out.why for out in outs)
+    assert judged(outs, **DANGER)
+
+
+@pytest.mark.parametrize(
+    ("change", "becomes"),
+    [
+        ({"status": "corrected", "valueQuantity": {"value": 97, "unit": "%"}}, {"data": {"spo2": 97.0}}),
+        ({"status": "entered-in-error"}, {"withdrawn": True}),
+    ],
+)
+def test_an_observation_that_is_corrected_becomes_a_correction(change, becomes):
+    stream = tied()
+    first, correction = (*stream.feed(changed(), T), *stream.feed(changed(**change), T + SECOND))
+    assert correction.type == "correction"
+    assert correction.data == {"corrects": first.id, "reason": "m3 sent a correction", **becomes}
+
+
+def test_one_observation_may_come_alone():
+    (out,) = tied().feed(changed()["entry"][0]["resource"], T)
+    assert (out.at, out.data) == (T, DANGER)
+
+
+def test_a_message_sent_again_after_it_was_cut_off_counts():
+    stream = tied()
+    held, whole = (*stream.feed(framed(GOOD)[:-2], T), *stream.feed(framed(GOOD), T + SECOND))
+    assert isinstance(held, Held)
+    assert whole.data == DANGER
+
+
+@pytest.mark.parametrize(
+    ("raw", "code"),
+    [
+        (GOOD, "AA"),
+        (framed(GOOD)[:-2], "AE"),
+        (GOOD.replace(b"ORU^R01^ORU_R01", b"ADT^A01^ADT_A01"), "AE"),
+        (GOOD[: GOOD.index(b"OBX")], "AR"),
+        (b"rubbish", "AR"),
+    ],
+)
+def test_the_sender_is_answered(raw, code):
+    stream = tied()
+    lines = stream.answer(raw, stream.feed(raw, T), T).decode().split("\r")
+    assert lines[1].split("|")[1] == code
+    assert lines[1].split("|")[2] == ("" if raw == b"rubbish" else "e1")
+    assert lines[0].split("|")[6] == "20261122090000.000+0000"
+
+
+def test_whose_a_monitor_is_does_not_concern_its_sender():
+    stream = Stream(KNOWLEDGE)
+    assert b"MSA|AA|e1|" in stream.answer(GOOD, stream.feed(GOOD, T), T)
+
+
+def test_a_reason_cannot_become_a_segment_of_the_answer():
+    assert acknowledgement(GOOD, "AE", T, "a|b\rMSA|AA").count(b"\r") == 2
+
+
+@given(
+    st.lists(st.binary(max_size=40).filter(lambda b: b"\x0b" not in b and b"\x1c" not in b), max_size=6),
+    st.integers(0, 200),
+)
+def test_frames_come_apart_wherever_the_wire_cuts_them(messages, cut):
+    sent = b"".join(framed(m) for m in messages)
+    first, rest = frames(sent[:cut])
+    second, rest = frames(rest + sent[cut:])
+    assert [*first, *second] == [framed(m) for m in messages]
+    assert rest == b""
+
+
+@given(st.binary(max_size=80))
+def test_framing_loses_no_byte(received):
+    found, rest = frames(received)
+    assert b"".join(found) + rest == received
+
+
+@settings(max_examples=6000)
+@given(data=st.data(), write=st.sampled_from([to_hl7, to_fhir]))
+def test_no_damage_raises_and_nothing_is_lost(data, write):
+    raw = bytearray(write(vitals(), KNOWLEDGE, patient="Patient/7"))
+    for _ in range(data.draw(st.integers(0, 4))):
+        raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
+    first, last = data.draw(st.sampled_from([0, 0, 1, 9])), data.draw(st.none() | st.integers(0, len(raw)))
+    raw = framed(bytes(raw))[first:last]
+    stream = tied()
+    outs = stream.feed(raw, T)
+    assert outs
+    bare = raw.removeprefix(b"\x0b").removesuffix(b"\x1c\r").decode("utf-8", "backslashreplace")
+    for out in outs:
+        assert read_event(line(out, SHAPE), SHAPE) == out if isinstance(out, Event) else out.raw == bare
+    stream.answer(raw, outs, T)
+
+
+def test_every_word_of_monitors_names_a_measure_that_vital_signs_have():
+    words = Words.of(KNOWLEDGE)
+    assert {measure for measure, _ in words.codes.values()} == set(words.canonical)
+    assert {a.measure for a in words.alerts.values()} <= {*words.canonical, ""}
+    for system in ("MDC", "LN"):
+        assert set(words.written[system]) == set(words.canonical)
