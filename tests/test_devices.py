@@ -455,6 +455,15 @@ def test_an_observation_that_is_corrected_becomes_a_correction(change, becomes):
     assert correction.data == {"corrects": first.id, "reason": "m3 sent a correction", **becomes}
 
 
+@pytest.mark.parametrize(("phase", "seen"), [("start", True), ("continue", True), ("end", False)])
+def test_a_standstill_that_is_over_is_none(phase, seen):
+    rows = (
+        f"OBX|1|ST|199684^MDC_EVT_ECG_ASYSTOLE^MDC|1|||||||F\rOBX|2|ST|68481^MDC_ATTR_EVT_PHASE^MDC|2|{phase}||||||F\r"
+    )
+    outs = tied().feed((HEAD.format(control=1) + rows).encode(), T)
+    assert judged(outs, heart_rate=0.0) == seen
+
+
 def test_one_observation_may_come_alone():
     (out,) = tied().feed(changed()["entry"][0]["resource"], T)
     assert (out.at, out.data) == (T, DANGER)
@@ -488,6 +497,12 @@ def test_the_sender_is_answered(raw, code):
 def test_whose_a_monitor_is_does_not_concern_its_sender():
     stream = Stream(KNOWLEDGE)
     assert b"MSA|AA|e1|" in stream.answer(GOOD, stream.feed(GOOD, T), T)
+
+
+def test_a_name_cannot_become_a_field_of_the_answer():
+    raw = GOOD.replace(b"MSH|^~\\&|m3|", b"MSH|^~\\&|m\\F\\3|")
+    header = acknowledgement(raw, "AA", T).decode().split("\r")[0].split("|")
+    assert (header[4], header[9]) == ("m\\F\\3", "e1")
 
 
 def test_a_reason_cannot_become_a_segment_of_the_answer():

@@ -542,5 +542,6 @@ def test_every_line_has_words_an_owner_and_a_source(minute: int, treatment: str,
         assert "{" not in step.title
         assert step.owner in ("nurse", "prescriber")
         assert step.basis in KNOWLEDGE.sources
+    assert not [d for d in lines(log, minute) if d.state == "missed"]  # what is lost is no task any more
     asked = [d.step.what for d in lines(log, minute) if d.state in ("open", "due", "overdue")]
     assert len(asked) == len(set(asked))  # one line for one thing to measure

@@ -12,6 +12,7 @@ from pypdf import PdfReader
 from adjunct.documents.page import page
 from adjunct.documents.pdf import pdf
 from adjunct.documents.treatment_day import ALARMS, ENTRIES, ROWS, treatment_day_sheet
+from adjunct.session.alarms import Table, log
 from adjunct.session.discharge import gate
 from adjunct.session.forms import adverse_event_report, form_sheet, monitoring_form
 from adjunct.session.predicted import predicted
@@ -94,10 +95,14 @@ def test_the_day_is_one_page_tagged_and_with_words_for_its_picture(name: str) ->
 def test_too_much_for_one_page_is_counted_not_lost() -> None:
     found = sheet(DAYS["crowded"])
     assert len(part(found, "Vital signs").rows) <= ROWS + 2
-    assert len(part(found, "Alarms").rows) <= ALARMS
+    alarms = part(found, "Alarms")
+    assert len(alarms.rows) == ALARMS
+    raised = log(DAYS["crowded"].state, DAYS["crowded"].now.ms, Table.of_knowledge(KNOWLEDGE))
+    assert alarms.lines[0].text.startswith(f"{len(raised) - ALARMS} more stand in the log: ")
+    assert {row[1] for row in cells(alarms)} == {a.title for a in raised}  # of each kind at least the first
     done = part(found, "Given and done")
-    assert len(done.lines) == ENTRIES + 1
-    assert done.lines[-1].text == f"{20 - ENTRIES} more stand in the log."
+    assert done.lines[0].text.count("looked at the chair") == ENTRIES
+    assert done.lines[0].text.endswith(f"{20 - ENTRIES} more stand in the log.")
 
 
 def test_the_html_holds_the_words_and_nothing_that_runs() -> None:
@@ -112,7 +117,7 @@ def test_forms_go_through_the_same_door() -> None:
     form = monitoring_form(found.state, found.events, KNOWLEDGE)
     with_sign = day(*arrival(), *nasal_dose(), at(40, "event", sign="dizziness", present=True, serious=False, id="e"))
     report = adverse_event_report(with_sign.state, with_sign.events, "e", KNOWLEDGE)
-    sheets = [sheet(found), form_sheet(form, KNOWLEDGE), form_sheet(report, KNOWLEDGE)]
+    sheets = [sheet(found), *(form_sheet(f, KNOWLEDGE, now=found.now.ms) for f in (form, report))]
     read = PdfReader(io.BytesIO(printed(*sheets, found=found)))
     assert len(read.pages) >= 3
     assert form.title.split()[0] in read.pages[1].extract_text()

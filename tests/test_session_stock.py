@@ -141,6 +141,8 @@ def test_one_person_alone_changes_no_book() -> None:
     explained = raw("e1", 6, "explained", count="c1", units=-1, reason="broken") | alone
     ledger = book(TEN, count, explained)
     assert (codes(ledger), ledger.lots[0].balance) == (["discrepancy", "one-signature"], 10)
+    late = raw("k2", 7, "correction", corrects="r1", reason="Tom was there, forgot to sign")
+    assert codes(book(TEN | alone, late)) == []
     gone = raw("k1", 6, "correction", corrects="r1", reason="never came", withdrawn=True) | alone
     ledger = book(TEN, gone)
     assert (codes(ledger), ledger.lots[0].balance) == (["one-signature"], 10)

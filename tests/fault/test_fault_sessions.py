@@ -56,6 +56,13 @@ def test_the_table_would_notice_an_alarm_that_comes_late() -> None:
     assert told(late._replace(shows=late.shows - 1), K).outcome == "late"
 
 
+def test_an_alarm_before_the_danger_is_a_false_one() -> None:
+    early = run(DANGERS["pressure-high"], TROUBLES["none"], "1", K)
+    assert early.shows is not None
+    assert told(early, K).grave == 0
+    assert told(early._replace(quiet=early.shows + 1), K).grave == 1
+
+
 def test_what_a_message_shows_is_decided_by_the_limit() -> None:
     """Below 90 is severe; 90 is not. A cut message shows nothing; one of another person shows it all the same."""
     whole = run(DANGERS["saturation"], TROUBLES["none"], "2", K)

@@ -6,11 +6,15 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from adjunct.cli.options import AsFhir, AsJson, At, as_text, one_form, print_json
+from adjunct.base import BadInput
+from adjunct.cli.options import AsFhir, AsJson, At, Country, as_text, one_form, print_json, toml
+
+if TYPE_CHECKING:
+    from adjunct.session import Event, Held, History, Replayed
 
 app = typer.Typer(help="The treatment day: readiness, infusion, monitoring, discharge.", no_args_is_help=True)
 
@@ -56,7 +60,7 @@ def _pace(speed: float) -> Iterator[None]:
         yield
 
 
-def _write(out: Path, items: tuple[object, ...]) -> None:
+def _write(out: Path, items: tuple[Event | Held, ...]) -> None:
     import adjunct
     from adjunct.documents.writing import write_all
     from adjunct.session.events import Shape
@@ -79,12 +83,165 @@ def replay(log: Log, at: At = None, as_json: AsJson = False, as_fhir: AsFhir = F
     elif as_fhir:
         from adjunct.publish import session_to_fhir
 
-        print_json(as_text(session_to_fhir(result)))
+        history = _alone(result)
+        print_json(as_text(session_to_fhir(history.state, history.events, result.knowledge, now=result.now)))
     else:
         from adjunct.terminal import show_replay
 
         show_replay(result)
 
 
+def _alone(result: Replayed) -> History:
+    """The one session that a log is of."""
+    sessions = result.floor.sessions
+    if len(sessions) != 1:
+        raise BadInput(f"the log is of {len(sessions)} sessions: give that of one", "log")
+    return next(iter(sessions.values()))
+
+
+@app.command()
+def ready(
+    log: Log,
+    record: Annotated[Path | None, typer.Option(help="The person's FHIR R4 Bundle.")] = None,
+    clinic: Annotated[Path | None, typer.Option(help="The clinic's file (TOML): its own limits count.")] = None,
+    at: At = None,
+    country: Country = None,
+    as_json: AsJson = False,
+) -> None:
+    """May the dose be given? Open questions first, with reasons; by the rules of `adjunct assess`."""
+    import adjunct
+    from adjunct.clinic import Clinic
+    from adjunct.fhir import read_bundle
+    from adjunct.session.readiness import readiness
+
+    result = adjunct.replay(_source(log), at=at)
+    found = readiness(
+        _alone(result).state,
+        result.knowledge,
+        now=result.now,
+        bundle=read_bundle(record) if record is not None else None,
+        clinic=Clinic.of(toml(clinic), result.knowledge) if clinic is not None else None,
+        country=(country or "").upper(),
+    )
+    if as_json:
+        print_json(as_text(found.to_dict()))
+    else:
+        from adjunct.terminal import show_readiness
+
+        show_readiness(found, result.knowledge)
+
+
+@app.command()
+def sign(
+    log: Log,
+    by: Annotated[str, typer.Option(help="The name of who signs the discharge.")],
+    role: Annotated[str, typer.Option(help="prescriber or nurse.")],
+    record: Annotated[Path | None, typer.Option(help="The person's FHIR R4 Bundle; what it says counts too.")] = None,
+    at: At = None,
+) -> None:
+    """Sign a discharge: prints the event to add to the log, or refuses and names everything that is open."""
+    import adjunct
+    from adjunct.fhir import read_bundle
+    from adjunct.record import from_bundle
+    from adjunct.session import Event, Shape
+    from adjunct.session.discharge import sign as signed
+    from adjunct.session.events import line
+    from adjunct.session.readiness import with_today
+
+    result = adjunct.replay(_source(log), at=at)
+    history, now = _alone(result), result.now
+    whole = None
+    if record is not None:
+        bundle = with_today(history.state, result.knowledge, read_bundle(record), dose=True)
+        whole = from_bundle(bundle, result.knowledge, now=now, phase="discharge")
+    data = signed(history.state, now.ms, by, role, result.knowledge, record=whole)
+    state = history.state
+    event = Event(
+        f"discharged-{state.count}", now.ms, now.ms, "discharged", by, "chair", data, state.session, now.offset
+    )
+    print_json(line(event, Shape.of(result.knowledge)))
+
+
+@app.command()
+def report(
+    log: Log,
+    out: Annotated[Path, typer.Option(help="The folder that the papers go to; made if it is not there.")],
+    answers: Annotated[
+        Path | None, typer.Option(help="What only a person can say on the forms, and who signs them (TOML).")
+    ] = None,
+    at: At = None,
+) -> None:
+    """Write the day's papers as pages and PDF: the session on one page, the monitoring form, adverse event reports.
+
+    A form that is not complete is written as a draft that names what is missing; one that is signed must be complete.
+    """
+    import adjunct
+    from adjunct.documents.day_folder import write_day
+
+    result = adjunct.replay(_source(log), at=at)
+    history = _alone(result)
+    given = toml(answers) if answers is not None else {}
+    done, drafts = write_day(history, result.knowledge, out, now=result.now, answers=given)
+    typer.echo("written: " + ", ".join(map(str, done)), err=True)
+    for form, missing in drafts:
+        typer.echo(f"adjunct: {form} is a draft, still empty: {'; '.join(missing)}", err=True)
+
+
+@app.command()
+def messages(
+    source: Annotated[
+        list[str], typer.Argument(help="Files of HL7 v2 messages (MLLP or one after another) or FHIR NDJSON.")
+    ],
+    log: Annotated[Path | None, typer.Option(help="The log that says which monitor is on whom.")] = None,
+    received: Annotated[
+        str | None, typer.Option(help="When they arrived; left out, when each says that it was sent.")
+    ] = None,
+) -> None:
+    """Read the messages of monitors into lines of a log; what cannot be used is kept aside with the reason."""
+    import adjunct
+    from adjunct.devices import read_files
+    from adjunct.session import Event, Shape, log_line, read_items
+
+    knowledge = adjunct._knowledge()
+    shape = Shape.of(knowledge)
+    seen = [e for e in read_items(log.read_bytes().splitlines(), shape) if isinstance(e, Event)] if log else []
+    when = adjunct._instant(received).ms if received is not None else None
+    for item in read_files([Path(name).read_bytes() for name in source], seen, knowledge, received=when):
+        print_json(log_line(item, shape))
+
+
+@app.command()
+def stock(
+    ledger: Annotated[str, typer.Argument(help="The controlled-drug ledger: JSON Lines; - reads standard input.")],
+    at: At = None,
+    as_json: AsJson = False,
+) -> None:
+    """Add up the controlled-drug ledger: balances by lot, waste, counts that differ, what needs a second signature."""
+    import adjunct
+    from adjunct.session.model import Held
+    from adjunct.session.stock import read_ledger, reconcile, to_dict
+
+    knowledge, now = adjunct._knowledge(), adjunct._instant(at)
+    text = _source(ledger)
+    read = list(read_ledger(_bytes(text).splitlines(), knowledge))
+    book = reconcile([x for x in read if not isinstance(x, Held)], now.ms, knowledge)
+    held = [x for x in read if isinstance(x, Held)]
+    if as_json:
+        print_json(as_text(to_dict(book) | {"held": [{"where": h.where, "why": h.why} for h in held]}))
+    else:
+        from adjunct.terminal import show_stock
+
+        show_stock(book, held, now)
+
+
 def _source(name: str) -> str | bytes:
     return sys.stdin.buffer.read() if name == "-" else name
+
+
+def _bytes(source: str | bytes) -> bytes:
+    if isinstance(source, bytes):
+        return source
+    try:
+        return Path(source).read_bytes()
+    except OSError as error:
+        raise BadInput(f"the file cannot be read ({error.strerror})", Path(source).name) from None

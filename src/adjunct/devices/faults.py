@@ -6,14 +6,14 @@ shows is decided here from the limit alone, without the alarms that are put to t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from operator import ge, gt, le, lt
 from typing import Any, NamedTuple
 
 from adjunct.base import convert
-from adjunct.devices.simulator import WIRES, Chair, Script, Sent, day, dice, heard, script
+from adjunct.devices.simulator import ENDLESS, MS_PER_MIN, WIRES, Chair, Script, Sent, day, dice, heard, script
 from adjunct.knowledge import Knowledge
 from adjunct.session.alarms import NO_DATA
 from adjunct.session.model import Alarm
@@ -23,12 +23,25 @@ _COMPARED: Mapping[str, Callable[[float, float], bool]] = {"<": lt, "<=": le, ">
 _GRAVE = ("emergency", "high")
 
 
+class Run(NamedTuple):
+    """One session of the table. `shows`: when the first message arrived that shows the danger; None if none did.
+
+    Until `quiet` nothing is wrong with the person, and every alarm but missing data is a false one.
+    """
+
+    danger: Mapping[str, Any]
+    trouble: Mapping[str, Any]
+    sent: list[Sent]
+    shows: int | None
+    quiet: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One danger, or one fault, over its runs. `late` and `never` are failures; so is any `emergency` of an artefact.
+    """One danger, or one fault, over its runs. `late` and `never` are failures.
 
-    `grave`, `mild` and `silent` are alarms of runs without a danger, over `hours`: of level emergency or high, milder
-    ones, and "no data", which is true where messages were lost.
+    `grave` and `mild` are false alarms of `hours` without danger: of level emergency or high, and milder ones.
+    `silent` counts "no data" in those hours: true where messages were lost or came late.
     """
 
     id: str
@@ -47,17 +60,17 @@ class Row:
     def grave_per_hour(self) -> float | None:
         return self.grave / self.hours if self.hours else None
 
-    def with_run(self, told: Told) -> Row:
-        outcome = {told.outcome: getattr(self, told.outcome) + 1} if told.outcome else {}
+    def with_run(self, found: Told) -> Row:
+        outcome = {found.outcome: getattr(self, found.outcome) + 1} if found.outcome else {}
         return replace(
             self,
             **outcome,
             runs=self.runs + 1,
-            shown=self.shown + bool(told.outcome),
-            hours=self.hours + told.hours,
-            grave=self.grave + told.grave,
-            mild=self.mild + told.mild,
-            silent=self.silent + told.silent,
+            shown=self.shown + bool(found.outcome),
+            hours=self.hours + found.hours,
+            grave=self.grave + found.grave,
+            mild=self.mild + found.mild,
+            silent=self.silent + found.silent,
         )
 
 
@@ -91,19 +104,21 @@ def faults(n: int, seed: int, knowledge: Knowledge) -> Table:
 
 
 def told(run: Run, knowledge: Knowledge) -> Told:
-    """Listen to a run message by message. A run without danger is listened to for alarms that nothing explains."""
-    wanted, first = set(run.danger["alarm"]), None
-    others: set[tuple[str, str, int]] = set()
+    """Listen to a run message by message. At once: an alarm of the danger stands at the first message that shows it."""
+    wanted, answered = set(run.danger["alarm"]), None
+    false: set[tuple[str, str, int]] = set()
     for now, raised in standing(run, knowledge):
-        if first is None and any(a.alarm in wanted for a in raised):
-            first = now
-        others |= {(a.alarm, a.level, a.raised) for a in raised if a.alarm not in wanted}
-    outcome = "" if run.shows is None else "never" if first is None else "late" if first > run.shows else "at_once"
-    if wanted and "artefact" not in run.danger:
-        return Told(outcome)
-    names = [(alarm, level) for alarm, level, _ in others if alarm != NO_DATA]
-    grave = sum(level in _GRAVE for _, level in names)
-    return Told(outcome, _hours(run.sent), grave, len(names) - grave, len(others) - len(names))
+        if now < run.quiet:
+            explained = wanted if "artefact" in run.danger else ()
+            false |= {(a.alarm, a.level, a.raised) for a in raised if a.alarm not in explained}
+        if answered is None and run.shows is not None and now >= run.shows and any(a.alarm in wanted for a in raised):
+            answered = now
+    outcome = (
+        "" if run.shows is None else "never" if answered is None else "at_once" if answered == run.shows else "late"
+    )
+    levels = [level for alarm, level, _ in false if alarm != NO_DATA]
+    grave = sum(level in _GRAVE for level in levels)
+    return Told(outcome, _hours(run), grave, len(levels) - grave, len(false) - len(levels))
 
 
 def standing(run: Run, knowledge: Knowledge) -> Iterator[tuple[int, tuple[Alarm, ...]]]:
@@ -113,17 +128,9 @@ def standing(run: Run, knowledge: Knowledge) -> Iterator[tuple[int, tuple[Alarm,
         yield tick.at, (*(a for seen in tick.seen for a in seen.alarms), *(loose.alarm for loose in tick.loose))
 
 
-def _hours(sent: Sequence[Sent]) -> float:
-    return convert(sent[-1].message.received - sent[0].message.received, "ms", "h")
-
-
-class Run(NamedTuple):
-    """One session of the table. `shows`: when the first message arrived that shows the danger; None if none did."""
-
-    danger: Mapping[str, Any]
-    trouble: Mapping[str, Any]
-    sent: list[Sent]
-    shows: int | None
+def _hours(run: Run) -> float:
+    first, last = run.sent[0].message.received, run.sent[-1].message.received
+    return convert(min(run.quiet, last) - first, "ms", "h")
 
 
 def runs(n: int, seed: int, knowledge: Knowledge) -> Iterator[Run]:
@@ -144,7 +151,9 @@ def run(danger: Mapping[str, Any], trouble: Mapping[str, Any], seed: str, knowle
     plan = _laid_on(plan, danger, trouble, begin, begin + figures["lasts"], figures["after"])
     wire = dice(seed, "wire").choice(WIRES)
     sent = day(plan, seed, Chair(session=f"run-{seed}"), knowledge, wire)
-    return Run(danger, trouble, sent, _first(danger, sent, knowledge))
+    harmless = "artefact" in danger or not danger["alarm"]
+    quiet = ENDLESS if harmless else sent[0].message.received + round(begin * MS_PER_MIN)
+    return Run(danger, trouble, sent, _first(danger, sent, knowledge), quiet)
 
 
 def _laid_on(

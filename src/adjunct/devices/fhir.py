@@ -57,7 +57,7 @@ def read(raw: bytes | Mapping[str, Any], words: Words) -> Report:
     version = str(mapped(document.get("meta")).get("versionId", ""))
     control = "/".join(filter(None, (str(document.get("id", "")), version)))
     first = next((r.device for r in rows), "")
-    return Report(first, control, kind, tuple(people), sent, tuple(rows), tuple(silent), tuple(unknown), tuple(faults))
+    return Report(first, control, tuple(people), sent, tuple(rows), tuple(silent), tuple(unknown), tuple(faults))
 
 
 def _rows(resource: Json, place: str, words: Words) -> Iterator[Row | str]:

@@ -24,9 +24,25 @@ EXPECTED = ("ORU", "R01")
 UTF8 = ("", "UNICODE UTF-8", "UTF-8", "ASCII")
 LATIN1 = ("8859/1", "8859/15")
 PRODUCTION = ("", "P")
-VALUE, FLAGS, STATUS, PATIENT = 5, 8, 11, 3  # fields of OBX and PID; a whole OBX reaches its status
+FORM = 3  # a coded value is a code, its text and its system, and the same again
+# Fields, as HL7 v2 numbers them.
+MSH = {
+    "app": 3,
+    "site": 4,
+    "to app": 5,
+    "to site": 6,
+    "time": 7,
+    "type": 9,
+    "control": 10,
+    "use": 11,
+    "version": 12,
+    "charset": 18,
+}
+PID_IDS = 3
+OBR_TIME = 7
+OBX = {"code": 3, "value": 5, "unit": 6, "flags": 8, "status": 11, "time": 14, "device": 18}
 _HEADER = re.compile(r"MSH([!-/:-@\[-`{-~])([!-/:-@\[-`{-~]{2,5})\1")
-_TIME = re.compile(r"(\d{4})(\d\d)(\d\d)(?:(\d\d)(\d\d)(?:(\d\d)(\.\d{1,6})?)?)?([+-]\d{4})?", re.ASCII)
+_TIME = re.compile(r"(?P<day>\d{8})(?P<hour>\d{4}(?:\d\d(?:\.\d{1,6})?)?)(?P<zone>[+-]\d{4})?", re.ASCII)
 _ESCAPED = re.compile(r"\\([FSTRE])\\")
 
 
@@ -73,20 +89,20 @@ def read(raw: bytes, words: Words) -> Report:
     first, rows = message[0], [s for s in message if str(s[0]) == "OBX"]
     faults += _about_message(first, body)
     if rows and not text.endswith(CR) and rows[-1] is message[-1]:
-        if not _text(rows[-1], STATUS) and len(rows[-1]) <= STATUS + 1:
+        if not _text(rows[-1], OBX["status"]) and len(rows[-1]) <= OBX["status"] + 1:
             faults.append("the last row is not whole: the message was cut off; send it again")
             rows = rows[:-1]
-        elif len(rows[-1]) > STATUS + 1:
+        elif len(rows[-1]) > OBX["status"] + 1:
             del rows[-1][-1]  # nothing says that its last field is whole
-    default = next((_moment(_text(s, 7)) for s in message if str(s[0]) == "OBR" and _text(s, 7)), None)
-    people = tuple(_parts(rep)[0] for s in message if str(s[0]) == "PID" and len(s) > PATIENT for rep in s[PATIENT])
+    default = next((_moment(_text(s, OBR_TIME)) for s in message if str(s[0]) == "OBR" and _text(s, OBR_TIME)), None)
+    people = tuple(_parts(rep)[0] for s in message if str(s[0]) == "PID" and len(s) > PID_IDS for rep in s[PID_IDS])
     return _report(first, tuple(filter(None, people)), default, rows, words, faults)
 
 
 def _about_message(header: Any, body: bytes) -> list[str]:
     """What is wrong with all of a message, from its header."""
     faults = []
-    kind, charset, use = _at(header, 9), _text(header, 18), _at(header, 11)[0]
+    kind, charset, use = _at(header, MSH["type"]), _text(header, MSH["charset"]), _text(header, MSH["use"])
     if kind[:2] != EXPECTED:
         faults.append(f"a message of type {shown('^'.join(kind[:2]))}: only results (ORU^R01) are read; send those")
     if charset in UTF8:
@@ -104,45 +120,48 @@ def _about_message(header: Any, body: bytes) -> list[str]:
 def _report(
     header: Any, patient: tuple[str, ...], default: Moment | None, rows: Sequence[Any], words: Words, faults: list[str]
 ) -> Report:
-    sent, app = _moment(_text(header, 7)), _at(header, 3)
+    sent, app = _moment(_text(header, MSH["time"])), _at(header, MSH["app"])
     device = app[0] or (app[1] if len(app) > 1 else "")
     found: list[Row] = []
     silent, unknown = [], []
+    over = any((_text(row, OBX["code"]), _text(row, OBX["value"])) in words.over for row in rows)
     for number, row in enumerate(rows, 1):
-        named = _at(row, 18)
-        device = next(filter(None, named[:3]), device)
-        code, place = _at(row, 3), f"OBX {number}"
-        value = next(filter(None, (words.alerts.get(c) for c in (*code[:2], *_at(row, VALUE)[:2]))), None)
-        at = _moment(_text(row, 14)) or default or sent
-        if value is not None and (value.value is None or not value.measure):
-            silent.append((device, value.measure, value.says))
-        elif value is not None:
-            found.append(Row(value.measure, len(rows), value.value, COUNTS, at, device, place))
+        device = next(filter(None, _at(row, OBX["device"])), device)
+        code, place = _at(row, OBX["code"]), f"OBX {number}"
+        named = (*code[:2], *_at(row, OBX["value"])[:2])
+        alert = next((words.alerts[name] for name in named if name in words.alerts), None)
+        at = _moment(_text(row, OBX["time"])) or default or sent
+        if alert and over:
+            unknown.append(code[0])
+        elif alert and alert.value is not None:
+            found.append(Row(alert.measure, len(rows), alert.value, COUNTS, at, device, place))
+        elif alert:
+            silent.append((device, alert.measure, alert.says))
         elif (known := _known(code, words)) is None:
             unknown.append(code[0])
         elif (result := _result(row, *known, at, device, place, words)).means == NONE and result.value is None:
             silent.append((device, known[0], "no value"))
         else:
             found.append(result)
-    kind = "^".join(_at(header, 9)[:2])
-    sender = "|".join(("^".join(app), _text(header, 4)))
-    control = _text(header, 10)
-    return Report(sender, control, kind, patient, sent, tuple(found), tuple(silent), tuple(unknown), tuple(faults))
+    sender = "|".join(("^".join(app), _text(header, MSH["site"])))
+    control = _text(header, MSH["control"])
+    return Report(sender, control, patient, sent, tuple(found), tuple(silent), tuple(unknown), tuple(faults))
 
 
 def _known(code: tuple[str, ...], words: Words) -> tuple[str, int] | None:
     """The measure of a code, in its first or its alternate form."""
-    forms = ((code[i], code[i + 2]) for i in range(0, len(code) - 2, 3))
+    forms = ((code[i], code[i + 2]) for i in range(0, len(code) - 2, FORM))
     return next((words.codes[system, c] for c, system in forms if (system, c) in words.codes), None)
 
 
 def _result(row: Any, measure: str, rank: int, at: Moment | None, device: str, place: str, words: Words) -> Row:
-    status, text = _text(row, STATUS), _text(row, VALUE).strip()
+    status, text = _text(row, OBX["status"]), _text(row, OBX["value"]).strip()
     means = words.said.get(("hl7", status), DOUBT)
-    flags = {words.flags.get(_parts(flag)[0], COUNTS) for flag in row[FLAGS]} if len(row) > FLAGS else set()
+    flagged = row[OBX["flags"]] if len(row) > OBX["flags"] else ()
+    flags = {words.flags.get(_parts(flag)[0], COUNTS) for flag in flagged}
     if not text or text in words.absent:
         return Row(measure, rank, None, NONE if means in (COUNTS, DOUBT) else means, at, device, place)
-    value, why, odd = words.amount(measure, text, _at(row, 6))
+    value, why, odd = words.amount(measure, text, _at(row, OBX["unit"]))
     if means in (NONE, DOUBT) or flags & {NONE, DOUBT}:
         why = why or f"the monitor itself does not vouch for this {measure}: look at the probe and the screen"
         means = DOUBT
@@ -169,22 +188,14 @@ def _plain(text: str) -> str:
 def _moment(text: str) -> Moment | None:
     """A time of HL7 v2; one to the day is no time of a reading."""
     found = _TIME.fullmatch(text)
-    if not found or not found[4]:
+    if not found:
         return None
-    year, month, day, hour, minute = (int(part) for part in found.groups()[:5])
-    offset = found[8]
+    zone = found["zone"]
     try:
-        zone = timezone(_offset(offset)) if offset else UTC
-        moment = datetime(year, month, day, hour, minute, int(found[6] or 0), tzinfo=zone)
-        ms = round(moment.timestamp() * MS_PER_SECOND) + round(float(found[7] or 0) * MS_PER_SECOND)
+        moment = datetime.fromisoformat(f"{found['day']}T{found['hour']}{zone or '+0000'}")
+        return Moment(round(moment.timestamp() * MS_PER_SECOND), bool(zone), moment.utcoffset() or timedelta(0))
     except (ValueError, OverflowError):
         return None
-    return Moment(ms, bool(offset), _offset(offset) if offset else timedelta(0))
-
-
-def _offset(text: str) -> timedelta:
-    length = timedelta(hours=int(text[1:3]), minutes=int(text[3:]))
-    return -length if text.startswith("-") else length
 
 
 # --- answering and writing --------------------------------------------------------------------------------------------
@@ -192,15 +203,13 @@ def _offset(text: str) -> timedelta:
 
 def acknowledgement(raw: bytes, code: str, received: int, why: str = "") -> bytes:
     """The answer to a message: AA taken, AE an error in it, AR not read. `why` goes to the log of the sender."""
-    text = raw.removeprefix(START).removesuffix(END).decode("latin-1")
+    text = raw.removeprefix(START).removesuffix(END).decode("utf-8", "replace")
     header: Any = hl7.parse(text)[0] if _HEADER.match(text) else ()
-    fields = {n: "^".join(_at(header, n)) for n in (3, 4, 5, 6, 10, 11, 12)}  # names of both sides, id, use, version
-    trigger = [*_at(header, 9), ""][1]
-    when = stamp(received, timedelta(0))
-    use, version = fields[11] or "P", fields[12] or "2.6"
-    ends = f"{fields[5]}|{fields[6]}|{fields[3]}|{fields[4]}"
-    answer = f"MSH|^~\\&|{ends}|{when}||ACK^{trigger}^ACK|{fields[10]}|{use}|{version}"
-    return f"{answer}{CR}MSA|{code}|{fields[10]}|{escaped(why)}{CR}".encode()
+    at = {name: "^".join(map(escaped, _at(header, number))) for name, number in MSH.items()}
+    trigger = [*_at(header, MSH["type"]), ""][1]
+    ends = f"{at['to app']}|{at['to site']}|{at['app']}|{at['site']}|{stamp(received, timedelta(0))}"
+    answer = f"MSH|^~\\&|{ends}||ACK^{trigger}^ACK|{at['control']}|{at['use'] or 'P'}|{at['version'] or '2.6'}"
+    return f"{answer}{CR}MSA|{code}|{at['control']}|{escaped(why)}{CR}".encode()
 
 
 def to_hl7(

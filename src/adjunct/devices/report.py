@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 from adjunct.base import BadInput, unit_spellings, units
@@ -50,7 +50,6 @@ class Report(NamedTuple):
 
     sender: str
     control: str
-    kind: str
     patient: tuple[str, ...]  # every way in which it names the person; empty: it names nobody
     sent: Moment | None
     rows: tuple[Row, ...]
@@ -79,6 +78,7 @@ class Words:
     flags: Mapping[str, str]
     absent: frozenset[str]
     alerts: Mapping[str, Alert]
+    over: frozenset[tuple[str, str]]  # code and value that say: the event has ended
     systems: Mapping[str, str]
     limit: Mapping[str, int]
 
@@ -95,30 +95,23 @@ class Words:
         """
         if not _NUMBER(text):
             return None, f"{measure} is not a plain number; send digits with a point", False
-        unit = next((self.units[s] for s in spoken if s in self.units), "")
-        sent: dict[str, Any] = {"value": float(text), "unit": unit or self.canonical[measure]}
-        if not unit and (bare := next(filter(None, map(_without_remarks, spoken)), "")):
-            if bare not in self.units:
-                return None, f"{measure} has a unit that is not known; send UCUM or MDC units", False
-            sent["unit"] = self.units[bare]
+        spoken = tuple(filter(None, spoken))
+        forms = (*spoken, *(_REMARK.sub("", unit) for unit in spoken))
+        unit = next((self.units[form] for form in forms if form in self.units), "")
+        if spoken and not unit:
+            return None, f"{measure} has a unit that is not known; send UCUM or MDC units", False
         try:
+            sent = {"value": float(text), "unit": unit or self.canonical[measure]}
             data = read_data(VITALS, {measure: sent}, self.shape)
         except BadInput as error:
             return None, str(error), False
-        return (
-            data[measure],
-            "" if any(spoken) else f"{measure} has no unit; send one with every value",
-            IMPLAUSIBLE in data,
-        )
+        why = "" if unit else f"{measure} has no unit; send one with every value"
+        return data[measure], why, IMPLAUSIBLE in data
 
 
 _COMPILED: WeakKeyDictionary[Knowledge, Words] = WeakKeyDictionary()
 _NUMBER = re.compile(r"[+-]?\d{1,9}(\.\d{0,9})?", re.ASCII).fullmatch
 _REMARK = re.compile(r"\{[^{}]*\}")  # UCUM: what stands in braces counts nothing
-
-
-def _without_remarks(unit: str) -> str:
-    return _REMARK.sub("", unit)
 
 
 def _compiled(knowledge: Knowledge) -> Words:
@@ -153,6 +146,7 @@ def _compiled(knowledge: Knowledge) -> Words:
             for a in data["alert"]
             for text in (a["code"], a["name"])
         },
+        over=frozenset((data["over"]["code"], value) for value in data["over"]["values"]),
         systems=data["systems"],
         limit=data["limit"],
     )

@@ -27,7 +27,7 @@ from adjunct.session.model import Event, Held
 OF_MESSAGE, OF_DEVICE = "message", "device"  # how the place of a Held begins: its content, or whose it is and when
 _ENDS = frozenset({"discharged", "left-before-discharge", "transferred", "not-treated"})
 AMENDS = frozenset({CORRECTS, WITHDRAWS, WRONG})
-_HASH = 16  # characters of a hash in an id
+HASH = 16  # characters of a hash in an id
 
 
 class Tie(NamedTuple):
@@ -306,7 +306,7 @@ class Stream:
         if tie is None or (name, key) in self._told:
             return
         self._told.add((name, key))
-        ident, when = f"{name}/{arrival.digest[:_HASH]}/{key.replace(' ', '-')}", arrival.received
+        ident, when = f"{name}/{arrival.digest[:HASH]}/{key.replace(' ', '-')}", arrival.received
         yield Event(ident, when, when, "note", name, name, {"text": f"{name} {text}."}, tie.session)
 
     # --- whose --------------------------------------------------------------------------------------------------------
@@ -337,7 +337,7 @@ def _ids(arrival: Arrival) -> Iterator[str]:
     """Ids that are the same whenever the same message is read."""
     number = 0
     while True:
-        yield f"{arrival.device}/{arrival.digest[:_HASH]}" + (f"/{number}" if number else "")
+        yield f"{arrival.device}/{arrival.digest[:HASH]}" + (f"/{number}" if number else "")
         number += 1
 
 

@@ -26,8 +26,7 @@ DOT = 1.6  # layout: radius of a value
 STROKE = 1.2  # layout: width of a curve
 FAINT = 0.12  # layout: how strongly the band of the prediction is tinted
 PALE = 0.15  # layout: how strongly an alarm is tinted behind the curves
-RULES = 5  # layout: lines of a scale
-ROUND = 20  # layout: a scale ends at a multiple of it
+ROUND = 40  # layout: between two lines of the upper scale, which ends at one
 SATURATION = (80, 100)  # layout: part of the scale that is drawn; what lies below stands at its foot
 TICKS = (10, 15, 30, 60, 120, 240)  # layout: minutes between two numbers of time
 MOST_TICKS = 12  # layout: numbers of time
@@ -95,8 +94,8 @@ class _Chart:
         top = (most // ROUND + 1) * ROUND
         foot = TOP + UPPER + BETWEEN + LOWER
         self.alarmed(alarms, foot)
-        self.scale(0, top, TOP, UPPER)
-        self.scale(*SATURATION, TOP + UPPER + BETWEEN, LOWER, lines=2)
+        self.scale(0, top, TOP, UPPER, int(top // ROUND))
+        self.scale(*SATURATION, TOP + UPPER + BETWEEN, LOWER, 2)
         self.times(foot)
         self.given(doses)
         if curve is not None:
@@ -151,7 +150,7 @@ class _Chart:
     def path(self, points: Sequence[Point], low: float, high: float, top: float, tall: float) -> str:
         return " ".join(f"{self.across(at):.1f},{_up(value, low, high, top, tall):.1f}" for at, value in points)
 
-    def scale(self, low: float, high: float, top: float, tall: float, lines: int = RULES) -> None:
+    def scale(self, low: float, high: float, top: float, tall: float, lines: int) -> None:
         for number in range(lines + 1):
             value = low + (high - low) * number / lines
             y = _up(value, low, high, top, tall)

@@ -11,14 +11,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timezone
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from adjunct.base import FAR, MS_PER_SECOND, Instant
 from adjunct.documents.day_chart import MINUTE_MS, Bar, Series, chart
 from adjunct.documents.page import ONE_PAGE
 from adjunct.knowledge import Knowledge
-from adjunct.session.alarms import LEVELS, Table, log
-from adjunct.session.model import Alarm, Event, Phase, State
+from adjunct.session.alarms import LEVELS, Table, artefact, log
+from adjunct.session.model import Alarm, Event, Given, Phase, State
 from adjunct.sheet import OWN, Line, Part, Sheet, cited, how_sure
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 NOT_MEASURED = "\u2013"
 ROWS = 12  # layout: rows of vital signs; the chart has them all
 STEPS = (5, 10, 15, 20, 30, 60, 120)  # layout: minutes that a row may stand for
-ALARMS = 12  # layout: alarms on the page, worst first; the log has them all
-ENTRIES = 8  # layout: entries of a list, then how many more there are
+ALARMS = 6  # layout: alarms on the page; the log has them all
+ENTRIES = 5  # layout: entries of a list, then how many more there are
 COLUMNS = (
     ("BP", ("systolic", "diastolic")),
     ("HR", ("heart_rate",)),
@@ -43,6 +43,9 @@ COLUMNS = (
 )
 WHERE_USED = frozenset({"RASS", "Distress", "Nausea"})  # columns that stand only where somebody measured them
 DRAWN = (("systolic", "Systolic"), ("diastolic", "Diastolic"), ("heart_rate", "Heart rate"), ("spo2", "SpO2"))
+DEVICE = "device-given"
+BY_HAND = {DEVICE: "nasal device", "injection-given": "injection"}
+RUNS = ("infusion-started", "rate-changed", "dose-resumed")
 STATES = {"met": "met", "missing": "MISSING", "not-met": "NOT MET"}
 ENDS = {
     Phase.DISCHARGED: "Discharged",
@@ -147,13 +150,7 @@ class _Page:
         """Each part with its lot and who gave it; above it who ordered, prepared and checked."""
         dose = self.state.dose
         rows: tuple[tuple[Line, ...], ...] = tuple(
-            (
-                Line(text=self.span(part.at, part.until)),
-                Line(text=self.what(part.event, number)),
-                Line(text=f"{part.mg:g} mg"),
-                Line(text=part.lot or str((dose.prepared or {}).get("lot") or "not recorded")),
-                Line(text=self.by(part.event)),
-            )
+            tuple(Line(text=text) for text in self.part(number, part))
             for number, part in enumerate(dose.given, start=1)
         )
         if dose.rate is not None:
@@ -189,25 +186,27 @@ class _Page:
         for item, (who, why, at) in self.state.overrides.items():
             yield f"{self.clock(at)}: {who} went on although open: {self.title(item)}. Reason: {why}"
 
-    def what(self, event: str, number: int) -> str:
-        found = self.events.get(event)
-        if found is None:
-            return f"part {number}"
-        if found.type == "device-given":
-            return f"nasal device {found.data.get('number', number)}"
-        if found.type == "injection-given":
-            return ", ".join(filter(None, ("injection", str(found.data.get("site") or ""))))
-        rate = found.data.get("rate")
-        return f"infusion at {rate:g} mL/h" if rate is not None else "infusion"
+    def part(self, number: int, part: Given) -> Iterator[str]:
+        """When, what, how much, of which lot and by whom; of an infusion, who set the pump to run so."""
+        event = self.events.get(part.event)
+        if event is None or event.type not in BY_HAND:
+            event = next((e for e in reversed([*self.events.values()]) if e.at == part.at and e.type in RUNS), None)
+        data: Mapping[str, Any] = event.data if event else {}
+        words = [BY_HAND[event.type] if event and event.type in BY_HAND else "infusion", data.get("site")]
+        words += [f"at {data['rate']:g} mL/h"] if "rate" in data else []
+        words += [str(data.get("number", number))] if event and event.type == DEVICE else []
+        yield self.clock(part.at) + (f" \u2013 {self.clock(part.until)}" if part.until > part.at else "")
+        yield " ".join(map(str, filter(None, words)))
+        yield f"{part.mg:g} mg"
+        yield part.lot or str((self.state.dose.prepared or {}).get("lot") or "not recorded")
+        yield event.by if event else "not recorded"
 
     def by(self, event: str) -> str:
         found = self.events.get(event)
         return found.by if found else "not recorded"
 
-    def span(self, start: int, end: int) -> str:
-        return self.clock(start) + (f" \u2013 {self.clock(end)}" if end > start else "")
-
     def title(self, name: str) -> str:
+        name = name.removeprefix(artefact(""))
         sign, known = Table.of_knowledge(self.knowledge).signs.get(name), self.knowledge.concepts.get(name)
         return sign.title if sign else known.title if known else name.replace("_", " ").replace("-", " ")
 
@@ -218,7 +217,8 @@ class _Page:
         series = [Series(title, name, self.state.track.get(name, ())) for name, title in DRAWN]
         if not any(s.points for s in series):
             return
-        bars = [Bar(e.alarm, e.level, e.raised, e.cleared) for e in self.raised if e.level != "probe"]
+        alarms = sorted(self.raised, key=lambda a: LEVELS.index(a.level))  # the worst is drawn over the others
+        bars = [Bar(a.alarm, a.level, a.raised, a.cleared) for a in alarms if a.level != LEVELS[0]]
         doses = [(part.at, part.until) for part in self.state.dose.given]
         curved = None if curve is None or not curve.t_ms else curve
         ended = self.state.ended
@@ -261,11 +261,17 @@ class _Page:
     # --- alarms and acts --------------------------------------------------------------------------------------------
 
     def alarms(self) -> Iterator[Part]:
-        """Every alarm that was raised, the worst of them where they are too many."""
-        chosen = sorted(sorted(self.raised, key=lambda a: -LEVELS.index(a.level))[:ALARMS], key=lambda a: a.raised)
+        """Every alarm that was raised. Where they are too many, the first of each kind, the worst kind first."""
+        times = Counter[str]()
+        ranked = []
+        for alarm in self.raised:
+            ranked.append((times[alarm.alarm], -LEVELS.index(alarm.level), alarm.raised, alarm))
+            times[alarm.alarm] += 1
+        chosen = sorted((a for *_, a in sorted(ranked, key=lambda r: r[:-1])[:ALARMS]), key=lambda a: a.raised)
         lines = [] if chosen else [Line(text="No alarm was raised.")]
-        if more := len(self.raised) - len(chosen):
-            lines.append(Line(text=f"{more} more of these levels or lower stand in the log."))
+        if more := Counter(a.title for a in self.raised) - Counter(a.title for a in chosen):
+            kinds = "; ".join(f"{title}, {count}" for title, count in more.most_common())
+            lines.append(Line(text=f"{more.total()} more stand in the log: {kinds}."))
         rows = tuple(tuple(Line(text=text) for text in self.alarm(a)) for a in chosen)
         head = ("Raised", "Alarm", "Level", "Shown by", "Passed on", "Acknowledged", "Over")
         yield Part(title="Alarms", kind="table", lines=tuple(lines), head=head, rows=rows, id="alarms")
@@ -296,16 +302,15 @@ class _Page:
         acts = [
             (at, ": ".join(filter(None, (data["what"], data.get("text")))), by) for at, data, by in self.state.actions
         ]
-        return self.entries(
-            "Given and done", (f"{self.clock(at)}: {what} ({by})" for at, what, by in sorted(given + acts))
-        )
+        found = [f"{self.clock(at)} {what} ({by})" for at, what, by in sorted(given + acts)]
+        if found:
+            words = " \u00b7 ".join(_first(found))
+            yield Part(title="Given and done", lines=(Line(text=words),), id="done")
 
     def entries(self, title: str, texts: Iterable[str]) -> Iterator[Part]:
         """A list of what there is; nothing where there is none."""
-        found = list(texts)
-        rest = [f"{len(found) - ENTRIES} more stand in the log."] if len(found) > ENTRIES else []
-        if found:
-            yield Part(title=title, kind="list", lines=tuple(Line(text=text) for text in (*found[:ENTRIES], *rest)))
+        if found := list(texts):
+            yield Part(title=title, kind="list", lines=tuple(Line(text=text) for text in _first(found)))
 
     def corrections(self) -> Iterator[str]:
         """What was first written, what counts, who says so and why."""
@@ -387,6 +392,11 @@ class _Page:
         else:
             text = "No discharge was signed."
         return Part(title="Signature", lines=(Line(text=text, strong=True),), id="signature")
+
+
+def _first(texts: Sequence[str]) -> list[str]:
+    rest = [f"{len(texts) - ENTRIES} more stand in the log."] if len(texts) > ENTRIES else []
+    return [*texts[:ENTRIES], *rest]
 
 
 def _intervals(

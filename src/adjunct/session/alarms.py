@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import takewhile
+from math import inf, nextafter
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
-from adjunct.base import Verdict
+from adjunct.base import Verdict, duration_ms
 from adjunct.knowledge import Knowledge
 from adjunct.session.model import Alarm, Band, Chain, Episode, Reading, State
 
@@ -22,6 +23,7 @@ NO_DATA = "no-data"
 PROBE = "probe"
 NALOXONE, OPIOID_TOLD = "naloxone", "opioid-told"  # signs that other events set
 _PERCENT = 100
+MINUTE = duration_ms("1 min")
 
 
 class Condition(NamedTuple):
@@ -81,6 +83,8 @@ class Table:
     silence: Mapping[str, int]  # level -> the longest rest of the sound
     no_data: int
     vital: frozenset[str]
+    calm: Mapping[str, tuple[float, float]]  # between these no limit that needs no baseline is passed
+    trends: Mapping[str, tuple[tuple[int, int, float], ...]]  # measure -> values to look back at, direction, limit
     monitored: frozenset[str]
     short: Mapping[str, str]  # names of measures, for an alarm
     unassigned: Mapping[str, Any]
@@ -130,6 +134,15 @@ def _table(knowledge: Knowledge) -> Table:
         silence={level: knowledge.length_ms(fact) for level, fact in data["silence"].items()},
         no_data=knowledge.length_ms(no_data["after"]),
         vital=frozenset(vital),
+        calm=calm_between(conditions, {name: _possible(name, knowledge) for name in vital}, {}),
+        trends={
+            m: tuple(
+                (c.within // MINUTE + 1, -1 if c.of == "fall" else 1, c.limit)
+                for c in conditions
+                if c.measure == m and c.within
+            )
+            for m in {c.measure for c in conditions if c.within}
+        },
         monitored=frozenset(data["monitored"]),
         short=data["short"],
         unassigned=data["unassigned"],
@@ -170,6 +183,46 @@ def _row(entry: Mapping[str, Any], knowledge: Knowledge) -> Row:
         ),
         rule=entry.get("rule", ""),
     )
+
+
+def _possible(measure: str, knowledge: Knowledge) -> tuple[float, float]:
+    concept = knowledge.concepts.get(measure)
+    return 0.0, nextafter(_PERCENT, inf) if concept is not None and concept.unit == "%" else inf
+
+
+def calm_between(
+    conditions: Iterable[Condition], possible: Mapping[str, tuple[float, float]], baseline: Mapping[str, Reading]
+) -> dict[str, tuple[float, float]]:
+    """Between which values no limit of a measure is passed, not against this baseline either."""
+    found = dict(possible)
+    for c in conditions:
+        own = baseline.get(c.measure)
+        if not c.measure or c.within or (c.of and own is None):
+            continue
+        limit = c.limit
+        if own is not None and c.of:
+            limit = own.value + c.limit if c.of == "rise" else own.value * (1 + c.limit / _PERCENT)
+        low, high = found.get(c.measure, (-inf, inf))
+        found[c.measure] = (low, min(high, limit)) if c.side > 0 else (max(low, limit), high)
+    return found
+
+
+def is_calm(
+    values: Mapping[str, float],
+    between: Mapping[str, tuple[float, float]],
+    trends: Mapping[str, tuple[tuple[int, int, float], ...]],
+    track: Mapping[str, tuple[tuple[int, float], ...]],
+) -> bool:
+    """Whether new values plainly raise nothing: the quick way past `judge` for nearly every value of a day."""
+    for name, value in values.items():
+        bounds = between.get(name)
+        if bounds is not None and not bounds[0] < value < bounds[1]:
+            return False
+        for back, direction, limit in trends.get(name, ()):
+            for _, before in track.get(name, ())[-back:]:
+                if (value - before) * direction >= limit:
+                    return False
+    return "diastolic" not in values or values["diastolic"] < values.get("systolic", inf)
 
 
 def artefact(measure: str) -> str:

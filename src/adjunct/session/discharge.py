@@ -404,8 +404,7 @@ def _alarms(look: _Look) -> _Found:
     standing = [
         e
         for e in look.state.episodes.values()
-        if e.cleared is None
-        and e.raised <= look.now
+        if e.raised <= look.now
         and (e.level in terms.levels or e.alarm in terms.standing)
         and not (e.alarm in terms.heard and e.acknowledged)
     ]

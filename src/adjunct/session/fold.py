@@ -25,6 +25,7 @@ _WHOLE = 100
 _HAND = frozenset({"dose-prepared", "dose-checked", "device-given", "injection-given", "infusion-started"})
 NASAL = "esketamine-nasal"
 _DOSING = ("dosing", "paused")
+_NONE: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -108,6 +109,9 @@ def _out_of_place(state: State, event: Event, day: Day) -> State:
     state = _flag(state, event, code, f"{event.type}: {says}")
     if event.type in _DOSES:
         state = _not_of_the_plan(state, event)
+    sign = event.data.get("sign")
+    if isinstance(sign, str) and event.data.get("present") is not False:
+        state = _with_sign(state, event, sign, True, day)
     return _judged(state, event, event.data, day, count=False)
 
 
@@ -148,14 +152,16 @@ def _judged(
     at, ident = event.at, event.id
     implausible = data.get("implausible", ())
     values = {name: value for name, value in data.items() if type(value) is float}
-    wrong = _impossible(values, day) if values else ()
-    seen = {name: value for name, value in values.items() if name not in wrong} if wrong else values
-    changes: dict[str, Any] = {}
-    keep = alarms.kept(state)
-    if danger and seen:
-        keep = alarms.judge(keep, seen, day.table, at=at, event=ident, baseline=state.baseline, track=state.track)
+    keep, wrong, seen = alarms.kept(state), _NONE, values
+    between = state.calm or day.table.calm
+    if state.bands or implausible or not alarms.is_calm(values, between, day.table.trends, state.track):
+        wrong = _impossible(values, day)
+        seen = {name: value for name, value in values.items() if name not in wrong}
+        if danger:
+            keep = alarms.judge(keep, seen, day.table, at=at, event=ident, baseline=state.baseline, track=state.track)
     if danger and (len(data) > len(values) or wrong):
         keep = _signs(keep, data, wrong, implausible, event, day)
+    changes: dict[str, Any] = {}
     if count and values:
         taken = {n: v for n, v in seen.items() if n not in implausible} if implausible else seen
         changes = _taken(state, event, taken)
@@ -184,7 +190,7 @@ def _impossible(values: Mapping[str, float], day: Day) -> frozenset[str]:
 
 
 def _signs(
-    keep: Kept, data: Mapping[str, Any], wrong: frozenset[str] | tuple[()], odd: tuple[str, ...], event: Event, day: Day
+    keep: Kept, data: Mapping[str, Any], wrong: frozenset[str], odd: tuple[str, ...], event: Event, day: Day
 ) -> Kept:
     """Signs that began or ended, and probes to be checked."""
     changes: dict[str, Band | None] = {
@@ -232,6 +238,8 @@ def _heard(
     if not fresh:
         return state.heard, keep, state.no_data
     heard = {**state.heard, **dict.fromkeys(fresh, at)}
+    if at - min(state.heard.values(), default=at) <= day.table.no_data:
+        return heard, keep, state.no_data
     silence = alarms.quiet(state, at, day.table)
     if silence is None or min(heard.values()) < silence.raised:
         return heard, keep, state.no_data
@@ -444,7 +452,7 @@ def _not_of_the_plan(state: State, event: Event) -> State:
     return state.but(dose=replace(dose, refused=(*dose.refused, event.id), watch_from=_later(dose, event)))
 
 
-def _begun(state: State, event: Event) -> State:
+def _begun(state: State, event: Event, day: Day) -> State:
     """What every dose needs before it, flagged where it is not on record; the baseline is what was last measured."""
     for missing, code, says in (
         (state.answers.get("consent", _UNASKED).value is not True, "no-consent", "consent was not confirmed today"),
@@ -452,7 +460,10 @@ def _begun(state: State, event: Event) -> State:
     ):
         if missing:
             state = _flag(state, event, code, f"{event.type}: {says}")
-    return state if state.dose.first is not None else state.but(baseline=state.readings)
+    if state.dose.first is not None:
+        return state
+    calm = alarms.calm_between(day.table.conditions.values(), day.table.calm, state.readings)
+    return state.but(baseline=state.readings, calm=calm)
 
 
 _UNASKED = Answer(None, 0, "", "")
@@ -465,7 +476,7 @@ def _given(state: State, event: Event, day: Day) -> State:
         return _not_of_the_plan(_flag(state, event, *refusal), event)
     if nasal != (state.treatment == NASAL):
         state = _flag(state, event, "other-route", f"{event.type} in a session for {state.treatment}")
-    state = _begun(state, event)
+    state = _begun(state, event, day)
     dose = state.dose
     if nasal and dose.last is not None and event.at - dose.last < day.rest:
         says = f"{day.rest // _MINUTE} min of rest between two devices were not kept"
@@ -507,7 +518,7 @@ def _started(state: State, event: Event, day: Day) -> State:
         return _not_of_the_plan(_flag(state, event, *refusal), event)
     if state.treatment == NASAL:
         state = _flag(state, event, "other-route", f"{event.type} in a session for {state.treatment}")
-    state = _disagree(_begun(state, event), event, pump.started(state.dose, event.data, day.limits))
+    state = _disagree(_begun(state, event, day), event, pump.started(state.dose, event.data, day.limits))
     dose = replace(
         state.dose,
         rate=event.data["rate"],

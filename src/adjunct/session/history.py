@@ -60,6 +60,14 @@ class History:
     def timing(self) -> Timing:
         return Timing(len(self._events), self.repeated, self.reordered, self.latest)
 
+    def before(self, event: str) -> State:
+        """The state as it stood before one event."""
+        place = bisect_left(self._keys, (self._at[event], event))
+        count, state = next(kept for kept in reversed(self._kept) if kept[0] <= place)
+        for each in self._events[count:place]:
+            state = advance(state, each, self.day)
+        return state
+
     def add(self, event: Event) -> State:
         """The state with `event` taken in at its place."""
         known = self._sent.get(event.id)
@@ -105,7 +113,10 @@ class History:
 
     def _counts(self, original: Event) -> Event:
         """As it counts: after the last correction of it that can be read."""
-        for correction in sorted(self._corrections.get(original.id, ()), key=lambda e: (e.at, e.id), reverse=True):
+        corrections = self._corrections.get(original.id)
+        if not corrections:
+            return self._placed(original)
+        for correction in sorted(corrections, key=lambda e: (e.at, e.id), reverse=True):
             if _unread(original, correction, self._shape):
                 continue  # it corrects nothing; `unread` tells
             data, at = correction.data, correction.data.get("at", self._placed(original).at)

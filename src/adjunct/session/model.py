@@ -243,6 +243,9 @@ class State:
     actions: tuple[tuple[int, Mapping[str, Any], str], ...] = ()  # at, data, by
     readings: Mapping[str, Reading] = field(default_factory=dict)
     baseline: Mapping[str, Reading] = field(default_factory=dict)  # the last ones before the dose
+    calm: Mapping[str, tuple[float, float]] = field(
+        default_factory=dict
+    )  # values that raise nothing, with the baseline
     peak: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # least and greatest since the dose began
     track: Mapping[str, tuple[tuple[int, float], ...]] = field(default_factory=dict)  # at most one a minute, all day
     dose: Dose = field(default_factory=Dose)

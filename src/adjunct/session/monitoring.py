@@ -30,7 +30,6 @@ PRE_DOSE = "pre-dose"  # the phase of care whose age limits hold before the dose
 NURSE, END = "nurse", "end"
 DURING = frozenset({Phase.DOSING, Phase.PAUSED})
 OPEN = frozenset({Phase.ARRIVED, *DURING, Phase.OBSERVING})
-ASKED = frozenset({Standing.OPEN, Standing.DUE, Standing.OVERDUE})
 NASAL, INFUSION = "esketamine-nasal", "ketamine-iv"
 CLOCK = slice(len("2026-11-22T"), len("2026-11-22T09:30"))
 _AT = itemgetter(0)
@@ -129,9 +128,9 @@ Found = tuple[Step, int | None]  # a step, and when it was done
 def due_now(state: State, now: int, knowledge: Knowledge, *, alarm: bool = False) -> tuple[Due, ...]:
     """What is to be done at this chair and what comes next, in the order in which it falls due.
 
-    Waiting, open, due, overdue, and what was done inside a window that is still open; what waits to be measured stands
-    once, however many steps ask for it. `alarm`: an alarm stands that only the clock knows, such as missing data. A
-    window that closed unfilled is no task any more: see `gaps`.
+    Waiting, open, due, overdue, and what was done inside a window that is still open. What is asked for stands once,
+    however many steps ask for it, and so does what waits. `alarm`: an alarm stands that only the clock knows, such as
+    missing data. A window that closed unfilled is no task any more: see `gaps`.
     """
     plan = Plan.of(knowledge)
     if state.phase is Phase.LEFT:
@@ -167,14 +166,15 @@ def _judged(found: Iterable[Found], now: int) -> tuple[Due, ...]:
 
 
 def _once(judged: Iterable[Due]) -> tuple[Due, ...]:
-    asked: set[str] = set()
+    """The first that asks for each thing and the next one that waits; what is done stays."""
+    seen: set[tuple[str, bool]] = set()
     shown = []
     for one in judged:
-        if one.state in ASKED:
-            if one.step.what in asked:
-                continue
-            asked.add(one.step.what)
-        shown.append(one)
+        key = one.step.what, one.state is Standing.WAITING
+        if one.state is Standing.DONE or key not in seen:
+            shown.append(one)
+        if one.state is not Standing.DONE:
+            seen.add(key)
     return tuple(shown)
 
 
@@ -222,20 +222,20 @@ def _before(state: State, plan: Plan, now: int) -> Iterator[Found]:
     for treatments, check, basis in plan.before:
         if state.treatment not in treatments:
             continue
-        name, title, done = f"before.{check.id}", f"{check.title}, before the dose", None
+        name, title, done = f"before.{check.id}", "before", None
         last = check.last(state, now)
         if first is not None:
-            opens = arrived
+            opens = min(max(arrived, first - check.age), first)
             window = Window(opens=opens, due=first, overdue=first, closes=first + 1)
             done = check.done(state, opens, first + 1)
-        elif last is None or last < arrived:
+        elif last is None:
             window = Window(opens=arrived, due=arrived, overdue=arrived + plan.length["before"])
         elif now < (again := last + check.age) - plan.length["early"]:
             window, done = Window(opens=arrived, due=arrived, overdue=arrived + plan.length["before"]), last
         else:
-            name, title = f"{name}.after-{last}", f"{title}, again"
+            name, title = f"{name}.after-{last}", "again"
             window = Window(opens=again - plan.length["early"], due=again, overdue=again + plan.length["grace"])
-        yield _step(name, check.id, title, window, basis), done
+        yield _step(name, check.id, plan.data["titles"][title].format(check=check.title), window, basis), done
 
 
 def _rounds(state: State, plan: Plan, now: int, *, since: int) -> Iterator[Found]:

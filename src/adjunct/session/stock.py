@@ -307,8 +307,7 @@ class _Book:
         if entry.at - entry.received > self.knowledge.length_ms("session.clock.tolerance"):
             self.flag("early", entry)
         kinds = {kind["id"]: kind["change"] for kind in self.knowledge.content["stock"]["entry"]}
-        before = self.lot(entry)
-        lot, units = before, entry.data.get("units", 0)
+        lot, units = self.lot(entry), entry.data.get("units", 0)
         match kinds[entry.kind]:
             case "in":
                 lot = replace(lot, balance=lot.balance + units)
@@ -389,11 +388,13 @@ class _Book:
 
 
 def _put_right(entry: Entry, by: Entry, kind: Mapping[str, Any]) -> Entry | None:
-    """The entry as it should have been; None where it did not happen."""
+    """The entry as it should have been, countersigned by who corrected it; None where it did not happen."""
     if by.data.get("withdrawn"):
         return None
     at = instant(by.data["true_at"], "true_at").ms if "true_at" in by.data else entry.at
-    return entry._replace(at=at, data=_checked(kind, by.data.get("data", entry.data)))
+    second = by.by if person(by.by) != person(entry.by) else by.witness
+    witness = entry.witness if entry.signed else second
+    return entry._replace(at=at, witness=witness, data=_checked(kind, by.data.get("data", entry.data)))
 
 
 # --- before and after -------------------------------------------------------------------------------------------------

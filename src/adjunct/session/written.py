@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from adjunct.base import iso
+from adjunct.base import Instant, iso
 from adjunct.due import Due
 from adjunct.knowledge import Knowledge
 from adjunct.session import pump
@@ -30,8 +30,7 @@ _SCORE = "{score}"
 class Replayed:
     """What a log comes to at one instant; `to_json` is what the command prints."""
 
-    at: int
-    offset: timedelta
+    now: Instant
     floor: Floor
     knowledge: Knowledge
 
@@ -41,15 +40,15 @@ class Replayed:
         alone = sessions[0] if len(sessions) == 1 else None
         return {
             "knowledge": {"version": self.knowledge.version, "as_of": self.knowledge.as_of},
-            "at": iso(self.at, self.offset),
+            "at": self.now.iso(),
             "state": alone["state"] if alone else {s["session"]: s["state"] for s in sessions},
             **{
                 key: [{**one, **_named(s, alone)} for s in sessions for one in s[key]]
                 for key in ("alarms", "due", "gaps")
             },
             "sessions": sessions,
-            "loose": [_loose(x, self.offset) for x in self.floor.loose(self.at)],
-            "held": [held(h, self.offset) for h in self.floor.held],
+            "loose": [_loose(x, self.now.offset) for x in self.floor.loose(self.now.ms)],
+            "held": [held(h, self.now.offset) for h in self.floor.held],
             "timing": dict(summary(self.floor)),
         }
 
@@ -58,16 +57,16 @@ class Replayed:
 
     def _session(self, name: str, history: History) -> Json:
         state, table = history.state, self.floor.day.table
-        now_standing = standing(state, self.at, table)
+        now_standing = standing(state, self.now.ms, table)
         return {
             "session": name,
             "verdict": verdict(now_standing).name,
-            "state": written(state, self.knowledge, now=self.at),
-            "alarms": [alarm(a, state.zone, standing=a.cleared is None) for a in log(state, self.at, table)],
-            "due": [_due(d, state.zone) for d in due_now(state, self.at, self.knowledge, alarm=bool(now_standing))],
-            "gaps": [_due(d, state.zone) for d in gaps(state, self.at, self.knowledge)],
-            "gate": gate_(gate(state, self.at, self.knowledge), state.zone) if _watched(state) else None,
-            "duties": [_plain(d._asdict(), state.zone) for d in duties(state, self.at, self.knowledge)],
+            "state": written(state, self.knowledge, now=self.now.ms),
+            "alarms": [alarm(a, state.zone, standing=a.cleared is None) for a in log(state, self.now.ms, table)],
+            "due": [_due(d, state.zone) for d in due_now(state, self.now.ms, self.knowledge, alarm=bool(now_standing))],
+            "gaps": [_due(d, state.zone) for d in gaps(state, self.now.ms, self.knowledge)],
+            "gate": gate_(gate(state, self.now.ms, self.knowledge), state.zone) if _watched(state) else None,
+            "duties": [_plain(d._asdict(), state.zone) for d in duties(state, self.now.ms, self.knowledge)],
             "corrections": [
                 {"event": e, "correction": c, "at": iso(at, state.zone), "by": by, "reason": reason}
                 for e, c, at, by, reason in state.corrections
@@ -82,12 +81,8 @@ def replay(items: Iterable[Item], knowledge: Knowledge, *, at: int | None = None
     floor = sessions_of(items, knowledge)
     events = [e for history in floor.sessions.values() for e in history.sent]
     last = max((e.received for e in events), default=max((h.received or 0 for h in floor.held), default=0))
-    return Replayed(
-        at=last if at is None else at,
-        offset=events[-1].offset if events else timedelta(0),
-        floor=floor,
-        knowledge=knowledge,
-    )
+    offset = events[-1].offset if events else timedelta(0)
+    return Replayed(now=Instant(last if at is None else at, offset), floor=floor, knowledge=knowledge)
 
 
 def _named(session: Json, alone: Json | None) -> Json:

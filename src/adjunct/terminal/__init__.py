@@ -13,7 +13,7 @@ from adjunct.terminal.planning import (
     show_timetable,
 )
 from adjunct.terminal.session import run as run_day
-from adjunct.terminal.session import show_replay
+from adjunct.terminal.session import show_readiness, show_replay, show_stock
 
 __all__ = [
     "run_day",
@@ -29,10 +29,12 @@ __all__ = [
     "show_protocol",
     "show_protocols",
     "show_ratio",
+    "show_readiness",
     "show_replay",
     "show_request",
     "show_safety_plan",
     "show_score",
     "show_sheet",
+    "show_stock",
     "show_timetable",
 ]

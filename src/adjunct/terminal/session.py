@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -14,15 +14,19 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from adjunct.base import duration_ms, iso
+from adjunct.base import Instant, duration_ms, iso
 from adjunct.due import PRESSING
 from adjunct.knowledge import Knowledge
 from adjunct.session import pump
-from adjunct.session.model import Alarm, State
+from adjunct.session.model import Alarm, Held, State
 from adjunct.session.predicted import Curve, predicted
 from adjunct.session.watch import News, Seen, Tick
 from adjunct.session.written import Replayed
 from adjunct.terminal.answers import INDENT, _console, _words
+
+if TYPE_CHECKING:
+    from adjunct.session.readiness import Readiness
+    from adjunct.session.stock import Ledger
 
 STYLES = {
     "emergency": "bold white on red",
@@ -223,3 +227,39 @@ def _listed(console: Console, title: str, lines: list[str]) -> None:
     console.print(Rule(title, align="left", characters="-"))
     for line in lines:
         console.print(Padding(_words(f"- {line}"), INDENT))
+
+
+def show_readiness(found: Readiness, knowledge: Knowledge, console: Console | None = None) -> None:
+    """The verdict; what is open, with the reason; what speaks against the dose; what was answered."""
+    console = _console(console)
+    console.print(Text(f" {found.verdict} ", style=VERDICTS.get(found.verdict, "bold")))
+    open_ = [q for q in found.questions if q.open]
+    _listed(console, "open", [f"{q.title}: {q.open} {q.ask}" for q in open_])
+    grounds = [g for g in found.grounds if g.leads != "ELIGIBLE"]
+    _listed(
+        console, "speaks to the dose", [f"{g.leads}{' (hard)' if g.hard else ''}: {g.title}. {g.says}" for g in grounds]
+    )
+    _listed(console, "answered", [q.title for q in found.questions if not q.open])
+    limits = [f"{li.entry['title']}: {li.value:g} {li.unit}" for li in found.limits]
+    _listed(console, "limits of this clinic", limits)
+    console.print(Padding(Text(f"Knowledge {knowledge.version[:12]}.", style="dim"), INDENT))
+
+
+VERDICTS = {
+    "ESCALATE": "bold white on red",
+    "NOT_ELIGIBLE": "bold white on red",
+    "DEFER": "bold black on yellow",
+    "CAUTION": "bold black on yellow",
+}
+
+
+def show_stock(book: Ledger, held: Iterable[Held], now: Instant, console: Console | None = None) -> None:
+    """Balance by product and lot, what does not add up, what was kept aside."""
+    console = _console(console)
+    table = Table("product", "lot", "in the book", "expires", box=None, pad_edge=False)
+    for lot in book.lots:
+        expires = "unknown" if lot.expires is None else iso(lot.expires, now.offset)[: len("2027-01-11")]
+        table.add_row(lot.product, lot.lot, str(lot.balance), expires)
+    console.print(table)
+    _listed(console, "look into", [f"{f.says}" for f in book.flags])
+    _listed(console, "kept aside, not lost", [f"{h.where}: {h.why}" for h in held])
