@@ -214,7 +214,11 @@ def test_how_it_ended_and_who_signed(name: str, lead: str, signature: str) -> No
 
 
 def test_left_without_a_warning_says_so() -> None:
-    assert "was NOT warned not to drive" in sheet(DAYS["left"]).lead[1].text
+    found = sheet(DAYS["left"])
+    assert "Was NOT warned not to drive" in found.lead[1].text
+    follows = {row[0]: row for row in cells(part(found, "What follows"))}
+    assert [row[2] for name, row in follows.items() if "rescriber" in name] == ["10:30"]
+    assert not [p for p in sheet(DISCHARGED).parts if p.title == "What follows"]
 
 
 def test_the_gate_with_its_evidence_source_and_what_is_open() -> None:

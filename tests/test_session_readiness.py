@@ -231,6 +231,13 @@ def test_what_was_taken_since_the_last_visit(
     assert because is None or because in leading(found)
 
 
+def test_a_last_use_that_nobody_knows_is_not_overridden() -> None:
+    state = overridden(session().but(substances=(("kratom powder", None, ago(min=5)),)), "last_use")
+    found = ready(state)
+    assert found.verdict == "DEFER"
+    assert next(q.override.refused for q in found.questions if q.override and q.id.startswith("last_use:"))
+
+
 def test_a_time_told_later_answers_the_question() -> None:
     state = session().but(substances=(("lorazepam", None, ago(min=9)), ("Lorazepam", ago(h=30), ago(min=5))))
     assert not [q for q in ready(state).questions if q.id.startswith("last_use")]
@@ -336,6 +343,7 @@ FAST = {"fasting_food": ago(h=5), "fasting_fluid": ago(h=3)}
         (INFUSION, {"fasting.food": 4}, {**FAST, "fasting_fluid": ago(h=1)}, "DEFER", "fasting.fluid"),
         (INFUSION, {"fasting.food": 5.1}, FAST, "DEFER", "fasting.food"),
         (NASAL, {"bp.defer.systolic": 200}, {}, "BadInput", "bp.defer.systolic"),
+        (NASAL, {"bp.defer.systollic": 150}, {}, "BadInput", "systollic"),
         (NASAL, {"bp.defer.systolic": "high"}, {}, "BadInput", "bp.defer.systolic"),
         (NASAL, {"bp.defer.systolic": True}, {}, "BadInput", "bp.defer.systolic"),
         (NASAL, {"bp.defer.systolic": "20 kPa"}, {"systolic": 151.0}, "DEFER", "bp.defer.systolic"),

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from adjunct.base import BadInput, Floats, Refused, duration_ms, instant, shown
+from adjunct.base import BadInput, Floats, Instant, Refused, duration_ms, instant, shown
 from adjunct.devices.fhir import to_fhir
 from adjunct.devices.hl7v2 import to_hl7
 from adjunct.devices.stream import Stream
@@ -155,8 +155,8 @@ def day(plan: Script, seed: str, chair: Chair, knowledge: Knowledge, wire: str =
     """One chair from check-in to the end, in order of arrival."""
     start = instant(knowledge.content["scenarios"]["start"])
     body = Body(plan, seed, knowledge)
-    told = _written(plan, body, chair, start.ms, knowledge)
-    seen = _measured(plan, body, chair, start.ms, knowledge)
+    told = _written(plan, body, chair, start, knowledge)
+    seen = _measured(plan, body, chair, start, knowledge)
     faults = [_Fault.of(f, number, seed, start.ms) for number, f in enumerate(plan.faults)]
     sent = [*told, *(message for event in seen for message in _on_the_wire(event, faults, chair, wire, knowledge))]
     return sorted(sent, key=lambda s: (s.message.received, s.event.id))
@@ -260,26 +260,25 @@ def _effect(knowledge: Knowledge, treatment: str, course: tuple[Administration, 
 # --- who writes -------------------------------------------------------------------------------------------------------
 
 
-def _written(plan: Script, body: Body, chair: Chair, start: int, knowledge: Knowledge) -> Iterator[Sent]:
+def _written(plan: Script, body: Body, chair: Chair, start: Instant, knowledge: Knowledge) -> Iterator[Sent]:
     """The nurse's events, as lines of a log."""
-    content, zone = knowledge.content["scenarios"], instant(knowledge.content["scenarios"]["start"]).offset
-    number, shape = count(1), Shape.of(knowledge)
+    nurse, number, shape = knowledge.content["scenarios"]["nurse"], count(1), Shape.of(knowledge)
     for entry in plan.events:
-        at = start + round(entry["at"] * MS_PER_MIN)
-        received = start + round(entry.get("told", entry["at"]) * MS_PER_MIN)
+        at = start.ms + round(entry["at"] * MS_PER_MIN)
+        received = start.ms + round(entry.get("told", entry["at"]) * MS_PER_MIN)
         data = {name: chair.named(value) for name, value in entry.get("data", {}).items()}
         data |= {name: body.value(name, entry["at"]) for name in entry.get("rates", ())}
-        data |= {name: start + round(m * MS_PER_MIN) for name, m in entry.get("instants", {}).items()}
+        data |= {name: start.ms + round(m * MS_PER_MIN) for name, m in entry.get("instants", {}).items()}
         event = Event(
-            id=f"{chair.session}-{entry.get('id') or next(number):>04}",
+            id=f"{chair.session}-{entry.get('id') or f'{next(number):04}'}",
             at=at,
             received=received,
             type=entry["type"],
-            by=entry.get("by", content["nurse"]),
+            by=entry.get("by", nurse),
             source=f"chair-{chair.number}",
             data=data,
             session=chair.session,
-            offset=zone,
+            offset=start.offset,
         )
         written = line(event, shape)
         read = read_event(written, shape)
@@ -288,17 +287,17 @@ def _written(plan: Script, body: Body, chair: Chair, start: int, knowledge: Know
         yield Sent(Message(received, "event", written.encode()), read)
 
 
-def _measured(plan: Script, body: Body, chair: Chair, start: int, knowledge: Knowledge) -> Iterator[Event]:
+def _measured(plan: Script, body: Body, chair: Chair, start: Instant, knowledge: Knowledge) -> Iterator[Event]:
     """What the monitor measures while it is on the person, with the monitor's own clock in `at`."""
-    figures, zone = knowledge.content["scenarios"]["monitor"], instant(knowledge.content["scenarios"]["start"]).offset
+    figures = knowledge.content["scenarios"]["monitor"]
     first, last = plan.tied()
     every, cuff_every = (duration_ms(figures[name]) for name in ("every", "cuff_every"))
     drawn = dice(body.seed, chair.device)
     skew = drawn.randint(-figures["clock"], figures["clock"])
     span = round((last - first) * MS_PER_MIN)
     for number, after in enumerate(range(0, span, every)):
-        true = start + round(first * MS_PER_MIN) + after
-        minute = (true - start) / MS_PER_MIN
+        true = start.ms + round(first * MS_PER_MIN) + after
+        minute = (true - start.ms) / MS_PER_MIN
         measures = (*figures["sends"], *(figures["cuff"] if after % cuff_every < every else ()))
         yield Event(
             id=f"{chair.device}-{number:05}",
@@ -309,7 +308,7 @@ def _measured(plan: Script, body: Body, chair: Chair, start: int, knowledge: Kno
             source=chair.device,
             data={m: body.value(m, minute) for m in measures},
             session=chair.session,
-            offset=zone,
+            offset=start.offset,
         )
 
 

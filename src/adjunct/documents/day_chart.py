@@ -22,6 +22,7 @@ UPPER, LOWER = 120, 34  # layout: height of pressure and heart rate, and of satu
 BETWEEN = 10  # layout: free between the two
 STRIP = 6  # layout: height of a bar of an alarm
 LETTER = 10  # layout: height of letters
+DROP = 3.4  # layout: how far the foot of a word lies under its middle
 DOT = 1.6  # layout: radius of a value
 STROKE = 1.2  # layout: width of a curve
 FAINT = 0.12  # layout: how strongly the band of the prediction is tinted
@@ -110,7 +111,7 @@ class _Chart:
 
     def named(self, title: str, y: float, colour: str, dash: str) -> None:
         """A name beside the curves, behind a piece of its line."""
-        x, middle = WIDE - RIGHT + LETTER // 2, y - LETTER / (1 + 2)
+        x, middle = WIDE - RIGHT + LETTER // 2, y - DROP
         self.stroke(f"{x},{middle:.1f} {x + 2 * LETTER},{middle:.1f}", colour, dash)
         self.word(x + 2 * LETTER + STRIP / 2, y, title)
 
@@ -155,7 +156,7 @@ class _Chart:
             value = low + (high - low) * number / lines
             y = _up(value, low, high, top, tall)
             self.put("line", x1=LEFT, x2=WIDE - RIGHT, y1=y, y2=y, stroke=RULE)
-            self.word(LEFT - LETTER // 2, y + LETTER / (1 + 2), f"{value:.0f}", "end")
+            self.word(LEFT - LETTER // 2, y + DROP, f"{value:.0f}", "end")
 
     def times(self, foot: float) -> None:
         length = (self.last - self.first) / MINUTE_MS

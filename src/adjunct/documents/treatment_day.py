@@ -18,6 +18,7 @@ from adjunct.documents.day_chart import MINUTE_MS, Bar, Series, chart
 from adjunct.documents.page import ONE_PAGE
 from adjunct.knowledge import Knowledge
 from adjunct.session.alarms import LEVELS, Table, artefact, log
+from adjunct.session.discharge import left
 from adjunct.session.model import Alarm, Event, Given, Phase, State
 from adjunct.sheet import OWN, Line, Part, Sheet, cited, how_sure
 
@@ -76,6 +77,7 @@ def treatment_day_sheet(
         *say.alarms(),
         *say.done(),
         *say.gate(gate),
+        *say.duties(),
         *say.entries("Corrections", say.corrections()),
         *say.entries("Flags", (f"{say.clock(f.at)}: {f.says}" for f in reversed(tuple(state.flags or ())))),
         say.signature(),
@@ -137,10 +139,10 @@ class _Page:
         if ended is None:
             return f"The day is not over: {self.state.phase.value}. This page is a state of {self.clock(self.now.ms)}."
         words = [f"{ENDS.get(ended.phase, ended.phase.value)}, {self.clock(ended.at)}"]
-        words += [f"{name}: {ended.data[name]}" for name in ("to", "reason", "text") if ended.data.get(name)]
+        words += [str(ended.data[name]).strip(" .") for name in ("to", "reason", "text") if ended.data.get(name)]
         if ended.phase is Phase.LEFT:
             warned = ended.data.get("warned")
-            told = "not recorded whether warned" if warned is None else "was warned" if warned else "was NOT warned"
+            told = "Not recorded whether warned" if warned is None else "Was warned" if warned else "Was NOT warned"
             words.append(f"{told} not to drive")
         return ". ".join(words) + "."
 
@@ -383,6 +385,25 @@ class _Page:
         """A value with its unit; a score has none."""
         known = self.knowledge.concepts.get(name)
         return " ".join(filter(None, (_written(value), _unit(unit or (known.unit if known else "")))))
+
+    def duties(self) -> Iterator[Part]:
+        """What must follow now that the person has walked out."""
+        rows = tuple(
+            (
+                Line(text=duty.title, source=self.cited(duty.source, duty.locator)),
+                Line(text=duty.owner),
+                Line(text=NOT_MEASURED if duty.due is None else self.clock(duty.due)),
+                Line(
+                    text=duty.state if duty.done is None else f"{duty.state} {self.clock(duty.done[0])} {duty.done[1]}",
+                    strong=duty.state in ("open", "overdue"),
+                    sure=how_sure(self.knowledge, duty.status, duty.source),
+                ),
+            )
+            for duty in left(self.state, self.now.ms, self.knowledge)
+        )
+        if rows:
+            head = ("After leaving", "Who", "Until", "State")
+            yield Part(title="What follows", kind="table", head=head, rows=rows, id="duties")
 
     def signature(self) -> Part:
         ended = self.state.ended

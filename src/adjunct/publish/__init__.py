@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from adjunct.publish.own_forms import own_questionnaire
     from adjunct.publish.plan import plan_to_fhir
     from adjunct.publish.protocols import protocol_to_fhir
+    from adjunct.publish.session import session_to_fhir
 
 __all__ = [
     "follow_up_to_fhir",
@@ -22,9 +23,15 @@ __all__ = [
     "protocol_to_fhir",
     "questionnaire",
     "score_to_fhir",
+    "session_to_fhir",
     "to_fhir",
 ]
-LATE = {"own_questionnaire": "own_forms", "plan_to_fhir": "plan", "protocol_to_fhir": "protocols"}
+LATE = {
+    "own_questionnaire": "own_forms",
+    "plan_to_fhir": "plan",
+    "protocol_to_fhir": "protocols",
+    "session_to_fhir": "session",
+}
 
 
 def __getattr__(name: str) -> Any:

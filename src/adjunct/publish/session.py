@@ -28,7 +28,7 @@ from adjunct.knowledge import Knowledge
 from adjunct.publish.follow_up import STEP, task
 from adjunct.publish.frame import ACT_CODE, Frame, Json, coding, literal, said, sentences
 from adjunct.publish.questionnaire import UCUM
-from adjunct.session.alarms import Table, log
+from adjunct.session.alarms import Table, artefact, log
 from adjunct.session.discharge import Duty, left
 from adjunct.session.model import Alarm, Event, Given, Phase, State
 from adjunct.session.resources import observations
@@ -85,7 +85,8 @@ def session_to_fhir(
         as_of=knowledge.as_of,
         software=software_version,
     )
-    frame = replace(frame, own=uuid5(NAMESPACE_URL, f"{SESSION}:{frame.patient.get('reference')}:{state.session}"))
+    name = state.session or state.checked_in  # a log of one session may leave its name out
+    frame = replace(frame, own=uuid5(NAMESPACE_URL, f"{SESSION}:{frame.patient.get('reference')}:{name}"))
     day = _Day(frame, state, knowledge, now.ms, {e.id: e for e in every})
     made = [day.encounter(), day.procedure(), *day.doses(), *day.medicines(), *day.in_error()]
     return frame.bundle([*made, *day.observed(), *day.adverse(), *day.alarms(), *day.left()])
@@ -107,6 +108,12 @@ class _Day:
     def span(self, start: int | None, end: int | None) -> Json:
         return {"start": None if start is None else self.at(start), "end": None if end is None else self.at(end)}
 
+    @property
+    def began(self) -> int | None:
+        """When the first of the dose went in, or what was recorded outside its plan."""
+        dose = self.state.dose
+        return dose.watch_from if dose.first is None else dose.first
+
     # --- the visit --------------------------------------------------------------------------------------------------
 
     def encounter(self) -> Json:
@@ -117,7 +124,7 @@ class _Day:
         end = ended.at if ended else None
         return self.frame.start("Encounter", "session", words) | {
             "identifier": [
-                {"system": SESSION, "value": state.session},
+                *([{"system": SESSION, "value": state.session}] if state.session else []),
                 *([{"system": VISIT, "value": state.visit}] if state.visit else []),
             ],
             "status": status,
@@ -138,7 +145,7 @@ class _Day:
 
     def _statuses(self) -> Iterator[Json]:
         """What the visit was before it was what it is now."""
-        first, ended = self.state.dose.first, self.state.ended
+        first, ended = self.began, self.state.ended
         end = ended.at if ended else None
         until = end if first is None else first
         if self.state.checked_in is not None and until is not None:
@@ -150,7 +157,7 @@ class _Day:
         state, dose = self.state, self.state.dose
         if state.phase is Phase.NOT_TREATED:
             status = "not-done"
-        elif dose.first is None:
+        elif self.began is None:
             status = "preparation"
         elif state.phase is Phase.PAUSED:
             status = "on-hold"
@@ -168,10 +175,10 @@ class _Day:
             "code": {"coding": coding(SESSION, state.treatment), "text": _title(state)},
             "subject": self.frame.patient,
             "encounter": self.frame.ref("session"),
-            "performedPeriod": self.span(dose.first, dose.last if over else None),
+            "performedPeriod": self.span(self.began, (dose.last or dose.watch_from) if over else None),
             "performer": [{"actor": {"display": said(dose.prepared_by)}}] if dose.prepared_by else [],
             "note": [
-                *([{"text": checked}] if dose.first is not None else []),
+                *([{"text": checked}] if self.began is not None else []),
                 *(
                     {"authorString": who, "time": self.at(at), "text": f"Went on although open: {item}. Reason: {why}"}
                     for item, (who, why, at) in state.overrides.items()
@@ -332,16 +339,15 @@ class _Day:
         back = [e for e in self.events.values() if e.withdrawn]
         subject = self.frame.patient
         for each in observations(kept, self.state, self.knowledge, withdrawn=back, subject=subject):
-            narrative = self.frame.start("Observation", "", _narrative(each))["text"]
-            yield each | {"text": narrative, "encounter": self.frame.ref("session")}
+            framed = self.frame.start("Observation", f"observation:{each['id']}", _narrative(each))
+            yield each | framed | {"encounter": self.frame.ref("session")}
 
     def adverse(self) -> Iterator[Json]:
         """Each sign that was present. Whether it was serious is what somebody said, else it is not known."""
         for event in self.events.values():
             if event.type != "event" or event.withdrawn or not event.data["present"]:
                 continue
-            first = self.state.dose.first
-            after = first is not None and event.at >= first
+            after = self.began is not None and event.at >= self.began
             sign, serious = said(event.data["sign"]), event.data.get("serious")
             known = self.table.signs.get(sign)
             title, code = (known.title, known.concept) if known else (sign, "")
@@ -364,6 +370,7 @@ class _Day:
         return Table.of_knowledge(self.knowledge)
 
     def title(self, concept: str) -> str:
+        concept = concept.removeprefix(artefact(""))
         sign, known = self.table.signs.get(concept), self.knowledge.concepts.get(concept)
         return sign.title if sign else known.title if known else concept
 

@@ -237,13 +237,17 @@ class _Look(NamedTuple):
         return None if start is None else start + self.terms.lengths[STAY[self.stay]]
 
 
+def _dose(look: _Look) -> _Found:
+    return _Found(MET if look.state.phase in OVER else NOT_MET)
+
+
 def _stay(look: _Look) -> _Found:
     start, leaves = look.state.dose.watch_from, look.leaves_from()
     if start is None or leaves is None:
         return _Found(MISSING, rule=look.stay)
     minutes = convert((look.now - start) / MS_PER_SECOND, "s", "min")
     watched = (Evidence("watched", minutes, "min", start, ""),)
-    return _Found(MET if look.now >= leaves and look.state.phase in OVER else NOT_MET, watched, look.stay)
+    return _Found(MET if look.now >= leaves else NOT_MET, watched, look.stay)
 
 
 def _pressure(look: _Look) -> _Found:
@@ -297,8 +301,9 @@ def _pulse(look: _Look) -> _Found:
     limits, base = look.terms.limits, look.state.baseline.get("heart_rate")
 
     def settled(value: float) -> bool:
-        if limits["heart_rate.low"] <= value <= limits["heart_rate.high"] or base is None:
-            return limits["heart_rate.low"] <= value <= limits["heart_rate.high"]
+        normal = limits["heart_rate.low"] <= value <= limits["heart_rate.high"]
+        if normal or base is None:
+            return normal
         return limits["discharge.within.below"] <= _change(value, base.value) <= limits["discharge.within"]
 
     return look.measured("heart_rate", settled)
@@ -306,30 +311,29 @@ def _pulse(look: _Look) -> _Found:
 
 def _saturation(look: _Look) -> _Found:
     """On room air: a saturation while oxygen flows, or where nobody said whether it does, settles nothing."""
-    names = ("spo2", "oxygen", "room_air", "spo2_baseline")
-    seen, last = look.seen(*names), look.reading("spo2")
-    usual = look.state.readings.get("spo2_baseline") or look.state.answers.get("spo2_baseline")
-    least = look.terms.limits["spo2.minimum"]
+    seen, last = look.seen("spo2", "oxygen", "room_air", "spo2_baseline"), look.reading("spo2")
+    usual, least = look.state.readings.get("spo2_baseline"), look.terms.limits["spo2.minimum"]
     if last is not None and last.value < (min(least, usual.value) if usual else least):
         return _Found(NOT_MET, seen)
-    air, since = _room_air(look, look.now)
-    if last is None or air is None or (air and _room_air(look, last.at)[0] is False):
+    words = _room_air(look)
+    if last is None or not words or not look.fresh("room_air", words[-1][0]):
         return _Found(MISSING, seen)
-    return _Found(MET if air else NOT_MET, seen, until=min(last.at, since) + look.terms.ages["spo2"])
+    said, air = words[-1]
+    before = [was for at, was in words if at <= last.at]
+    if air and before and not before[-1]:
+        return _Found(MISSING, seen)  # the oxygen is off, the saturation is from before
+    return _Found(MET if air else NOT_MET, seen, until=min(last.at, said) + look.terms.ages["spo2"])
 
 
-def _room_air(look: _Look, by: int) -> tuple[bool | None, int]:
-    """The last word until `by` on whether no oxygen flows, from a reading or from a person, and when it was."""
-    words = []
-    flow = look.state.readings.get("oxygen")
-    if flow and flow.at <= by and look.fresh("room_air", flow.at):
-        words.append((-flow.at, flow.value == 0))
-    if (said := look.answer("room_air")) and said.at <= by:
-        words.append((-said.at, bool(said.value)))
-    if not words:
-        return None, by
-    at, air = min(words)  # of two at one instant the less reassuring
-    return air, -at
+def _room_air(look: _Look) -> list[tuple[int, bool]]:
+    """When it was said that no oxygen flows, or that it does, oldest first; at one instant the less reassuring last."""
+    state = look.state
+    words = [(at, flow == 0) for at, flow in state.track.get("oxygen", ())]
+    if flow := state.readings.get("oxygen"):
+        words.append((flow.at, flow.value == 0))
+    if said := state.answers.get("room_air"):
+        words.append((said.at, bool(said.value)))
+    return sorted((w for w in words if w[0] <= look.now), key=lambda w: (w[0], not w[1]))
 
 
 def _breathing(look: _Look) -> _Found:
@@ -387,16 +391,15 @@ def _suicide(look: _Look) -> _Found:
 
 def _escort(look: _Look) -> _Found:
     """Here and fit, looked at lately; else a named clinician arranged accompanied transport. A taxi alone is none."""
-    here, fit = look.answer("escort_present"), look.state.answers.get("escort_fit")
+    here, answers = look.answer("escort_present"), look.state.answers
+    fit, transport = answers.get("escort_fit"), answers.get("transport_arranged")
     seen = look.seen("escort_present", "escort_fit", "transport_arranged")
-    together = here is not None and fit is not None and fit.event == here.event
-    if here and here.value and together and fit and fit.value:
+    able = fit.value if here and fit and fit.event == here.event else None  # of one look at the escort
+    if here and here.value and able:
         return _Found(MET, seen, until=look.until("escort_present"))
-    transport = look.state.answers.get("transport_arranged")
     if transport and transport.value:
         return _Found(MET, seen)
-    unfit = here is not None and (not here.value or (together and fit is not None and not fit.value))
-    return _Found(NOT_MET if unfit else MISSING, seen)
+    return _Found(NOT_MET if here and (not here.value or able is False) else MISSING, seen)
 
 
 def _alarms(look: _Look) -> _Found:
@@ -455,6 +458,7 @@ def _ever(state: State, name: str) -> bool:
 
 
 _CRITERIA: Mapping[str, Callable[[_Look], _Found]] = {
+    "dose": _dose,
     "stay": _stay,
     "sedation": _sedation,
     "dissociation": _dissociation,

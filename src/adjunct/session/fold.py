@@ -104,7 +104,7 @@ def _out_of_place(state: State, event: Event, day: Day) -> State:
         code, says = "before-check-in", "recorded before anybody checked in: whose is it?"
     else:
         code, says = "unknown-type", "of a type that is not known here"
-    if event.type in ("note", "correction") and state.ended is not None:
+    if event.type in _AFTERWARDS and state.ended is not None:
         return _HANDLERS[event.type](state, event, day)
     state = _flag(state, event, code, f"{event.type}: {says}")
     if event.type in _DOSES:
@@ -417,6 +417,7 @@ def _prepared(state: State, event: Event, day: Day) -> State:
     fresh = replace(
         state.dose,
         prepared=event.data,
+        prepared_at=event.at,
         prepared_by=event.by,
         prepared_event=event.id,
         checked=None,
@@ -626,6 +627,7 @@ def _not_treated(state: State, event: Event, day: Day) -> State:
     return _ended(state, event, Phase.NOT_TREATED)
 
 
+_AFTERWARDS = frozenset({"note", "correction", "action"})  # what is still written once the person has gone
 _DOSES = frozenset({"device-given", "injection-given", "infusion-started"})
 _HANDLERS: Mapping[str, Callable[[State, Event, Day], State]] = {
     "checked-in": _checked_in,

@@ -108,6 +108,7 @@ class Dose:
     """What was ordered, checked and given. `rate` in mL/h while the pump runs, `since` when it began to run so."""
 
     prepared: Mapping[str, Any] | None = None  # the data of the last dose-prepared
+    prepared_at: int | None = None
     prepared_by: str = ""
     prepared_event: str = ""
     checked: Mapping[str, Any] | None = None

@@ -62,6 +62,7 @@ class Question:
     blocks: bool
     hard: bool
     open: str
+    kind: str = ""  # of the answer, as in events.toml
     tell: Texts = field(default_factory=dict)
     source: Mapping[str, str] = field(default_factory=dict)  # none: a rule of the assessment asks
     status: str = ""
@@ -261,6 +262,7 @@ def _question(item: Mapping[str, Any], gap: Gap | None, state: State, knowledge:
         blocks=gap.blocks if gap and item["each"] == "asked" else item["blocks"] or bool(gap and gap.blocks),
         hard=item["hard"],
         open=_open(item, held, gap, state, knowledge, now),
+        kind=item["kind"],
         tell=item["tell"],
         source=item["source"],
         status=item["status"],
@@ -392,6 +394,9 @@ def limits_of(given: Mapping[str, Any], treatment: str, knowledge: Knowledge) ->
         raise BadInput("not a table of names and values", "settings.protocol")
     for_all = {name: value for name, value in given.items() if name not in protocols}
     sets = [dict(_flat(for_all)) | dict(_flat(table)) for table in tables or [{}]]
+    there_is = {setting["id"] for entry in protocols.values() for setting in entry["setting"]}
+    for name in (name for values in sets for name in values if name not in there_is):
+        raise BadInput(f"no setting is called {shown(name)}: `adjunct protocols NAME` lists them", "settings.protocol")
     found = []
     for row in knowledge.content["readiness"]["setting"]:
         if treatment in row["treatments"]:

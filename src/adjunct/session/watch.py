@@ -86,7 +86,8 @@ class Floor:
             return item.event.session if item.event is not None else ""
         history = self.sessions.setdefault(item.session, History(self.day))
         aside = len(history.held)
-        history.add(item)
+        if item.source in history.add(item).devices:
+            self._loose.pop(item.source, None)  # it is heard again, and of somebody
         for held in history.held[aside:]:
             self.take(held)
         if item.type == "device-assigned":
