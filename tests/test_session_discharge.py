@@ -381,11 +381,10 @@ WALKS_OUT = at(118, "left-before-discharge", warned=False)
 def test_walking_out_is_never_a_discharge_and_leaves_work(
     minute: float, acts: list[dict[str, object]], gives: dict[str, str]
 ) -> None:
-    whole = d17(116, WALKS_OUT, until=minute)
+    whole = d17(116, WALKS_OUT, *acts, until=minute)
     assert whole.state.phase is Phase.LEFT
     assert not gate(whole.state, whole.now.ms, KNOWLEDGE).open
-    state = replace(whole.state, actions=tuple((NINE.ms + 120 * MINUTE, act["data"], NURSE) for act in acts))
-    duties = {duty.id: duty for duty in left(state, NINE.ms + round(minute * MINUTE), KNOWLEDGE)}
+    duties = {duty.id: duty for duty in left(whole.state, whole.now.ms, KNOWLEDGE)}
     assert {name: duties[name].state for name in gives} == gives
     assert duties["left-call-person"].tried == sum(act["data"].get("reached") is False for act in acts)
     assert duties["left-tell-prescriber"].due == NINE.ms + 133 * MINUTE
