@@ -337,7 +337,7 @@ def test_only_a_person_ties_a_monitor():
     "event",
     [
         Event("x", T, T, "device-released", "nurse", "chair", {"device": "m3"}, "s1"),
-        Event("x", T, T, "discharged", "nurse", "chair", {"signed_by": "n", "role": "nurse"}, "s1"),
+        Event("x", T, T, "transferred", "nurse", "chair", {"to": "hospital", "reason": "r"}, "s1"),
         Event("x", T, T, "left-before-discharge", "nurse", "chair", {}, "s1"),
         Event("x", T, T, "correction", "nurse", "chair", {"corrects": "tie", "reason": "r", "withdrawn": True}, "s1"),
         Event(

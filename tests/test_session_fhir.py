@@ -64,7 +64,9 @@ DAYS = {
         at(30, "vitals", systolic=210, diastolic=84, heart_rate=80, id="wrong"),
         at(31, "medication-given", substance="ondansetron", dose="4 mg", route="by mouth", id="never"),
         at(33, "correction", corrects="wrong", reason="typing", data={"systolic": 120, "diastolic": 84}),
+        at(32, "vitals", spo2=91, id="other"),
         at(34, "correction", corrects="never", reason="other chair", withdrawn=True),
+        at(35, "correction", corrects="other", reason="other chair", withdrawn=True),
     ),
     "withdrawn": day(
         *arrival(),
@@ -165,6 +167,13 @@ def test_each_stretch_of_an_infusion_is_one_and_the_rest_was_not_given() -> None
     assert [(m["status"], m["dosage"]["dose"]["value"]) for m in rest] == [("not-done", 15.75)]
 
 
+def test_a_whole_dose_leaves_nothing_over() -> None:
+    early = at(54.5, "dose-stopped", complete=True)
+    found = doses(publish(day(*arrival("ketamine-iv"), *infusion()[:3], early)))
+    assert [m["status"] for m in found] == ["completed"]
+    assert found[0]["dosage"]["dose"]["value"] < 35
+
+
 def test_what_runs_is_in_progress_and_ends_as_the_same_resource() -> None:
     (first, running), ended = doses(publish(DAYS["running"])), doses(publish(DAYS["infusion"]))
     assert (first["status"], running["status"]) == ("completed", "in-progress")
@@ -177,6 +186,7 @@ def test_a_dose_after_a_stop_went_in_all_the_same() -> None:
     found = doses(publish(DAYS["after a stop"]))
     assert [m["dosage"]["dose"]["value"] for m in found if m["status"] == "completed"] == [28, 28]
     assert "outside the plan" in found[1]["note"][0]["text"]
+    assert len(found) == 2  # how much of what was prepared is left is not known
 
 
 def test_a_dose_is_in_error_only_where_two_people_say_so() -> None:
@@ -184,6 +194,34 @@ def test_a_dose_is_in_error_only_where_two_people_say_so() -> None:
     assert sorted(m["status"] for m in found) == ["entered-in-error", "unknown"]
     (back,) = (m for m in found if m["status"] == "entered-in-error")
     assert "other chair" in back["note"][0]["text"]
+
+
+@pytest.mark.parametrize(
+    ("expiry", "dated"), [("2028-03", "2028-03"), ("2028-03-31", "2028-03-31"), ("03/28", None), ("2028", None)]
+)
+def test_an_expiry_that_is_no_date_is_left_out(expiry: str, dated: str | None) -> None:
+    found = day(*arrival(), at(15, "device-given", number=1, dose=28, lot="L", expiry=expiry))
+    assert doses(publish(found))[0]["contained"][0]["batch"].get("expirationDate") == dated
+
+
+@pytest.mark.parametrize(
+    ("words", "value", "unit"),
+    [("4 mg", 4, "mg"), ("0,4 mg", 0.4, "mg"), ("400 mcg", 400, "ug"), ("one sip", None, "")],
+)
+def test_a_dose_in_words_is_a_quantity_where_it_is_one(words: str, value: float | None, unit: str) -> None:
+    found = day(*arrival(), at(7, "medication-given", substance="ondansetron", dose=words, route="by mouth"))
+    (made,) = doses(publish(found), "ondansetron")
+    dose = made.get("dosage", {}).get("dose", {})
+    assert (dose.get("value"), dose.get("code", "")) == (value, unit)
+    assert words in made["text"]["div"]
+
+
+def test_a_dose_that_was_only_recorded_outside_the_plan_is_still_a_treatment() -> None:
+    stopped = at(12, "dose-stopped", complete=False, reason="changed mind")
+    found = publish(day(*arrival(), stopped, at(15, "device-given", number=1, dose=28), at(70, "note", text="x")))
+    (treatment,), (dose,) = of(found, "Procedure"), doses(found)
+    assert dose["status"] == "completed"
+    assert treatment["performedPeriod"]["start"] == clock(15)
 
 
 def test_other_medicines_keep_their_words() -> None:
@@ -222,6 +260,14 @@ def test_an_alarm_that_nobody_acknowledged_is_preliminary() -> None:
     assert "end" not in severe["identifiedPeriod"]
 
 
+def test_what_was_done_about_another_alarm_and_seen_after_its_end_is_not_of_this_one() -> None:
+    late = [at(80, "acknowledged", alarm="hypertension-severe"), at(81, "action", what="water", alarm="nausea")]
+    found = day(*arrival(), *nasal_dose(), *SURGE[:4], *late)
+    (severe,) = (i for i in of(publish(found), "DetectedIssue") if "Very high" in i["code"]["text"])
+    assert severe["status"] == "preliminary"
+    assert "mitigation" not in severe
+
+
 def test_a_sign_that_was_present_is_an_adverse_event_and_one_that_was_not_is_none() -> None:
     bundle = publish(DAYS["transferred"])
     (event,) = of(bundle, "AdverseEvent")
@@ -237,6 +283,8 @@ def test_what_was_corrected_says_so_and_what_was_withdrawn_stays() -> None:
     bundle = publish(DAYS["corrected"])
     systolic = [o for o in of(bundle, "Observation") if o["code"]["coding"][-1]["code"] == "systolic"]
     assert [(o["valueQuantity"]["value"], o["status"]) for o in systolic] == [(128, "final"), (120, "corrected")]
+    spo2 = [o for o in of(bundle, "Observation") if o["code"]["coding"][-1]["code"] == "spo2"]
+    assert [(o["valueQuantity"]["value"], o["status"]) for o in spo2] == [(98, "final"), (91, "entered-in-error")]
     (never,) = doses(bundle, "ondansetron")
     assert never["status"] == "entered-in-error"
     assert "other chair" in never["note"][0]["text"]
@@ -249,7 +297,7 @@ ENDS = [
     ("running", "in-progress", None, "in-progress"),
     ("infusion", "in-progress", None, "stopped"),
     ("discharged", "finished", "home", "completed"),
-    ("left", "finished", "aadvice", "completed"),
+    ("left", "finished", "oth", "completed"),
     ("transferred", "finished", "other-hcf", "completed"),
     ("not treated", "finished", None, "not-done"),
 ]
@@ -279,6 +327,10 @@ def test_who_walked_out_was_not_discharged_and_is_looked_for() -> None:
     assert any("next dose" in f["code"]["text"].lower() for f in flags)
     (told,) = of(bundle, "Communication")
     assert told["status"] == "completed"
+    unwarned = day(*arrival(), *nasal_dose(), at(75, "left-before-discharge", warned=False))
+    assert [c["status"] for c in of(publish(unwarned), "Communication")] == ["not-done"]
+    unsaid = day(*arrival(), *nasal_dose(), at(75, "left-before-discharge"))
+    assert not of(publish(unsaid), "Communication")
     assert not [o for o in of(bundle, "Observation") if "discharge_signed" in str(o["code"])]
     for name in ("discharged", "surge", "transferred"):
         assert not of(publish(DAYS[name]), "Flag") + of(publish(DAYS[name]), "Task")
@@ -293,6 +345,9 @@ def test_the_same_session_is_the_same_resources_at_any_time() -> None:
     assert ids(early) < ids(late)
     other = day(*({**e, "session": "s-2"} for e in (*arrival(), *nasal_dose())))
     assert len(ids(other) & ids(early)) == 0
+    nameless = [{k: v for k, v in e.items() if k != "session"} for e in arrival()]
+    unnamed = [day(*nameless), day(nameless[0] | {"at": clock(-10)}, *nameless[1:])]
+    assert len(ids(unnamed[0]) & ids(unnamed[1])) == 0
 
 
 # --- record -> session -> record --------------------------------------------------------------------------------------

@@ -250,6 +250,35 @@ def test_a_correction_that_shows_a_danger_raises_it(knowledge: Knowledge) -> Non
 
 
 @pytest.mark.parametrize(
+    ("data", "stands"),
+    [
+        ({"sign": "chest_pain", "present": True, "text": "left side"}, True),
+        ({"sign": "chest_pain", "present": False}, False),
+        ({"sign": "fall", "present": True}, False),
+    ],
+    ids=["only the words", "was absent", "was something else"],
+)
+def test_a_corrected_sign(knowledge: Knowledge, data: Any, stands: bool) -> None:
+    day = Log(knowledge)
+    wrong = day.add(0, "event", sign="chest_pain", present=True, text="rigth side")
+    day.add(1, "correction", corrects=wrong, reason="typing", data=data)
+    state = day.state
+    names = [a.alarm for a in standing(state, at(1), day.day.table)]
+    assert ("hypertensive-emergency" in names) == stands
+    assert ("fall" in names) == (data["sign"] == "fall")
+    assert stands or [e.alarm for e in state.past or ()] == ["hypertensive-emergency"]  # it did sound
+
+
+def test_a_withdrawn_sign_was_seen(knowledge: Knowledge) -> None:
+    day = Log(knowledge)
+    wrong = day.add(0, "event", sign="chest_pain", present=True)
+    assert standing(day.state, at(0), day.day.table)
+    day.add(1, "correction", corrects=wrong, reason="other person", withdrawn=True)
+    assert standing(day.state, at(1), day.day.table) == ()
+    assert [e.alarm for e in day.state.past or ()] == ["hypertensive-emergency"]
+
+
+@pytest.mark.parametrize(
     ("corrects", "data", "why"),
     [
         ("nothing", {"spo2": 97}, "not in this log"),

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from pypdf import PdfReader
 
+from adjunct.documents.day_chart import BETWEEN, LOWER, TOP, UPPER
 from adjunct.documents.page import page
 from adjunct.documents.pdf import pdf
 from adjunct.documents.treatment_day import ALARMS, ENTRIES, ROWS, treatment_day_sheet
@@ -142,6 +143,14 @@ def test_a_dose_without_a_second_person_says_so() -> None:
     assert "NOT checked by a second person." in part(sheet(found), "Dose").lines[0].text
 
 
+def test_a_dose_outside_the_plan_is_on_the_page() -> None:
+    log = nasal_dose()
+    found = day(*arrival(), *log[:3], at(17, "dose-stopped", complete=False, reason="panic"), log[3])
+    table = part(sheet(found), "Dose")
+    assert cells(table)[-1] == ["09:21", "nasal device, NOT PLANNED", "28 mg", "ESK-78", NURSE]
+    assert "the stay is counted from it" in table.lines[0].text
+
+
 def test_each_stretch_of_an_infusion_with_its_rate() -> None:
     assert [row[:3] for row in cells(part(sheet(DAYS["infusion"]), "Dose"))] == [
         ["09:15 \u2013 09:25", "infusion at 75 mL/h", "8.75 mg"],
@@ -227,10 +236,33 @@ def test_the_gate_with_its_evidence_source_and_what_is_open() -> None:
     rows = {row[0].text: row for row in found.rows}
     assert rows["Heart rate settled"][2].text == "70 /min 11:22"
     assert rows["Watched long enough"][0].source.startswith("SPRAVATO REMS")
-    assert all(row[1].sure for row in found.rows)
+    assert rows["Watched long enough"][2].text == "122 min since 09:21"
+    assert all(row[0].sure and row[0].source for row in found.rows)
+    assert "No naloxone in this session" in found.lines[1].text
+    assert "No naloxone in this session" not in rows
     closed = part(sheet(DAYS["arrived"]), "Discharge gate")
     assert closed.lines[0].text.startswith("CLOSED")
     assert all(row[1].strong for row in closed.rows if row[1].text != "met")
+
+
+def test_who_saw_it_is_named_where_it_was_somebody_else() -> None:
+    log = [*arrival(), *nasal_dose(), *SURGE, *settled()[1:]]
+    log = [e | {"by": SECOND} if e["type"] == "escort" else e for e in log]
+    rows = {row[0].text: row[2].text for row in part(sheet(day(*log)), "Discharge gate").rows}
+    assert SECOND in next(text for title, text in rows.items() if title.startswith("Escort"))
+    assert NURSE not in "".join(rows.values())
+
+
+def test_a_probe_prompt_is_no_alarm_of_the_picture() -> None:
+    odd = day(*arrival(), *nasal_dose(), *course([(40, 130, 80, 72, 97)]), at(41, "vitals", spo2=104.0))
+    assert [row[2] for row in cells(part(sheet(odd), "Alarms"))] == ["probe"]
+    assert ">alarms<" not in part(sheet(odd), "Course").svg
+
+
+def test_what_lies_off_the_scale_stands_at_its_end() -> None:
+    low = day(*arrival(), *nasal_dose(), *course([(40, 130, 80, 72, 60)]))
+    heights = [float(y) for y in re.findall(r'cy="([^"]*)" r="[^"]*" fill="#009e73"', part(sheet(low), "Course").svg)]
+    assert max(heights) == TOP + UPPER + BETWEEN + LOWER
 
 
 def test_a_correction_shows_what_was_first_written() -> None:

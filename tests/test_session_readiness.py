@@ -20,7 +20,7 @@ from adjunct.session.model import Answer, Event, Phase, Reading, State
 from adjunct.session.readiness import PHASE, Readiness, limits_of, readiness
 from adjunct.session.resources import entries, is_naloxone, observations
 from bundles import knowledge, person
-from session_days import NURSE, at, day
+from session_days import NURSE, arrival, at, day, nasal_dose
 
 NOW = instant("2026-11-21T09:00:00-06:00")
 MINUTE = duration_ms("1 min")
@@ -202,9 +202,19 @@ def test_what_was_recorded_too_long_ago_is_asked_again(name: str, old: int) -> N
 
 
 def test_what_is_written_for_later_does_not_count() -> None:
-    state = session(systolic=124.0)
-    state = replace(state, readings={**state.readings, "systolic": reading(124.0, NOW.ms + MINUTE)})
-    assert "systolic" in leading(ready(state))
+    state = session()
+    state = state.but(
+        readings={**state.readings, "systolic": reading(124.0, NOW.ms + MINUTE)},
+        answers={**state.answers, "consent": answer(True, NOW.ms + MINUTE)},
+    )
+    assert {"systolic", "consent_confirmed"} <= leading(ready(state))
+
+
+def test_a_value_from_elsewhere_does_not_stand_for_one_of_this_visit() -> None:
+    elsewhere = person(measures={"systolic": 124})["entry"][-1]
+    state = session()
+    state = state.but(readings={**state.readings, "systolic": reading(124.0, ago(min=31))})
+    assert leading(ready(state, {**PERSON, "entry": [*PERSON["entry"], elsewhere]})) == {"systolic"}
 
 
 # --- what was taken ---------------------------------------------------------------------------------------------------
@@ -238,9 +248,10 @@ def test_a_last_use_that_nobody_knows_is_not_overridden() -> None:
     assert next(q.override.refused for q in found.questions if q.override and q.id.startswith("last_use:"))
 
 
-def test_a_time_told_later_answers_the_question() -> None:
-    state = session().but(substances=(("lorazepam", None, ago(min=9)), ("Lorazepam", ago(h=30), ago(min=5))))
-    assert not [q for q in ready(state).questions if q.id.startswith("last_use")]
+@pytest.mark.parametrize(("told", "open_"), [(ago(min=9), False), (ago(min=1), True)])
+def test_a_time_told_later_answers_the_question(told: int, open_: bool) -> None:
+    state = session().but(substances=(("Lorazepam", ago(h=30), ago(min=5)), ("lorazepam", None, told)))
+    assert any(q.id.startswith("last_use") for q in ready(state).questions) is open_
 
 
 @pytest.mark.parametrize(
@@ -468,6 +479,22 @@ def test_a_correction_and_what_did_not_happen_say_so() -> None:
 
 def test_an_artefact_is_no_value() -> None:
     assert [o["valueQuantity"]["value"] for o in published()["diastolic"]] == [80]
+
+
+def test_what_may_be_of_somebody_else_and_a_refused_discharge_are_not_published() -> None:
+    untied = at(31, "vitals", by="chair", systolic=212, diastolic=120)
+    early = at(-5, "vitals", systolic=90, diastolic=50)
+    refused = at(40, "discharged", signed_by="Dr. B", role="prescriber")
+    kept = day(*arrival(), *nasal_dose(), untied, early, refused)
+    made = observations(kept.events, kept.state, knowledge())
+    codes = [c["code"] for o in made for c in o["code"]["coding"]]
+    assert [o["valueQuantity"]["value"] for o in made if "systolic" in str(o["code"])] == [128]
+    assert "discharge_signed" not in codes
+    left = day(*arrival(), *nasal_dose(), at(50, "left-before-discharge", warned=True))
+    assert "left_before_discharge" in str(observations(left.events, left.state, knowledge()))
+    late = day(*arrival(), at(50, "not-treated", reason="unwell"), at(51, "vitals", systolic=90, diastolic=50))
+    status = [o["status"] for o in observations(late.events, late.state, knowledge()) if "systolic" in str(o["code"])]
+    assert status == ["final", "preliminary"]
 
 
 def test_a_no_of_the_day_is_a_no_of_what_it_asks() -> None:

@@ -249,6 +249,7 @@ def test_the_curve_is_of_the_doses_that_were_given(name: str, mg: float, models:
     assert curve.low is not None
     assert curve.high is not None
     assert all(low <= mid <= high for low, mid, high in zip(curve.low, curve.typical, curve.high, strict=True))
+    assert max(curve.low) < max(curve.typical) < max(curve.high)
     assert (curve.unit, len(curve.models), curve.predicted) == ("ng/mL", models, True)
     assert band in curve.says
     assert "Not measured" in curve.says

@@ -61,12 +61,17 @@ def knowledge_book(
 ) -> None:
     """Print every rule, fact, substance, claim and model with its sources, and the validation report, as Markdown."""
     import adjunct
-    from adjunct.documents import follow_up, validation
+    from adjunct.devices.faults import faults
+    from adjunct.documents import day_reference, follow_up, validation
     from adjunct.knowledge import book
 
     knowledge = adjunct._knowledge()
+    seed = day_reference.SEED
+    table = faults(day_reference.runs(knowledge), seed, knowledge)
+    pages = book.pages(knowledge) | validation.pages(knowledge) | follow_up.pages(knowledge)
+    pages |= day_reference.pages(knowledge, day_reference.Faults(seed, *table))
     stale = []
-    for name, text in {**book.pages(knowledge), **validation.pages(knowledge), **follow_up.pages(knowledge)}.items():
+    for name, text in pages.items():
         path = out / name
         if check_only:
             if not path.is_file() or path.read_text(encoding="utf-8") != text:

@@ -25,7 +25,7 @@ from adjunct.session.events import IMPLAUSIBLE
 from adjunct.session.model import Event, Held
 
 OF_MESSAGE, OF_DEVICE = "message", "device"  # how the place of a Held begins: its content, or whose it is and when
-_ENDS = frozenset({"discharged", "left-before-discharge", "transferred", "not-treated"})
+_ENDS = frozenset({"left-before-discharge", "transferred", "not-treated"})  # a discharge may yet be refused
 AMENDS = frozenset({CORRECTS, WITHDRAWS, WRONG})
 HASH = 16  # characters of a hash in an id
 

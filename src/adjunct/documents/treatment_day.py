@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from adjunct.session.predicted import Curve
 
 NOT_MEASURED = "\u2013"
-ROWS = 12  # layout: rows of vital signs; the chart has them all
+ROWS = 10  # layout: rows of vital signs; the chart has them all
 STEPS = (5, 10, 15, 20, 30, 60, 120)  # layout: minutes that a row may stand for
 ALARMS = 6  # layout: alarms on the page; the log has them all
 ENTRIES = 5  # layout: entries of a list, then how many more there are
@@ -44,6 +44,7 @@ COLUMNS = (
 )
 WHERE_USED = frozenset({"RASS", "Distress", "Nausea"})  # columns that stand only where somebody measured them
 DRAWN = (("systolic", "Systolic"), ("diastolic", "Diastolic"), ("heart_rate", "Heart rate"), ("spo2", "SpO2"))
+WATCHED = "watched"  # the evidence of the gate that is a length of time
 DEVICE = "device-given"
 BY_HAND = {DEVICE: "nasal device", "injection-given": "injection"}
 RUNS = ("infusion-started", "rate-changed", "dose-resumed")
@@ -158,6 +159,8 @@ class _Page:
         if dose.rate is not None:
             running = (f"{self.clock(dose.since)} \u2013 ", f"running at {dose.rate:g} mL/h", "not over", "", "")
             rows = (*rows, tuple(Line(text=text or NOT_MEASURED) for text in running))
+        outside = [e for name in dose.refused if (e := self.events.get(name))]
+        rows = (*rows, *(tuple(Line(text=text) for text in self.outside(event)) for event in outside))
         lines = tuple(Line(text=text) for text in (" ".join(filter(None, self.ordered())), *self.overridden()))
         head = ("Time", "Given", "Amount", "Lot", "By")
         return Part(title="Dose", kind="table", lines=lines, head=head, rows=rows, id="dose")
@@ -182,7 +185,7 @@ class _Page:
             how = ("complete" if dose.complete else "NOT complete") if known else "not recorded whether complete"
             yield f"Ended {self.clock(dose.stopped)}, {how}."
         if dose.refused:
-            yield f"{len(dose.refused)} recorded after the dose had been stopped."
+            yield f"{len(dose.refused)} outside the plan: it may have gone in, and the stay is counted from it."
 
     def overridden(self) -> Iterator[str]:
         for item, (who, why, at) in self.state.overrides.items():
@@ -202,6 +205,14 @@ class _Page:
         yield f"{part.mg:g} mg"
         yield part.lot or str((self.state.dose.prepared or {}).get("lot") or "not recorded")
         yield event.by if event else "not recorded"
+
+    def outside(self, event: Event) -> Iterator[str]:
+        yield self.clock(event.at)
+        why = "taken back by one person" if event.withdrawn else "NOT PLANNED"
+        yield f"{BY_HAND.get(event.type, 'infusion')}, {why}"
+        yield f"{event.data['dose']:g} mg" if "dose" in event.data else "not recorded"
+        yield str(event.data.get("lot") or "not recorded")
+        yield event.by
 
     def by(self, event: str) -> str:
         found = self.events.get(event)
@@ -342,22 +353,27 @@ class _Page:
             return
         names = Counter(str(e.by) for item in gate.items for e in item.evidence if e.by)
         usual = names.most_common(1)[0][0] if names else ""
+        silent = [item for item in gate.items if not item.evidence and not item.says]
         rows = tuple(
             (
-                Line(text=item.title, source=self.cited(item.source, item.locator)),
-                Line(
-                    text=STATES[item.state],
-                    strong=item.state != "met",
-                    sure=how_sure(self.knowledge, item.status, item.source),
-                ),
-                Line(text=". ".join(filter(None, (self.evidence(item, usual), item.says))) or NOT_MEASURED),
+                self.judged(item.title, item),
+                Line(text=STATES[item.state], strong=item.state != "met"),
+                Line(text=". ".join(filter(None, (self.evidence(item, usual), item.says)))),
             )
             for item in gate.items
+            if item not in silent
         )
         says = "Open: everything is met." if gate.open else f"CLOSED: {len(gate.lacking)} not met."
         says += f" Seen by {usual} where nobody else is named." if usual else ""
+        nothing = "; ".join(item.title for item in silent)
+        also = [self.judged(f"Met, with nothing on record against it: {nothing}.", silent[0])] if silent else []
+        lines = (Line(text=says, strong=not gate.open), *also)
         head = ("Item", "State", "By what, and what is to be done")
-        yield Part(title="Discharge gate", kind="table", lines=(Line(text=says),), head=head, rows=rows, id="gate")
+        yield Part(title="Discharge gate", kind="table", lines=lines, head=head, rows=rows, id="gate")
+
+    def judged(self, text: str, item: Item) -> Line:
+        sure = how_sure(self.knowledge, item.status, item.source)
+        return Line(text=text, source=self.cited(item.source, item.locator), sure=sure)
 
     def cited(self, source: str, locator: str) -> str:
         """A source; of what is this project's own, the place in its protocol: how sure it is stands beside it."""
@@ -373,7 +389,7 @@ class _Page:
                     (
                         self.title(e.what) if several else "",
                         self.measured(e.what, e.value, e.unit),
-                        self.clock(e.at),
+                        f"since {self.clock(e.at)}" if e.what == WATCHED else self.clock(e.at),
                         "" if e.by == usual else e.by,
                     ),
                 )

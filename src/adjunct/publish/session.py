@@ -52,7 +52,7 @@ VISITED = {Phase.EXPECTED: "planned", Phase.ARRIVED: "arrived"}
 GOES_ON = {Phase.DOSING: "in-progress", Phase.PAUSED: "in-progress", Phase.OBSERVING: "in-progress"}
 WENT = {
     Phase.DISCHARGED: ("home", "Home"),
-    Phase.LEFT: ("aadvice", "Left against advice"),
+    Phase.LEFT: ("oth", "Other"),  # left before discharge; whether against advice is not ours to say
     Phase.TRANSFERRED: ("other-hcf", "Other healthcare facility"),
 }
 SEVERITY = {"emergency": "high", "high": "high", "medium": "moderate"}
@@ -204,7 +204,7 @@ class _Day:
         over = dose.stopped if dose.stopped is not None else state.ended.at if state.ended else None
         prepared = dose.prepared.get("dose") if dose.prepared else None
         left = round(prepared - sum(part.mg for part in dose.given), 2) if prepared is not None else 0
-        if over is not None and left > 0 and not dose.complete:
+        if over is not None and left > 0 and not dose.complete and not dose.refused:
             words = "Prepared and not given; what became of it stands in the ledger of the stock."
             yield self._dose("not-given", "not-done", f"{left:g} mg not given") | {
                 "statusReason": [{"text": words}],

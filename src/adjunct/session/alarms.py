@@ -83,6 +83,7 @@ class Table:
     silence: Mapping[str, int]  # level -> the longest rest of the sound
     no_data: int
     vital: frozenset[str]
+    limits: tuple[Condition, ...]  # of measures
     calm: Mapping[str, tuple[float, float]]  # between these no limit that needs no baseline is passed
     trends: Mapping[str, tuple[tuple[int, int, float], ...]]  # measure -> values to look back at, direction, limit
     monitored: frozenset[str]
@@ -134,6 +135,7 @@ def _table(knowledge: Knowledge) -> Table:
         silence={level: knowledge.length_ms(fact) for level, fact in data["silence"].items()},
         no_data=knowledge.length_ms(no_data["after"]),
         vital=frozenset(vital),
+        limits=tuple(c for c in conditions if c.measure),
         calm=calm_between(conditions, {name: _possible(name, knowledge) for name in vital}, {}),
         trends={
             m: tuple(
@@ -207,21 +209,23 @@ def calm_between(
     return found
 
 
-def is_calm(
-    values: Mapping[str, float],
-    between: Mapping[str, tuple[float, float]],
-    trends: Mapping[str, tuple[tuple[int, int, float], ...]],
-    track: Mapping[str, tuple[tuple[int, float], ...]],
-) -> bool:
+def narrowed(
+    between: tuple[float, float], course: Iterable[tuple[int, float]], trends: tuple[tuple[int, int, float], ...]
+) -> tuple[float, float]:
+    """The calm values of a measure, less those that would be a trend against the last ones of its course."""
+    (low, high), last = between, tuple(course)
+    for back, direction, limit in trends:
+        recent = [value for _, value in last[-back:]]
+        low, high = (max(low, max(recent) - limit), high) if direction < 0 else (low, min(high, min(recent) + limit))
+    return low, high
+
+
+def is_calm(values: Mapping[str, float], between: Mapping[str, tuple[float, float]]) -> bool:
     """Whether new values plainly raise nothing: the quick way past `judge` for nearly every value of a day."""
     for name, value in values.items():
         bounds = between.get(name)
         if bounds is not None and not bounds[0] < value < bounds[1]:
             return False
-        for back, direction, limit in trends.get(name, ()):
-            for _, before in track.get(name, ())[-back:]:
-                if (value - before) * direction >= limit:
-                    return False
     return "diastolic" not in values or values["diastolic"] < values.get("systolic", inf)
 
 

@@ -373,7 +373,7 @@ def _suicide(look: _Look) -> _Found:
     names = [n for n in look.terms.ages if n.startswith("cssrs_")]
     seen = look.seen(*names, "suicidal_intent", "suicide_prescriber_seen")
     said = {n: look.said(n) for n in names}
-    if any(_ever(look.state, n) for n in ("cssrs_q4", "cssrs_q5", "cssrs_q6_recent", "suicidal_intent")):
+    if any(n in look.state.yes for n in ("cssrs_q4", "cssrs_q5", "cssrs_q6_recent", "suicidal_intent")):
         return _Found(NOT_MET, seen, "suicide-high")
     if said["cssrs_declined"]:
         return _Found(NOT_MET, seen, "discharge-suicide-not-asked")
@@ -383,8 +383,8 @@ def _suicide(look: _Look) -> _Found:
     asked += ["cssrs_q6_recent"] if said["cssrs_q6"] else []
     if any(said[n] is None for n in asked):
         return _Found(MISSING, seen, "suicide-unfinished" if thoughts else "")
-    visit, method = look.answer("suicide_prescriber_seen"), look.answer("cssrs_q3")
-    if method and method.value and not (visit and visit.value and visit.at >= method.at):
+    visit, method = look.answer("suicide_prescriber_seen"), look.state.yes.get("cssrs_q3")
+    if method and not (visit and visit.value and visit.at >= method.at):
         return _Found(NOT_MET, seen, "discharge-suicide-moderate-unseen")
     return _Found(MET, seen, until=look.until(*asked))
 
@@ -418,24 +418,19 @@ def _alarms(look: _Look) -> _Found:
 
 
 def _emergency(look: _Look) -> _Found:
-    state, terms, answers = look.state, look.terms, look.state.answers
-    signs = [
-        Evidence(name, True, "", answers[name].at, answers[name].by)
-        for name in terms.closing & answers.keys()
-        if answers[name].value
-    ]
+    state, terms, yes = look.state, look.terms, look.state.yes
+    signs = [Evidence(name, True, "", yes[name].at, yes[name].by) for name in terms.closing & yes.keys()]
     alarms = [
         Evidence(e.alarm, e.level, "", e.raised, "")
         for e in _episodes(state)
-        if e.raised <= look.now
-        and (any(n in terms.closing for n, _ in e.by) or (e.alarm in terms.closing_alarms and _stands(state, e)))
+        if e.raised <= look.now and e.alarm in terms.closing_alarms and _stands(state, e)
     ]
     seen = tuple(sorted((*signs, *alarms), key=lambda x: (x.at, x.what)))
     return _Found(NOT_MET if seen else MET, seen)
 
 
 def _naloxone(look: _Look) -> _Found:
-    names = [n for n in ("naloxone", "naloxone_given") if _ever(look.state, n)]
+    names = [n for n in ("naloxone", "naloxone_given") if n in look.state.yes]
     return _Found(NOT_MET if names else MET, look.seen(*names))
 
 
@@ -448,13 +443,6 @@ def _episodes(state: State) -> Iterator[Episode]:
 def _stands(state: State, episode: Episode) -> bool:
     """Whether what raised an alarm was right: a value or an answer that was corrected says what it says now."""
     return all(episode.event != original for original, *_ in state.corrections)
-
-
-def _ever(state: State, name: str) -> bool:
-    """Whether it was answered yes, or an alarm was raised by it, at any time of this session."""
-    held = state.answers.get(name)
-    raised = (e for e in _episodes(state) if any(name == what for what, _ in e.by))
-    return bool(held and held.value) or any(_stands(state, e) for e in raised)
 
 
 _CRITERIA: Mapping[str, Callable[[_Look], _Found]] = {

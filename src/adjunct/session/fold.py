@@ -68,7 +68,8 @@ _DAYS: WeakKeyDictionary[Knowledge, Day] = WeakKeyDictionary()
 
 def advance(state: State, event: Event, day: Day) -> State:
     """The state after `event`, which is not before the last one."""
-    state = _called(state, event.at, day)
+    if state.episodes:
+        state = _called(state, event.at, day)
     if event.was is not None and event.was.at > event.received:
         says = f"{event.type}: said to be after it arrived; it counts from its arrival: look at the clock of its source"
         state = _flag(state, event, "clock-ahead", says)
@@ -106,7 +107,9 @@ def _out_of_place(state: State, event: Event, day: Day) -> State:
         code, says = "unknown-type", "of a type that is not known here"
     if event.type in _AFTERWARDS and state.ended is not None:
         return _HANDLERS[event.type](state, event, day)
-    state = _flag(state, event, code, f"{event.type}: {says}")
+    last = None if state.flags is None else state.flags.head
+    if event.by != event.source or last is None or last.code != code:  # a monitor left on is told once
+        state = _flag(state, event, code, f"{event.type}: {says}")
     if event.type in _DOSES:
         state = _not_of_the_plan(state, event)
     sign = event.data.get("sign")
@@ -153,8 +156,7 @@ def _judged(
     implausible = data.get("implausible", ())
     values = {name: value for name, value in data.items() if type(value) is float}
     keep, wrong, seen = alarms.kept(state), _NONE, values
-    between = state.calm or day.table.calm
-    if state.bands or implausible or not alarms.is_calm(values, between, day.table.trends, state.track):
+    if state.bands or implausible or not alarms.is_calm(values, state.calm or day.table.calm):
         wrong = _impossible(values, day)
         seen = {name: value for name, value in values.items() if name not in wrong}
         if danger:
@@ -164,7 +166,7 @@ def _judged(
     changes: dict[str, Any] = {}
     if count and values:
         taken = {n: v for n, v in seen.items() if n not in implausible} if implausible else seen
-        changes = _taken(state, event, taken)
+        changes = _taken(state, event, taken, day)
         if keep.bands:
             back = {artefact(n): None for n in taken if artefact(n) in keep.bands}
             keep = alarms.changed(keep, back, day.table, at=at) if back else keep
@@ -173,8 +175,7 @@ def _judged(
         if wrong or implausible:
             changes["artefacts"] = state.artefacts + 1
     if count and len(data) > len(values):
-        given = {n: Answer(v, at, event.by, ident) for n, v in data.items() if n not in values and n != "implausible"}
-        changes["answers"] = {**state.answers, **given}
+        state = _answered(state, event, {n: v for n, v in data.items() if n not in values and n != "implausible"})
     if keep.bands is not state.bands:
         changes |= keep._asdict()
     return state.but(**changes) if changes else state
@@ -205,7 +206,7 @@ def _signs(
     return alarms.changed(keep, changes, day.table, at=event.at) if changes else keep
 
 
-def _taken(state: State, event: Event, values: Mapping[str, float]) -> dict[str, Any]:
+def _taken(state: State, event: Event, values: Mapping[str, float], day: Day) -> dict[str, Any]:
     """Last values, one a minute for the day's course, and the extremes since the dose began."""
     at, by, source, ident = event.at, event.by, event.source, event.id
     readings = dict(state.readings)
@@ -224,10 +225,20 @@ def _taken(state: State, event: Event, values: Mapping[str, float]) -> dict[str,
                 peak[name] = (min(low, value), max(high, value))
     changes: dict[str, Any] = {"readings": readings}
     if track is not None:
-        changes["track"] = track
+        changes |= {"track": track, "calm": _calm(state, track, day)}
     if peak is not None:
         changes["peak"] = peak
     return changes
+
+
+def _calm(state: State, track: Mapping[str, tuple[tuple[int, float], ...]], day: Day) -> dict[str, tuple[float, float]]:
+    """Between which values the next ones raise nothing."""
+    table = day.table
+    between = alarms.calm_between(table.limits, table.calm, state.baseline) if state.baseline else dict(table.calm)
+    for name, trends in table.trends.items():
+        if name in track:
+            between[name] = alarms.narrowed(between[name], track[name], trends)
+    return between
 
 
 def _heard(
@@ -247,12 +258,18 @@ def _heard(
     return heard, Kept(dict(keep.bands), keep.episodes, past, max(keep.newest, silence.raised)), ()
 
 
+def _answered(state: State, event: Event, said: Mapping[str, Any]) -> State:
+    """What was said last of each, and the last yes of each."""
+    given = {name: Answer(value, event.at, event.by, event.id) for name, value in said.items()}
+    yes = {name: answer for name, answer in given.items() if answer.value is True}
+    return state.but(answers={**state.answers, **given}, yes={**state.yes, **yes} if yes else state.yes)
+
+
 def _event(state: State, event: Event, day: Day) -> State:
-    """A sign, present or asked for and absent."""
+    """A sign, present or asked for and absent; as it was seen, where a correction changed it later."""
     sign, present = event.data["sign"], event.data["present"]
-    state = _with_sign(state, event, sign, present, day)
-    answer = Answer(present, event.at, event.by, event.id)
-    return state.but(answers={**state.answers, sign: answer})
+    seen = event.data if event.was is None else event.was.data
+    return _answered(_with_sign(state, event, seen["sign"], seen["present"], day), event, {sign: present})
 
 
 def _with_sign(state: State, event: Event, sign: str, present: bool, day: Day) -> State:
@@ -264,8 +281,7 @@ def _with_sign(state: State, event: Event, sign: str, present: bool, day: Day) -
 
 def _medication(state: State, event: Event, day: Day) -> State:
     if NALOXONE in day.substances(event.data["substance"]):
-        answer = Answer(True, event.at, event.by, event.id)
-        state = _with_sign(state, event, NALOXONE, True, day).but(answers={**state.answers, "naloxone_given": answer})
+        state = _answered(_with_sign(state, event, NALOXONE, True, day), event, {"naloxone_given": True})
     return state.but(medications=(*state.medications, (event.at, event.data, event.id)))
 
 
@@ -297,8 +313,7 @@ def _checked_in(state: State, event: Event, day: Day) -> State:
 
 
 def _consent(state: State, event: Event, day: Day) -> State:
-    answer = Answer(event.data["confirmed"], event.at, event.by, event.id)
-    return state.but(answers={**state.answers, "consent": answer})
+    return _answered(state, event, {"consent": event.data["confirmed"]})
 
 
 def _override(state: State, event: Event, day: Day) -> State:
@@ -309,13 +324,11 @@ def _override(state: State, event: Event, day: Day) -> State:
 
 
 def _escort(state: State, event: Event, day: Day) -> State:
-    named = {f"escort_{name}": Answer(v, event.at, event.by, event.id) for name, v in event.data.items()}
-    return state.but(answers={**state.answers, **named})
+    return _answered(state, event, {f"escort_{name}": value for name, value in event.data.items()})
 
 
 def _transport(state: State, event: Event, day: Day) -> State:
-    answer = Answer(event.data["clinician"], event.at, event.by, event.id)
-    return state.but(answers={**state.answers, "transport_arranged": answer})
+    return _answered(state, event, {"transport_arranged": event.data["clinician"]})
 
 
 def _action(state: State, event: Event, day: Day) -> State:
@@ -374,13 +387,29 @@ def _corrected(state: State, event: Event, day: Day) -> State:
     if state.ended is not None:
         return state
     keep = alarms.kept(state)
-    stale = {name: None for name, band in keep.bands.items() if band.event == original}
+    stale = {c: None for c, band in keep.bands.items() if band.event == original and _is_stale(c, state, day)}
     keep = alarms.changed(keep, stale, day.table, at=event.at) if stale else keep
+    said = {
+        day.raised_by[n]
+        for n, a in state.answers.items()
+        if a.event == original and a.value is True and n in day.raised_by
+    }
+    begun = {sign: Band(event.at, event.id, sign) for sign in said if sign not in keep.bands}
+    keep = alarms.changed(keep, begun, day.table, at=event.at) if begun else keep
     latest = {n: r.value for n, r in state.readings.items() if r.event == original or _measured(n, stale, day)}
     keep = alarms.judge(
         keep, latest, day.table, at=event.at, event=event.id, baseline=state.baseline, track=state.track
     )
     return state.but(**keep._asdict())
+
+
+def _is_stale(condition: str, state: State, day: Day) -> bool:
+    """Whether a condition rests on what was corrected, and not on what it should have been."""
+    sign = day.table.signs.get(condition)
+    if sign is None:
+        return True
+    names = (name for name, raised in day.raised_by.items() if raised == condition)
+    return not sign.internal and all(state.answers.get(name, _UNASKED).value is not True for name in names)
 
 
 def _measured(name: str, stale: Mapping[str, None], day: Day) -> bool:
@@ -391,6 +420,8 @@ def _withdrawn(state: State, event: Event, day: Day) -> State:
     """It did not happen here. What it showed was seen all the same; a dose counts for the stay unless two say so."""
     if event.type in _DOSES:
         return state if event.data.get("witness") else _not_of_the_plan(state, event)
+    if event.type == "event":
+        state = _with_sign(state, event, event.data["sign"], event.data["present"], day)
     return _judged(state, event, event.data, day, count=False)
 
 
@@ -463,8 +494,8 @@ def _begun(state: State, event: Event, day: Day) -> State:
             state = _flag(state, event, code, f"{event.type}: {says}")
     if state.dose.first is not None:
         return state
-    calm = alarms.calm_between(day.table.conditions.values(), day.table.calm, state.readings)
-    return state.but(baseline=state.readings, calm=calm)
+    begun = state.but(baseline=state.readings)
+    return begun.but(calm=_calm(begun, state.track, day))
 
 
 _UNASKED = Answer(None, 0, "", "")

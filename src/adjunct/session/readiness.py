@@ -127,7 +127,7 @@ def readiness(
     Raises `BadInput` for a record of somebody else, a record that nobody can answer, and a limit out of its bounds;
     its `advice` says what the record calls for all the same.
     """
-    record = from_bundle(_with_today(state, knowledge, bundle), knowledge, now=now, phase=PHASE, country=country)
+    record = from_bundle(with_today(state, knowledge, bundle), knowledge, now=now, phase=PHASE, country=country)
     result = assess(record, knowledge, treatment=state.treatment or NONE)
     urgent = tuple(f.tell or f.says for f in result.findings if f.action == "emergency")
     if record.refusal:
@@ -157,8 +157,13 @@ def readiness(
     )
 
 
-def _with_today(state: State, knowledge: Knowledge, bundle: Bundle | Mapping[str, Any] | None) -> Bundle:
-    """The person's record with what was recorded today; without a record, of a person of whom nothing is known."""
+def with_today(
+    state: State, knowledge: Knowledge, bundle: Bundle | Mapping[str, Any] | None, *, dose: bool = False
+) -> Bundle:
+    """The person's record with what was recorded today; without a record, of a person of whom nothing is known.
+
+    `dose`: with the dose of today, for what comes after it. Raises `BadInput` for the record of somebody else.
+    """
     if bundle is None:
         named = state.patient.rpartition("/")[2] or "unknown"
         bundle = {"resourceType": "Bundle", "entry": [{"resource": {"resourceType": "Patient", "id": named}}]}
@@ -167,7 +172,7 @@ def _with_today(state: State, knowledge: Knowledge, bundle: Bundle | Mapping[str
         state.patient != read.patient_reference
     ):
         raise BadInput("the record is of another person than the one who checked in: take the right one", "patient")
-    today = entries(state, knowledge, patient=read.patient_reference, dose=False)
+    today = entries(state, knowledge, patient=read.patient_reference, dose=dose)
     own = [Entry(e["resource"], e["fullUrl"], "session", e["fullUrl"]) for e in today]
     return replace(read, resources=(*read.resources, *own))
 

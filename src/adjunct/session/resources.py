@@ -16,7 +16,7 @@ from adjunct.base import MS_PER_SECOND, AdjunctError
 from adjunct.knowledge import Knowledge
 from adjunct.knowledge.entries import LOCAL, Concept, fold
 from adjunct.record import reader_of
-from adjunct.session.model import Event, State
+from adjunct.session.model import Event, Phase, State
 
 Json = dict[str, Any]
 
@@ -31,7 +31,9 @@ VITALS = frozenset({"systolic", "diastolic", "heart_rate", "resp_rate", "spo2", 
 PLAIN = frozenset(
     {"readiness", "vitals", "sedation", "dissociation", "nausea", "distress", "mood", "discharge-check"}
 )  # types whose fields each stand for themselves
-PERSONAL = frozenset({"escort_name", "escort_phone", "escort_fit", "transport_arranged"})
+APART = frozenset({"before-check-in", "device-not-tied", "discharge-refused"})  # flags of what does not count
+AFTER_END = frozenset({"after-end"})
+PERSONAL = frozenset({"escort_name", "escort_phone", "escort_fit"})
 NALOXONE = "naloxone"
 
 
@@ -61,9 +63,14 @@ def observations(
     """One Observation for every value of the effective `events`, in their order.
 
     What a correction put right is `corrected`; what did not happen, and what stands in `withdrawn`, is
-    `entered-in-error`. An artefact was never a value and has none. `subject` stands in the place of the session's own.
+    `entered-in-error`; what was recorded after the end is `preliminary` until somebody says whose it is. An artefact
+    was never a value and has none, and what nobody tied to this person is left out. `subject` stands in the place of
+    the session's own.
     """
-    told = [*_said(events, knowledge), *(s._replace(status="entered-in-error") for s in _said(withdrawn, knowledge))]
+    apart, after = ({f.event for f in state.flags or () if f.code in codes} for codes in (APART, AFTER_END))
+    told = [*_said((e for e in events if e.id not in apart), state, knowledge)]
+    told = [s._replace(status="preliminary") if s.event in after else s for s in told]
+    told += (s._replace(status="entered-in-error") for s in _said(withdrawn, state, knowledge))
     return tuple(_observation(said, state, knowledge, subject) for said in told)
 
 
@@ -83,8 +90,8 @@ def entries(state: State, knowledge: Knowledge, *, patient: str = "", dose: bool
 
 def told_today(state: State) -> list[tuple[str, int | None, int]]:
     """What was told as taken: words, last use, when it was told. A time told later answers a question left open."""
-    timed = {fold(words) for words, last_use, _ in state.substances if last_use is not None}
-    return [row for row in state.substances if row[1] is not None or fold(row[0]) not in timed]
+    timed = {fold(words): told for words, last_use, told in state.substances if last_use is not None}
+    return [(w, last, told) for w, last, told in state.substances if last is not None or told > timed.get(fold(w), 0)]
 
 
 def identity(*parts: object) -> str:
@@ -105,18 +112,18 @@ def moment(ms: int, offset: timedelta) -> str:
 # --- what an event says -----------------------------------------------------------------------------------------------
 
 
-def _said(events: Iterable[Event], knowledge: Knowledge) -> Iterator[Said]:
+def _said(events: Iterable[Event], state: State, knowledge: Knowledge) -> Iterator[Said]:
     air, flow = True, 0.0
     for event in events:
         status = "entered-in-error" if event.withdrawn else "final" if event.was is None else "corrected"
         if not event.withdrawn:
             flow = event.data.get("oxygen", 0.0 if event.data.get("room_air") else flow)
             air = event.data.get("room_air", flow == 0 if "oxygen" in event.data else air)
-        for what, value in _values(event, knowledge):
+        for what, value in _values(event, state, knowledge):
             yield Said(what, value, event.at, event.by, event.id, event.received, event.offset, air, flow, status)
 
 
-def _values(event: Event, knowledge: Knowledge) -> Iterator[tuple[str, Any]]:
+def _values(event: Event, state: State, knowledge: Knowledge) -> Iterator[tuple[str, Any]]:
     """Each concept or item that an event speaks of, with its value."""
     data = event.data
     match event.type:
@@ -130,13 +137,15 @@ def _values(event: Event, knowledge: Knowledge) -> Iterator[tuple[str, Any]]:
         case "escort":
             if (here := escort_here(data.get("present"), data.get("fit"))) is not None:
                 yield "escort_present", here
+        case "transport-arranged":
+            yield "transport_arranged", True
         case "substance-disclosed":
             yield "last_use", (data["text"], data.get("last_use"))
         case "medication-given" if is_naloxone(data["substance"], knowledge):
             yield "naloxone_given", event.at
-        case "left-before-discharge":
+        case "left-before-discharge" if state.phase is Phase.LEFT:
             yield "left_before_discharge", event.at
-        case "discharged":
+        case "discharged":  # one that the gate refused stands apart
             yield "discharge_signed", True
 
 
@@ -195,6 +204,8 @@ def _answered(what: str, value: Any, state: State) -> Iterator[tuple[str, Any]]:
             yield what, here
     elif what == "naloxone_given":
         yield what, state.answers[what].at
+    elif what == "transport_arranged":  # by whom stays here
+        yield what, True
     elif what not in PERSONAL and value is not None:
         yield what, value
 
@@ -342,7 +353,7 @@ def _dose(state: State, subject: Mapping[str, Any] | None) -> list[Json]:
     start = dose.watch_from if dose.first is None else dose.first
     period = {"start": moment(start, state.zone), "end": moment(last, state.zone)}
     values: dict[str, Json] = {"dose": {"valuePeriod": period}}
-    if state.treatment == "ketamine-iv" and dose.rate is None:
+    if not state.treatment.endswith("nasal") and dose.rate is None:
         values["infusion_end"] = {"valueDateTime": period["end"]}
     return [
         {

@@ -13,7 +13,7 @@ import orjson
 
 from adjunct.due import PRESSING, Due
 from adjunct.knowledge import Knowledge
-from adjunct.session.alarms import NO_DATA, PROBE, standing
+from adjunct.session.alarms import NO_DATA, PROBE, artefact, standing
 from adjunct.session.events import Shape, line, read_event
 from adjunct.session.fold import Day, advance
 from adjunct.session.history import History
@@ -123,6 +123,7 @@ def _loose(source: str, alarm: Alarm, day: Day) -> str:
 
 
 def _value(name: str, value: float | str, day: Day) -> str:
+    name = name.removeprefix(artefact(""))
     if isinstance(value, str):
         return day.table.signs[name].title if name in day.table.signs else name
     concept = day.knowledge.concepts[name]
