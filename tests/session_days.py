@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from adjunct.base import Instant, instant, iso
 from adjunct.knowledge import Knowledge
+from adjunct.session.day import Day
 from adjunct.session.events import Shape, read_event
-from adjunct.session.fold import Day
 from adjunct.session.history import History
 from adjunct.session.model import Event, State
 

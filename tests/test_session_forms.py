@@ -13,7 +13,7 @@ from adjunct.base import MS_PER_DAY, BadInput, instant
 from adjunct.knowledge import Knowledge
 from adjunct.session import forms
 from adjunct.session.events import Shape, read_event, to_json
-from adjunct.session.fold import Day
+from adjunct.session.day import Day
 from adjunct.session.history import History
 from adjunct.session.model import Dose, Ended, Event, Given, Phase, State
 

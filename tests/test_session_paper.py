@@ -184,6 +184,8 @@ def test_an_alarm_with_who_saw_it_and_to_whom_it_went() -> None:
     assert (raised, level, by) == ("09:55", "high", "Systolic blood pressure 192 mmHg")
     assert (seen, over) == (f"09:56 {NURSE}", "10:10")
     assert passed.startswith("09:5") or passed == "\u2013"
+    late = day(*arrival(), *nasal_dose(), *SURGE[:3], at(80, "acknowledged", alarm="hypertension-severe"))
+    assert next(r for r in cells(part(sheet(late), "Alarms")) if r[1] == "Very high pressure")[-2] == "NOBODY"
     unseen = day(*arrival(), *nasal_dose(), *SURGE[:2], until=65)
     row = next(r for r in cells(part(sheet(unseen), "Alarms")) if r[1] == "Very high pressure")
     assert row[-2:] == ["NOBODY", "STANDS"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from adjunct.base import BadInput
+from adjunct.base import MS_PER_SECOND, BadInput
 from adjunct.cli.options import AsFhir, AsJson, At, Country, as_text, one_form, print_json, toml
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ Log = Annotated[str, typer.Argument(help="The log of a day: JSON Lines, one even
 Scenario = Annotated[str, typer.Option(help="Such as hypertensive-surge; a wrong name lists them.")]
 Seed = Annotated[int, typer.Option(help="The same seed, the same day.")]
 EVERY_S = 5  # simulated seconds between two looks at the clock
+SPEED = 300
 
 
 @app.command()
@@ -30,7 +31,7 @@ def simulate(
     seed: Seed = 1,
     out: Annotated[Path | None, typer.Option(help="Write the log (JSON Lines) for `adjunct session replay`.")] = None,
     wire: Annotated[str, typer.Option(help="How the monitor speaks: hl7 or fhir.")] = "hl7",
-    speed: Annotated[float, typer.Option(help="Simulated seconds a second on a live screen; 0 does not wait.")] = 300,
+    speed: Annotated[float, typer.Option(help="Simulated seconds a second on a live screen; 0 does not wait.")] = SPEED,
     plain: Annotated[bool, typer.Option("--plain", help="One line a change, also on a terminal.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -48,7 +49,7 @@ def simulate(
     from adjunct.terminal import run_day
 
     times = [item.received for item in items if item.received is not None]
-    clock = range(min(times), max(times) + 1, EVERY_S * 1000)
+    clock = range(min(times), max(times) + 1, EVERY_S * MS_PER_SECOND)
     live = sys.stdout.isatty() and not plain
     run_day(watch(items, clock, knowledge), knowledge, live=live, pace=_pace(speed))
 

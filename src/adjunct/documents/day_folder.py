@@ -14,7 +14,7 @@ from adjunct.documents.writing import write_all
 from adjunct.knowledge import Knowledge
 from adjunct.session import History
 from adjunct.session.discharge import gate
-from adjunct.session.fold import NASAL
+from adjunct.session.day import NASAL
 from adjunct.session.forms import Form, adverse_event_report, form_sheet, monitoring_form, sign
 from adjunct.session.predicted import predicted
 from adjunct.sheet import ENGLISH, Sheet

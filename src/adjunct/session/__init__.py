@@ -1,7 +1,8 @@
 """The treatment day: readiness, infusion, monitoring, discharge, as a fold over what people and monitors record."""
 
+from adjunct.session.day import Day
 from adjunct.session.events import Shape
-from adjunct.session.fold import Day, advance
+from adjunct.session.fold import advance
 from adjunct.session.history import History
 from adjunct.session.model import Event, Held, State
 from adjunct.session.watch import Tick, log_line, read_items, watch

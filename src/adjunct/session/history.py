@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from adjunct.base import BadInput
+from adjunct.session.day import Day
 from adjunct.session.events import Shape, line, read_data
-from adjunct.session.fold import Day, advance
+from adjunct.session.fold import advance
 from adjunct.session.model import Event, Held, State
 
 _APART = 128  # events between two kept states: a late one is folded in from the nearest

@@ -14,8 +14,9 @@ import orjson
 from adjunct.due import PRESSING, Due
 from adjunct.knowledge import Knowledge
 from adjunct.session.alarms import NO_DATA, PROBE, artefact, standing
+from adjunct.session.day import Day
 from adjunct.session.events import Shape, line, read_event
-from adjunct.session.fold import Day, advance
+from adjunct.session.fold import advance
 from adjunct.session.history import History
 from adjunct.session.model import Alarm, Event, Held, Phase, State
 from adjunct.session.monitoring import due_now

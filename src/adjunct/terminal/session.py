@@ -183,7 +183,7 @@ def show_replay(replayed: Replayed, console: Console | None = None) -> None:
             console.print(Padding(_words(f"and {len(told['held']) - MOST} more, see --json"), INDENT))
     timing = told["timing"]
     told_times = ", ".join(f"{count} {name.replace('_ms', ' (ms)')}" for name, count in timing.items())
-    console.print(Padding(Text(f"{told_times}. Knowledge {told['knowledge']['version'][:12]}.", style="dim"), INDENT))
+    console.print(Padding(Text(f"{told_times}. Knowledge {told['knowledge']['version']}.", style="dim"), INDENT))
 
 
 def _session(console: Console, session: Mapping[str, Any]) -> None:
@@ -242,7 +242,7 @@ def show_readiness(found: Readiness, knowledge: Knowledge, console: Console | No
     _listed(console, "answered", [q.title for q in found.questions if not q.open])
     limits = [f"{li.entry['title']}: {li.value:g} {li.unit}" for li in found.limits]
     _listed(console, "limits of this clinic", limits)
-    console.print(Padding(Text(f"Knowledge {knowledge.version[:12]}.", style="dim"), INDENT))
+    console.print(Padding(Text(f"Knowledge {knowledge.version}.", style="dim"), INDENT))
 
 
 VERDICTS = {

@@ -1,0 +1,68 @@
+"""What a day is judged by, and how its state notes what was said and what did not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from adjunct.knowledge import Knowledge
+from adjunct.record import reader_of
+from adjunct.session import pump
+from adjunct.session.alarms import Table
+from adjunct.session.model import Answer, Chain, Event, Flag, State
+
+NASAL = "esketamine-nasal"
+UNASKED = Answer(None, 0, "", "")
+_PERCENT = "%"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Day:
+    """What a day is judged by, compiled once from the knowledge."""
+
+    knowledge: Knowledge
+    table: Table
+    limits: pump.Limits
+    percent: frozenset[str]  # measures that cannot pass a hundred
+    rest: int  # between two nasal devices
+    tolerance: int  # how far a clock may be ahead of the time of arrival
+    raised_by: Mapping[str, str]  # an answer that says what a sign says
+
+    @classmethod
+    def of(cls, knowledge: Knowledge) -> Day:
+        found = _DAYS.get(knowledge)
+        if found is None:
+            found = _DAYS[knowledge] = cls(
+                knowledge=knowledge,
+                table=Table.of_knowledge(knowledge),
+                limits=pump.Limits.of(knowledge),
+                percent=frozenset(c.id for c in knowledge.concepts.values() if c.unit == _PERCENT),
+                rest=knowledge.length_ms("esketamine.device.rest"),
+                tolerance=knowledge.length_ms("session.clock.tolerance"),
+                raised_by={a: s["id"] for s in knowledge.content["alarms"]["sign"] for a in s.get("raised_by", ())}
+                | {s["id"]: s["id"] for s in knowledge.content["alarms"]["sign"]},
+            )
+        return found
+
+    def substances(self, text: str) -> frozenset[str]:
+        """What somebody's own words may name; every reading of what is ambiguous."""
+        item = reader_of(self.knowledge).read(text)
+        named = {item.substance or "", *item.candidates}
+        return frozenset(part for name in named for part in name.split("+") if part)
+
+
+_DAYS: WeakKeyDictionary[Knowledge, Day] = WeakKeyDictionary()
+
+
+def flagged(state: State, event: Event, code: str, says: str) -> State:
+    """The state with one more thing that did not fit."""
+    return state.but(flags=Chain(Flag(event.id, event.at, code, says), state.flags))
+
+
+def answered(state: State, event: Event, said: Mapping[str, Any]) -> State:
+    """What was said last of each, and the last yes of each."""
+    given = {name: Answer(value, event.at, event.by, event.id) for name, value in said.items()}
+    yes = {name: answer for name, answer in given.items() if answer.value is True}
+    return state.but(answers={**state.answers, **given}, yes={**state.yes, **yes} if yes else state.yes)

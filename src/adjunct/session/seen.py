@@ -1,0 +1,218 @@
+"""What is measured, rated, said and seen: the last value of each, and which alarms it raises or ends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from adjunct.base import duration_ms
+from adjunct.session import alarms
+from adjunct.session.alarms import NALOXONE, OPIOID_TOLD, Kept, artefact
+from adjunct.session.day import UNASKED, Day, answered, flagged
+from adjunct.session.model import Band, Chain, Event, Reading, State
+
+_MINUTE = duration_ms("1 min")
+_WHOLE = 100
+_NONE: frozenset[str] = frozenset()
+
+
+def observed(state: State, event: Event, day: Day) -> State:
+    """Measures and scores, yes and no, words: the last value of each, and what they show."""
+    if event.source == event.by and event.source not in state.devices:
+        says = f"{event.source} is not tied to this person: confirm whose it is, then tie it"
+        return judged(flagged(state, event, "device-not-tied", says), event, event.data, day, count=False)
+    if event.was is None:
+        return judged(state, event, event.data, day, count=True)
+    # what was seen then is judged as it was seen; what counts is what it should have been
+    unseen = _dangers(event, event.data, state, day) - _dangers(event, event.was.data, state, day)
+    if unseen:
+        says = f"corrected values show what nobody saw then: {', '.join(sorted(unseen))}"
+        state = flagged(state, event, "danger-not-seen", says)
+    state = judged(state, event, event.was.data, day, count=False)
+    return judged(state, event, event.data, day, count=True, danger=False)
+
+
+def _dangers(event: Event, data: Mapping[str, Any], state: State, day: Day) -> set[str]:
+    """Titles of the alarms that some values show by themselves."""
+    values = {n: v for n, v in data.items() if type(v) is float}
+    values = {n: v for n, v in values.items() if n not in _impossible(values, day)}
+    alone = Kept({}, {}, None, 0)
+    found = alarms.judge(
+        alone, values, day.table, at=event.at, event=event.id, baseline=state.baseline, track=state.track
+    )
+    return {day.table.rows[name].title for name in found.episodes}
+
+
+def judged(state: State, event: Event, data: Mapping[str, Any], day: Day, *, count: bool, danger: bool = True) -> State:
+    """`count`: take the values in; `danger`: see which alarms they raise."""
+    at, ident = event.at, event.id
+    implausible = data.get("implausible", ())
+    values = {name: value for name, value in data.items() if type(value) is float}
+    keep, wrong, seen = alarms.kept(state), _NONE, values
+    if state.bands or implausible or not alarms.is_calm(values, state.calm or day.table.calm):
+        wrong = _impossible(values, day)
+        seen = {name: value for name, value in values.items() if name not in wrong}
+        if danger:
+            keep = alarms.judge(keep, seen, day.table, at=at, event=ident, baseline=state.baseline, track=state.track)
+    if danger and (len(data) > len(values) or wrong):
+        keep = _signs(keep, data, wrong, implausible, event, day)
+    changes: dict[str, Any] = {}
+    if count and values:
+        taken = {n: v for n, v in seen.items() if n not in implausible} if implausible else seen
+        changes = _taken(state, event, taken, day)
+        if keep.bands:
+            back = {artefact(n): None for n in taken if artefact(n) in keep.bands}
+            keep = alarms.changed(keep, back, day.table, at=at) if back else keep
+        if event.source in state.devices:
+            changes["heard"], keep, changes["no_data"] = _heard(state, taken, keep, at, day)
+        if wrong or implausible:
+            changes["artefacts"] = state.artefacts + 1
+    if count and len(data) > len(values):
+        state = answered(state, event, {n: v for n, v in data.items() if n not in values and n != "implausible"})
+    if keep.bands is not state.bands:
+        changes |= keep._asdict()
+    return state.but(**changes) if changes else state
+
+
+def _impossible(values: Mapping[str, float], day: Day) -> frozenset[str]:
+    """Names of values that cannot be: below nothing, more than all, or a diastolic that is not under the systolic."""
+    wrong = [n for n, v in values.items() if (v < 0 and n in day.table.vital) or (v > _WHOLE and n in day.percent)]
+    systolic, diastolic = values.get("systolic"), values.get("diastolic")
+    if systolic is not None and diastolic is not None and diastolic >= systolic:
+        wrong += ["systolic", "diastolic"]
+    return frozenset(wrong)
+
+
+def _signs(
+    keep: Kept, data: Mapping[str, Any], wrong: frozenset[str], odd: tuple[str, ...], event: Event, day: Day
+) -> Kept:
+    """Signs that began or ended, and probes to be checked."""
+    changes: dict[str, Band | None] = {
+        artefact(n): Band(event.at, event.id, data[n]) for n in (*wrong, *odd) if artefact(n) not in keep.bands
+    }
+    for name, value in data.items():
+        sign = day.raised_by.get(name)
+        if sign is not None and value is True and sign not in keep.bands:
+            changes[sign] = Band(event.at, event.id, sign)
+        elif sign == name and value is False and sign in keep.bands:
+            changes[sign] = None
+    return alarms.changed(keep, changes, day.table, at=event.at) if changes else keep
+
+
+def _taken(state: State, event: Event, values: Mapping[str, float], day: Day) -> dict[str, Any]:
+    """Last values, one a minute for the day's course, and the extremes since the dose began."""
+    at, by, source, ident = event.at, event.by, event.source, event.id
+    readings = dict(state.readings)
+    track: dict[str, tuple[tuple[int, float], ...]] | None = None
+    peak: dict[str, tuple[float, float]] | None = None
+    for name, value in values.items():
+        readings[name] = Reading(value, at, by, source, ident)
+        course = state.track.get(name, ())
+        if not course or at // _MINUTE > course[-1][0] // _MINUTE:
+            track = track if track is not None else dict(state.track)
+            track[name] = (*course, (at, value))
+        if state.dose.watch_from is not None:
+            low, high = state.peak.get(name, (value, value))
+            if value < low or value > high or name not in state.peak:
+                peak = peak if peak is not None else dict(state.peak)
+                peak[name] = (min(low, value), max(high, value))
+    changes: dict[str, Any] = {"readings": readings}
+    if track is not None:
+        changes |= {"track": track, "calm": calm(state, track, day)}
+    if peak is not None:
+        changes["peak"] = peak
+    return changes
+
+
+def calm(state: State, track: Mapping[str, tuple[tuple[int, float], ...]], day: Day) -> dict[str, tuple[float, float]]:
+    """Between which values the next ones raise nothing."""
+    table = day.table
+    between = alarms.calm_between(table.limits, table.calm, state.baseline) if state.baseline else dict(table.calm)
+    for name, trends in table.trends.items():
+        if name in track:
+            between[name] = alarms.narrowed(between[name], track[name], trends)
+    return between
+
+
+def _heard(
+    state: State, taken: Mapping[str, float], keep: Kept, at: int, day: Day
+) -> tuple[Mapping[str, int], Kept, tuple[tuple[int, str], ...]]:
+    """A tied monitor was heard; a silence that was long enough to be an alarm is over."""
+    fresh = taken.keys() & day.table.monitored
+    if not fresh:
+        return state.heard, keep, state.no_data
+    heard = {**state.heard, **dict.fromkeys(fresh, at)}
+    if at - min(state.heard.values(), default=at) <= day.table.no_data:
+        return heard, keep, state.no_data
+    silence = alarms.quiet(state, at, day.table)
+    if silence is None or min(heard.values()) < silence.raised:
+        return heard, keep, state.no_data
+    past = Chain(silence._replace(cleared=at), keep.past)
+    return heard, Kept(dict(keep.bands), keep.episodes, past, max(keep.newest, silence.raised)), ()
+
+
+def sign_seen(state: State, event: Event, day: Day) -> State:
+    """A sign, present or asked for and absent; as it was seen, where a correction changed it later."""
+    sign, present = event.data["sign"], event.data["present"]
+    seen = event.data if event.was is None else event.was.data
+    return answered(with_sign(state, event, seen["sign"], seen["present"], day), event, {sign: present})
+
+
+def with_sign(state: State, event: Event, sign: str, present: bool, day: Day) -> State:
+    """The state with a sign present, or no longer."""
+    if (sign in state.bands) == present or sign not in day.table.signs:
+        return state
+    change = {sign: Band(event.at, event.id, sign) if present else None}
+    return state.but(**alarms.changed(alarms.kept(state), change, day.table, at=event.at)._asdict())
+
+
+def medication(state: State, event: Event, day: Day) -> State:
+    """Anything given but the dose; naloxone asks for a transfer."""
+    if NALOXONE in day.substances(event.data["substance"]):
+        state = answered(with_sign(state, event, NALOXONE, True, day), event, {"naloxone_given": True})
+    return state.but(medications=(*state.medications, (event.at, event.data, event.id)))
+
+
+def disclosed(state: State, event: Event, day: Day) -> State:
+    """What the person says was taken; what acts like an opioid is an alarm."""
+    told = (event.data["text"], event.data.get("last_use"), event.at)
+    if day.substances(event.data["text"]) & day.table.opioid_like:
+        state = with_sign(state, event, OPIOID_TOLD, True, day)
+    return state.but(substances=(*state.substances, told))
+
+
+def corrected(state: State, event: Event, day: Day) -> State:
+    """The original was already taken in as it should have been; here what it shows now is judged."""
+    original = event.data["corrects"]
+    entry = (original, event.id, event.at, event.by, event.data["reason"])
+    state = state.but(corrections=(*state.corrections, entry))
+    if state.ended is not None:
+        return state
+    keep = alarms.kept(state)
+    stale = {c: None for c, band in keep.bands.items() if band.event == original and _is_stale(c, state, day)}
+    keep = alarms.changed(keep, stale, day.table, at=event.at) if stale else keep
+    said = {
+        day.raised_by[n]
+        for n, a in state.answers.items()
+        if a.event == original and a.value is True and n in day.raised_by
+    }
+    begun = {sign: Band(event.at, event.id, sign) for sign in said if sign not in keep.bands}
+    keep = alarms.changed(keep, begun, day.table, at=event.at) if begun else keep
+    latest = {n: r.value for n, r in state.readings.items() if r.event == original or _measured(n, stale, day)}
+    keep = alarms.judge(
+        keep, latest, day.table, at=event.at, event=event.id, baseline=state.baseline, track=state.track
+    )
+    return state.but(**keep._asdict())
+
+
+def _is_stale(condition: str, state: State, day: Day) -> bool:
+    """Whether a condition rests on what was corrected, and not on what it should have been."""
+    sign = day.table.signs.get(condition)
+    if sign is None:
+        return True
+    names = (name for name, raised in day.raised_by.items() if raised == condition)
+    return not sign.internal and all(state.answers.get(name, UNASKED).value is not True for name in names)
+
+
+def _measured(name: str, stale: Mapping[str, None], day: Day) -> bool:
+    return any(day.table.conditions[condition].measure == name for condition in stale)
