@@ -389,8 +389,8 @@ def test_discharge_starts_the_check_ins() -> None:
 
 
 def test_walking_out_holds_the_next_dose() -> None:
-    assert "left-before-discharge" not in rules(record(DAYS["discharged"]), "pre-dose", 48 * 60)
-    assert rules(record(DAYS["left"]), "pre-dose", 48 * 60)["left-before-discharge"] == "defer"
+    assert "left-last-session" not in rules(record(DAYS["discharged"]), "pre-dose", 48 * 60)
+    assert rules(record(DAYS["left"]), "pre-dose", 10 * 24 * 60)["left-last-session"] == "defer"
 
 
 def test_the_next_dose_waits_for_the_last_one() -> None:

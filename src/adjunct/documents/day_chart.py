@@ -16,9 +16,13 @@ if TYPE_CHECKING:
     from adjunct.session.predicted import Curve
 
 MINUTE_MS = 60 * MS_PER_SECOND  # unit: milliseconds a minute
-WIDE, HIGH = 760, 206  # layout: the picture, in its own units, as all below
-LEFT, RIGHT, TOP = 34, 96, 8  # layout: room for numbers and names around the curves
-UPPER, LOWER = 120, 34  # layout: height of pressure and heart rate, and of saturation
+WIDE = 760  # layout: the picture, in its own units, as all below
+HIGH = 206
+LEFT = 34  # layout: room for numbers and names around the curves
+RIGHT = 96
+TOP = 8
+UPPER = 120  # layout: height of pressure and heart rate
+LOWER = 34  # layout: of saturation
 BETWEEN = 10  # layout: free between the two
 STRIP = 6  # layout: height of a bar of an alarm
 LETTER = 10  # layout: height of letters
