@@ -13,7 +13,7 @@ KNOWLEDGE := src/adjunct/knowledge/knowledge.json
 DATA := $(shell find src/adjunct/knowledge/data -type f 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench docs mutation lock clean
+.PHONY: help demo test check format bench torture docs mutation lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,11 @@ bench: $(KNOWLEDGE) ## measure speed beside the strongest alternative that runs
 	$(BIN)/python bench/trajectory.py
 	$(BIN)/python bench/scoring.py
 	$(BIN)/python bench/planning.py
+	$(BIN)/python bench/session.py
+
+torture: $(KNOWLEDGE) ## a thousand simulated sessions with every fault of the wire, and longer searches (minutes)
+	$(BIN)/python tools/torture.py
+	$(BIN)/python -m pytest -n $(JOBS) --hypothesis-profile=thorough tests/test_session_fold.py tests/test_session_events.py tests/test_devices.py
 
 docs: $(KNOWLEDGE) ## write the generated pages: rules, facts, claims, record
 	$(BIN)/adjunct knowledge book
