@@ -121,6 +121,30 @@ def test_a_replay_of_a_rehearsal_is_that_rehearsal(knowledge: Knowledge) -> None
     assert straight.to_json() == back.to_json()
 
 
+def test_a_replay_at_an_instant_knows_what_had_arrived(knowledge: Knowledge) -> None:
+    day = Log(knowledge)
+    day.add(0, "vitals", spo2=98)
+    day.put(5, "vitals", {"spo2": 85}, late=20)
+    seen = [
+        replay(day.events, knowledge, at=at(minute)).to_dict()["state"]["readings"]["spo2"]["value"]
+        for minute in (24, 25)
+    ]
+    assert seen == [98, 85]
+
+
+def test_what_was_asked_before_the_dose_stays_asked(knowledge: Knowledge) -> None:
+    """The same question at discharge does not make it a gap of before."""
+    day = Log(knowledge)
+    for minute in (-20, 60):
+        day.add(
+            minute, "readiness" if minute < 0 else "discharge-check", cssrs_q1=False, cssrs_q2=False, cssrs_q6=False
+        )
+    day.infusion()
+    day.add(40, "dose-stopped", complete=True)
+    told = replay(day.events, knowledge).to_dict()
+    assert not [gap for gap in told["gaps"] if "C-SSRS" in gap["title"]]
+
+
 VALUES: dict[str, Any] = {
     "systolic": st.integers(60, 220),
     "diastolic": st.integers(30, 58),

@@ -54,7 +54,7 @@ PEOPLE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """One moment of Mara's story. `shows`: request, assess, plan, follow or report; `phase` for assess."""
+    """One moment of Mara's story. `shows`: request, assess, plan, day, follow or report; `phase` for assess."""
 
     at: str
     story: str
@@ -66,6 +66,7 @@ class Scene:
 RECORD, REQUEST, CLINIC = "mara-story.json", "mara-request.toml", "mara-clinic.toml"
 PROTOCOL, TREATMENT, START, COUNTRY, LANGUAGE = "esketamine-trd", "esketamine-nasal", "2026-06-01", "US", "es"
 DECIDED = "mara-order.toml"
+DAY_LOG = "mara-day.jsonl"
 SCENES = (
     Scene(
         at="2026-05-04T20:12:00-05:00",
@@ -94,6 +95,11 @@ SCENES = (
         shows="assess",
         phase="pre-dose",
         story="The first day, before the spray: measured anew, asked anew.",
+    ),
+    Scene(
+        at="2026-06-01T12:10:00-05:00",
+        shows="day",
+        story="Two hours in the chair. Her pressure jumps at 40 minutes, somebody comes, it settles. Home with a friend.",
     ),
     Scene(
         at="2026-07-27T12:00:00-05:00",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from adjunct.demo import Scene
 
 DAY = len("2026-05-04")
+CLOCK = slice(len("2026-05-04T"), len("2026-05-04T20:12"))
 MOST = 3  # of a list: the demo is a story, the command shows all of it
 OUT = Path("adjunct-demo")
 
@@ -126,4 +127,25 @@ def _report(scene: Scene, path: Path) -> None:
     _say(f"report {words} --language {LANGUAGE} --out {folder}", [", ".join(p.name for p in done)])
 
 
-SHOWN = {"request": _request, "assess": _assess, "plan": _plan, "follow": _follow, "report": _report}
+def _day(scene: Scene, path: Path) -> None:
+    import adjunct
+    from adjunct.demo import DAY_LOG, bundle_path
+    from adjunct.documents.day_folder import write_day
+
+    found = adjunct.replay(bundle_path(DAY_LOG), at=scene.at)
+    told = found.to_dict()
+    dose = told["state"]["dose"]
+    lines = [f"{told['state']['phase'].upper()}  {dose['so_far_mg']:g} mg in {len(dose['parts'])} devices"]
+    for alarm in told["alarms"]:
+        seen = f"{alarm['acknowledged_by']} {alarm['acknowledged'][CLOCK]}" if alarm["acknowledged"] else "nobody"
+        over = f"over {alarm['cleared'][CLOCK]}" if alarm["cleared"] else "stands"
+        lines.append(f"{alarm['raised'][CLOCK]} {alarm['title']}: {alarm['do'][0]} Seen by {seen}, {over}.")
+    _say(f"session replay examples/{DAY_LOG} --at {scene.at}", lines)
+    folder = path.parent / f"{scene.at[:DAY]}-day"
+    (history,) = found.floor.sessions.values()
+    done, drafts = write_day(history, found.knowledge, folder, now=found.now)
+    open_ = [f"{name} is a draft, {len(missing)} fields are still empty" for name, missing in drafts]
+    _say(f"session report examples/{DAY_LOG} --out {folder}", [", ".join(p.name for p in done), *open_])
+
+
+SHOWN = {"request": _request, "assess": _assess, "plan": _plan, "day": _day, "follow": _follow, "report": _report}

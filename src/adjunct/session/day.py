@@ -65,4 +65,8 @@ def answered(state: State, event: Event, said: Mapping[str, Any]) -> State:
     """What was said last of each, and the last yes of each."""
     given = {name: Answer(value, event.at, event.by, event.id) for name, value in said.items()}
     yes = {name: answer for name, answer in given.items() if answer.value is True}
-    return state.but(answers={**state.answers, **given}, yes={**state.yes, **yes} if yes else state.yes)
+    return state.but(
+        answers={**state.answers, **given},
+        yes={**state.yes, **yes} if yes else state.yes,
+        asked={**state.asked, **{name: (*state.asked.get(name, ()), event.at) for name in given}},
+    )

@@ -238,6 +238,7 @@ class State:
     checked_in: int | None = None
     zone: timedelta = timedelta(0)  # offset of the times as they were written
     answers: Mapping[str, Answer] = field(default_factory=dict)  # readiness, signs, gate items, by concept or item id
+    asked: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # when each was answered
     yes: Mapping[str, Answer] = field(default_factory=dict)  # the last yes of each, whatever was said after it
     overrides: Mapping[str, tuple[str, str, int]] = field(default_factory=dict)  # item -> prescriber, reason, at
     substances: tuple[tuple[str, int | None, int], ...] = ()  # words, last use, told at

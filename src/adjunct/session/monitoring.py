@@ -186,6 +186,8 @@ def _first(state: State, name: str, opens: int, closes: int) -> int | None:
     track = state.track.get(name, ())
     place = bisect_left(track, opens, key=_AT)
     times = [track[place][0]] if place < len(track) else []
+    asked = state.asked.get(name, ())
+    times += asked[bisect_left(asked, opens) :][:1]
     last = _latest(state, name)
     times += [last] if last is not None and last >= opens else []
     return min((at for at in times if at < closes), default=None)
@@ -195,6 +197,10 @@ def _last(state: State, name: str, now: int) -> int | None:
     last = _latest(state, name)
     if last is not None and last <= now:
         return last
+    asked = state.asked.get(name, ())
+    if asked:
+        place = bisect_right(asked, now)
+        return asked[place - 1] if place else None
     track = state.track.get(name, ())
     place = bisect_right(track, now, key=_AT)
     return track[place - 1][0] if place else None

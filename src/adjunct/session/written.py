@@ -77,8 +77,8 @@ class Replayed:
 
 
 def replay(items: Iterable[Item], knowledge: Knowledge, *, at: int | None = None) -> Replayed:
-    """Take in a log and look at it at `at`, or at the last instant that it speaks of."""
-    floor = sessions_of(items, knowledge)
+    """Take in a log and look at it at `at`, with what had arrived by then, or at the last instant that it speaks of."""
+    floor = sessions_of((i for i in items if at is None or i.received is None or i.received <= at), knowledge)
     events = [e for history in floor.sessions.values() for e in history.sent]
     last = max((e.received for e in events), default=max((h.received or 0 for h in floor.held), default=0))
     offset = events[-1].offset if events else timedelta(0)
