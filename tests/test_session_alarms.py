@@ -71,6 +71,18 @@ def test_the_table(case: dict[str, str], knowledge: Knowledge) -> None:
     assert (case["alarm"] in names(day, duration_ms(case["after"]) / MINUTE)) == (case["stands"] == "yes"), case["why"]
 
 
+def test_every_name_in_the_table_is_known(knowledge: Knowledge) -> None:
+    table = Table.of_knowledge(knowledge)
+    assert {c for row in table.rows.values() for together in row.any for c in together} <= table.conditions.keys()
+    assert {name for row in table.rows.values() for name in row.covers} <= table.rows.keys()
+    assert {row.rule for row in table.rows.values()} - {""} <= knowledge.rules.keys()
+    assert {c.measure for c in table.conditions.values()} - {""} <= knowledge.concepts.keys()
+    assert {sign.concept for sign in table.signs.values()} - {""} <= knowledge.concepts.keys()
+    used = {c for row in table.rows.values() for together in row.any for c in together}
+    spoken_of = {"other"} | {c for c in table.conditions if c.startswith("artefact-")}
+    assert table.conditions.keys() - used <= spoken_of
+
+
 def test_every_alarm_stands_in_the_table(knowledge: Knowledge) -> None:
     table = Table.of_knowledge(knowledge)
     held = {case["alarm"] for case in CASES if case["stands"] == "yes"}

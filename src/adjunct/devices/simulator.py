@@ -132,16 +132,9 @@ def heard(messages: Iterable[Message], knowledge: Knowledge) -> Iterator[Event |
 def script(entry: Mapping[str, Any], knowledge: Knowledge) -> Script:
     """A scenario with its blocks laid out and its repeated events written out."""
     blocks = {b["id"]: b["event"] for b in knowledge.content["scenarios"]["block"]}
-    laid = [(use["at"], e) for use in entry.get("uses", ()) for e in blocks[use["block"]]]
+    laid = [(at, e) for use in entry.get("uses", ()) for at in _times(use) for e in blocks[use["block"]]]
     laid += [(0, e) for e in entry.get("event", ())]
-    events = sorted(
-        (
-            {**e, "at": shift + e["at"] + turn * e.get("every", 0)}
-            for shift, e in laid
-            for turn in range(e.get("times", 1))
-        ),
-        key=lambda e: float(e["at"]),
-    )
+    events = sorted(({**e, "at": shift + at} for shift, e in laid for at in _times(e)), key=lambda e: float(e["at"]))
     return Script(
         minutes=entry["minutes"],
         events=tuple(events),
@@ -149,6 +142,10 @@ def script(entry: Mapping[str, Any], knowledge: Knowledge) -> Script:
         faults=tuple(entry.get("fault", ())),
         treatment=next(e["data"]["treatment"] for e in events if e["type"] == "checked-in"),
     )
+
+
+def _times(entry: Mapping[str, Any]) -> Iterator[float]:
+    return (entry["at"] + turn * entry.get("every", 0) for turn in range(entry.get("times", 1)))
 
 
 def day(plan: Script, seed: str, chair: Chair, knowledge: Knowledge, wire: str = "hl7") -> list[Sent]:
@@ -295,7 +292,7 @@ def _measured(plan: Script, body: Body, chair: Chair, start: Instant, knowledge:
     drawn = dice(body.seed, chair.device)
     skew = drawn.randint(-figures["clock"], figures["clock"])
     span = round((last - first) * MS_PER_MIN)
-    for number, after in enumerate(range(0, span, every)):
+    for number, after in enumerate(range(every, span, every)):  # once it is tied, whatever its clock
         true = start.ms + round(first * MS_PER_MIN) + after
         minute = (true - start.ms) / MS_PER_MIN
         measures = (*figures["sends"], *(figures["cuff"] if after % cuff_every < every else ()))
