@@ -348,6 +348,8 @@ PLANNED = ("--protocol", "esketamine-trd", "--start", "2027-01-11", "--at", "202
         ["routine", str(SOURCE / "examples" / "ana-first-visit.json"), "--json"],
         ["request", str(SOURCE / "examples" / "mara-request.toml"), "--json"],
         ["protocols", "esketamine-trd", "--fhir"],
+        ["session", "replay", str(SOURCE / "examples" / "treatment-day.jsonl"), "--json"],
+        ["session", "simulate", "--scenario", "hypertensive-surge", "--json"],
     ],
     ids=" ".join,
 )
@@ -362,7 +364,7 @@ QUESTIONS = [
     for page in PAGES
     for line in re.findall(
         r"^adjunct (?:check|assess|simulate|interact|models|score|questionnaire|follow|triage|safety-plan"
-        r"|plan|protocols|routine|schedule|request)\b.*$",
+        r"|plan|protocols|routine|schedule|request|session (?:simulate|replay|ready|messages|stock))\b.*$",
         page.read_text(encoding="utf-8"),
         re.MULTILINE,
     )
@@ -371,7 +373,7 @@ QUESTIONS = [
 
 @pytest.mark.parametrize(("page", "line"), QUESTIONS, ids=lambda value: named(value) if isinstance(value, Path) else "")
 def test_every_question_shown_on_a_page_is_answered(page: Path, line: str) -> None:
-    line = re.sub(r"--(?:plot|page|ics|pdf|requests) \S+", "", line)  # what is written to a file has tests of its own
+    line = re.sub(r"--(?:plot|page|ics|pdf|requests|out) \S+", "", line)  # what is written to a file has tests of its own
     command = [sys.executable, "-m", *shlex.split(line.replace("adjunct", "adjunct.cli", 1))]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")

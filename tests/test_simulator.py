@@ -10,13 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adjunct.base import BadInput
+from adjunct.base import BadInput, Instant
 from adjunct.devices import simulator
 from adjunct.devices.simulator import MS_PER_MIN, Body, Chair, day, dose, heard, scenario, scenarios, script
 from adjunct.knowledge import Knowledge
 from adjunct.session.events import Shape, read_event
 from adjunct.session.model import Dose, Event, Given, State
+from adjunct.session.monitoring import gaps
 from adjunct.session.predicted import MODELS, PEOPLE, given_so_far, predicted
+from adjunct.session.readiness import readiness
 from adjunct.session.watch import Tick, watch
 
 K = Knowledge.load()
@@ -130,7 +132,7 @@ def test_an_unknown_name_lists_those_there_are() -> None:
 
 def test_lost_and_unplugged_messages_are_gone_and_doubled_ones_come_twice() -> None:
     whole = len(monitor(played("probe-off", fault=[])))
-    assert whole == 39 * 6
+    assert whole == 144 * 6 - 1 - 6 * 6  # from minute 1 to 139; the first a turn after it was tied
     assert len(monitor(played("probe-off", fault=[{"kind": "off", "from": 10, "until": 12}]))) == whole - 12
     assert len(monitor(played("probe-off", fault=[{"kind": "doubled"}]))) == 2 * whole
     assert whole / 3 < len(monitor(played("probe-off", fault=[{"kind": "lost", "share": 0.5}]))) < whole * 2 / 3
@@ -173,7 +175,7 @@ E = "emergency"
 STORIES = [  # scenario, (alarm, level) that must stand at some time, the worst level of the day, how it ends
     ("quiet-infusion", [], "", "discharged"),
     ("quiet-nasal", [], "", "discharged"),
-    ("hypertensive-surge", [("hypertension-severe", "high")], "high", "observing"),
+    ("hypertensive-surge", [("hypertension-severe", "high")], "high", "discharged"),
     (
         "hypoxia-kratom",
         [("respiratory-depression", E), ("naloxone-given", "high")],
@@ -182,10 +184,10 @@ STORIES = [  # scenario, (alarm, level) that must stand at some time, the worst 
     ),
     ("headache-emergency", [("hypertensive-emergency", E)], E, "transferred"),
     ("early-leaver", [], "", "left-before-discharge"),
-    ("vomiting-sedated", [("vomiting-sedated", "high")], "high", "observing"),
-    ("probe-off", [("probe", "probe"), ("no-data", "high")], "high", "dosing"),
-    ("wrong-patient", [("respiratory-depression", E), ("no-data", "high")], E, "dosing"),
-    ("clock-jump", [("respiratory-depression", E)], E, "dosing"),
+    ("vomiting-sedated", [("vomiting-sedated", "high")], "high", "discharged"),
+    ("probe-off", [("probe", "probe"), ("no-data", "high")], "high", "discharged"),
+    ("wrong-patient", [("respiratory-depression", E), ("no-data", "high")], E, "discharged"),
+    ("clock-jump", [("respiratory-depression", E)], E, "discharged"),
     ("anaphylaxis", [("allergic-reaction", E)], E, "transferred"),
 ]
 LEVELS = ["", "probe", "low", "medium", "high", "emergency"]
@@ -210,6 +212,40 @@ def test_a_day_goes_as_its_text_says(name: str, alarms: list[tuple[str, str]], w
     assert set(alarms) <= stood
     assert max((level for _, level in stood), key=LEVELS.index, default="") == worst
     assert state.phase == ends
+
+
+RATED = ("Sedation (MOAA/S or RASS), 20 min", "Distress, asked, 20 min")
+MISSED = {"hypertensive-surge": RATED, "hypoxia-kratom": RATED[1:]}  # nobody comes; cannot be asked
+FLAGGED = {"early-leaver": {"discharge-refused"}}
+
+
+@pytest.mark.parametrize("name", SINGLE)
+def test_the_nurse_leaves_out_nothing_but_what_the_story_is_about(name: str) -> None:
+    _, state = watched(name)
+    assert tuple(gap.step.title for gap in gaps(state, state.at, K)) == MISSED.get(name, ())
+    assert {flag.code for flag in state.flags or ()} == FLAGGED.get(name, set())
+
+
+@pytest.mark.parametrize("name", SINGLE)
+def test_what_every_visit_asks_is_answered_before_the_dose(name: str) -> None:
+    """What is left open is what the record of a real person would hold."""
+    ticks, state = watched(name)
+    first = state.dose.first
+    assert first is not None
+    before = next(seen.state for tick in reversed(ticks) for seen in tick.seen if tick.at < first)
+    asked = {i["id"] for i in K.content["readiness"]["item"] if i["each"] == "visit"}
+    questions = {q.id: q.open for q in readiness(before, K, now=Instant(first, before.zone)).questions}
+    assert [name for name in asked & questions.keys() if questions[name]] == []
+    assert len(asked & questions.keys()) > 20
+
+
+@pytest.mark.parametrize("seed", range(2, 4))
+@pytest.mark.parametrize("name", ["quiet-infusion", "quiet-nasal"])
+def test_a_quiet_day_is_quiet_for_whoever_it_is(name: str, seed: int) -> None:
+    ticks, state = watched(name, seed, "fhir" if seed % 2 else "hl7")
+    assert alarms_of(ticks, state)[0] == set()
+    assert (gaps(state, state.at, K), tuple(state.flags or ()), state.phase) == ((), (), "discharged")
+    assert [t for t in ticks if t.loose] == []
 
 
 @pytest.mark.parametrize("name", ["hypertensive-surge", "probe-off", "wrong-patient"])

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 import orjson
 
-from adjunct.documents.day_tables import alarms, cited, due, gate, limit, readiness
+from adjunct.documents.day_tables import alarms, cited, due, gate, kind_of, limit, readiness
 from adjunct.knowledge import Knowledge
 from adjunct.knowledge.book.markdown import anchor, code, link, page, plain, table
 from adjunct.session.events import json_schema
@@ -136,15 +136,14 @@ def _page(knowledge: Knowledge, faults: Faults) -> str:
 
 def _events(knowledge: Knowledge) -> Iterator[str]:
     content = knowledge.content["events"]
-    limit = content["limit"]
     yield "## Events"
     yield (
         "A log is JSON Lines: one event a line, `{id, at, received, type, by, source, data}`, and `session` where it "
         "holds several. `at` is when it happened, `received` when it arrived, both with their offset; `by` who did or "
         "saw it, `source` what it came through. `data` has the fields below and no other. One JSON Schema holds all of "
         f"it: {link(code(SCHEMA), SCHEMA)}. Order is (`at`, `id`), whatever the order of arrival. What cannot be read "
-        f"is kept aside with its reason, and a line of more than {limit['line']} bytes by its beginning, length and "
-        "hash. A value outside the range in which it is believed is kept, judged and not counted."
+        f"is kept aside with its reason; beyond {content['limit']['line']} bytes its beginning, length and hash "
+        "are kept. A value outside the range in which it is believed is kept, judged and not counted."
     )
     yield table(("kind", "what it takes"), ((code(k), says) for k, says in KINDS.items()))
     for kind in content["type"]:
@@ -154,22 +153,10 @@ def _events(knowledge: Knowledge) -> Iterator[str]:
         yield f"{plain(kind['says'])} Moments: {moments}.{more}"
         if kind["field"]:
             rows = (
-                (code(f["id"]), _kind(f, knowledge), "yes" if f.get("required") else "", plain(f.get("says", "")))
+                (code(f["id"]), kind_of(f, knowledge), "yes" if f.get("required") else "", plain(f.get("says", "")))
                 for f in kind["field"]
             )
             yield table(("field", "kind", "required", "what"), rows)
-
-
-def _kind(field: Mapping[str, Any], knowledge: Knowledge) -> str:
-    concept = knowledge.concepts.get(field.get("concept", field["id"]))
-    parts = [field["kind"]]
-    if "unit" in field:
-        parts.append(code(field["unit"]))
-    elif field["kind"] in ("measure", "score") and concept is not None:
-        parts += [code(concept.unit)] if field["kind"] == "measure" else []
-        parts += ["{:g} to {:g}".format(*concept.plausible)] if concept.plausible else []
-    parts += [", ".join(code(c) for c in field["choices"])] if "choices" in field else []
-    return ": ".join((parts[0], ", ".join(parts[1:]))) if parts[1:] else parts[0]
 
 
 # --- monitors, papers, faults -----------------------------------------------------------------------------------------

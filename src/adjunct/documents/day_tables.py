@@ -41,6 +41,19 @@ def cited(entry: Mapping[str, Any], knowledge: Knowledge) -> tuple[str, str]:
     return place, sure(entry["status"], name, knowledge)
 
 
+def kind_of(field: Mapping[str, Any], knowledge: Knowledge) -> str:
+    """What a field takes: its kind, its unit, what is believed, its choices."""
+    concept = knowledge.concepts.get(field.get("concept", field["id"]))
+    parts = [field["kind"]]
+    if "unit" in field:
+        parts.append(code(field["unit"]))
+    elif field["kind"] in ("measure", "score") and concept is not None:
+        parts += [code(concept.unit)] if field["kind"] == "measure" else []
+        parts += ["{:g} to {:g}".format(*concept.plausible)] if concept.plausible else []
+    parts += [", ".join(code(c) for c in field["choices"])] if "choices" in field else []
+    return ": ".join((parts[0], ", ".join(parts[1:]))) if parts[1:] else parts[0]
+
+
 # --- alarms -----------------------------------------------------------------------------------------------------------
 
 
@@ -263,10 +276,11 @@ def readiness(knowledge: Knowledge) -> Iterator[str]:
     yield f"## {anchor('of', 'readiness')}Readiness"
     yield READY
     yield table(
-        ("item", "question", "why it is asked", "for", "asked", "holds", "place", "how sure"),
+        ("item", "kind", "question", "why it is asked", "for", "asked", "holds", "place", "how sure"),
         (
             (
                 code(i["id"]),
+                kind_of(i, knowledge),
                 filled(i.get("ask") or _asked(i["id"], knowledge), knowledge),
                 filled(i["why"], knowledge),
                 _for(i),
@@ -313,9 +327,15 @@ def gate(knowledge: Knowledge) -> Iterator[str]:
     yield f"The gate is closed while an alarm of level {' or '.join(data['levels'])} stands, or one of: {standing}."
     yield "### What it asks"
     yield table(
-        ("item", "question", "why it is asked", "place", "how sure"),
+        ("item", "kind", "question", "why it is asked", "place", "how sure"),
         (
-            (code(i["id"]), filled(i["ask"], knowledge), filled(i["why"], knowledge), *cited(i, knowledge))
+            (
+                code(i["id"]),
+                kind_of(i, knowledge),
+                filled(i["ask"], knowledge),
+                filled(i["why"], knowledge),
+                *cited(i, knowledge),
+            )
             for i in data["item"]
         ),
     )

@@ -55,6 +55,7 @@ ENDS = {
     Phase.TRANSFERRED: "Transferred to emergency care",
     Phase.NOT_TREATED: "No dose was given today",
 }
+WHY = {"to": "To", "reason": "Reason", "text": "Noted"}
 
 
 def treatment_day_sheet(
@@ -140,7 +141,7 @@ class _Page:
         if ended is None:
             return f"The day is not over: {self.state.phase.value}. This page is a state of {self.clock(self.now.ms)}."
         words = [f"{ENDS.get(ended.phase, ended.phase.value)}, {self.clock(ended.at)}"]
-        words += [str(ended.data[name]).strip(" .") for name in ("to", "reason", "text") if ended.data.get(name)]
+        words += [f"{word}: {str(ended.data[name]).strip(' .')}" for name, word in WHY.items() if ended.data.get(name)]
         if ended.phase is Phase.LEFT:
             warned = ended.data.get("warned")
             told = "Not recorded whether warned" if warned is None else "Was warned" if warned else "Was NOT warned"
@@ -179,7 +180,7 @@ class _Page:
                 agrees = "agrees" if dose.checked.get("agrees") else "DOES NOT AGREE"
                 yield f"Worked out anew by {dose.checked_by}: {dose.checked['dose']:g} mg, {agrees}."
         if dose.given:
-            yield f"Given: {sum(part.mg for part in dose.given):g} mg."
+            yield f"Given: {_amount(sum(part.mg for part in dose.given))}."
         if dose.stopped is not None:
             known = dose.complete is not None
             how = ("complete" if dose.complete else "NOT complete") if known else "not recorded whether complete"
@@ -202,7 +203,7 @@ class _Page:
         words += [str(data.get("number", number))] if event and event.type == DEVICE else []
         yield self.clock(part.at) + (f" \u2013 {self.clock(part.until)}" if part.until > part.at else "")
         yield " ".join(map(str, filter(None, words)))
-        yield f"{part.mg:g} mg"
+        yield _amount(part.mg)
         yield part.lot or str((self.state.dose.prepared or {}).get("lot") or "not recorded")
         yield event.by if event else "not recorded"
 
@@ -210,7 +211,7 @@ class _Page:
         yield self.clock(event.at)
         why = "taken back by one person" if event.withdrawn else "NOT PLANNED"
         yield f"{BY_HAND.get(event.type, 'infusion')}, {why}"
-        yield f"{event.data['dose']:g} mg" if "dose" in event.data else "not recorded"
+        yield _amount(event.data["dose"]) if "dose" in event.data else "not recorded"
         yield str(event.data.get("lot") or "not recorded")
         yield event.by
 
@@ -293,10 +294,14 @@ class _Page:
         yield self.clock(alarm.raised)
         yield alarm.title
         yield alarm.level
-        yield "; ".join(f"{self.title(name)} {self.measured(name, value)}" for name, value in alarm.by) or NOT_MEASURED
+        yield "; ".join(map(self.showed, *zip(*alarm.by, strict=True))) if alarm.by else NOT_MEASURED
         yield ", ".join(f"{self.clock(at)} {whose}" for at, whose in alarm.turns[1:]) or NOT_MEASURED
         yield ", ".join(f"{self.clock(e.at)} {e.by}" for e in self.seen(alarm)) or "NOBODY"
         yield "STANDS" if alarm.cleared is None else self.clock(alarm.cleared)
+
+    def showed(self, name: str, value: float | str) -> str:
+        """What raised an alarm: a measure with its value, or a sign, whose value is its own name."""
+        return self.title(name) if isinstance(value, str) else f"{self.title(name)} {self.measured(name, value)}"
 
     def seen(self, alarm: Alarm) -> Iterator[Event]:
         """Who acknowledged it, every time: an alarm that lasts asks again."""
@@ -348,17 +353,25 @@ class _Page:
     # --- the end ----------------------------------------------------------------------------------------------------
 
     def gate(self, gate: Gate | None) -> Iterator[Part]:
-        """What discharge asked for, item by item, with the values that answer it."""
+        """What discharge asked for, item by item, with the values that answer it.
+
+        Of a day that ended without a discharge: what was open then. There is nothing more to be done about it here.
+        """
         if gate is None:
             return
+        ended = self.state.ended
+        over = ended is not None and ended.phase is not Phase.DISCHARGED
         names = Counter(str(e.by) for item in gate.items for e in item.evidence if e.by)
         usual = names.most_common(1)[0][0] if names else ""
-        silent = [item for item in gate.items if not item.evidence and not item.says]
+        if over:
+            silent = [item for item in gate.items if item.state == MET]
+        else:
+            silent = [item for item in gate.items if not item.evidence and not item.says]
         rows = tuple(
             (
                 self.judged(item.title, item),
                 Line(text=STATES[item.state], strong=item.state != "met"),
-                Line(text=". ".join(filter(None, (self.evidence(item, usual), item.says)))),
+                Line(text=". ".join(filter(None, (self.evidence(item, usual), "" if over else item.says)))),
             )
             for item in gate.items
             if item not in silent

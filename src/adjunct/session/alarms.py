@@ -376,6 +376,15 @@ def quiet(state: State, now: int, table: Table) -> Episode | None:
     return Episode(NO_DATA, table.rows[NO_DATA].level, last, last + table.no_data, "", by, acknowledged)
 
 
+def heard_again(keep: Kept, state: State, now: int, table: Table) -> Kept:
+    """What is kept once missing data is an alarm no more: it stays in the log."""
+    silence = quiet(state, now, table)
+    if silence is None:
+        return keep
+    past = Chain(silence._replace(cleared=now), keep.past)
+    return keep._replace(past=past, newest=max(keep.newest, silence.raised))
+
+
 def _starts(episode: Episode, table: Table, now: int) -> list[tuple[int, str, str, str]]:
     """When its clock starts anew: when raised, and whenever it has lasted too long. With level, turn and words."""
     row = table.rows[episode.alarm]

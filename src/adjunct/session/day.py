@@ -48,7 +48,8 @@ class Day:
 
     def substances(self, text: str) -> frozenset[str]:
         """What somebody's own words may name; every reading of what is ambiguous."""
-        item = reader_of(self.knowledge).read(text)
+        readable = "".join(c if c.isprintable() else " " if c.isspace() else "" for c in text)
+        item = reader_of(self.knowledge).read(readable)
         named = {item.substance or "", *item.candidates}
         return frozenset(part for name in named for part in name.split("+") if part)
 

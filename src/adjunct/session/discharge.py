@@ -201,19 +201,14 @@ class _Look(NamedTuple):
         """What the state holds of these, in time or not; what has not happened yet is nothing."""
         found = []
         for name in names:
-            held = self.state.readings.get(name) or self.state.answers.get(name)
+            held = self.state.last(name)
             if held and held.at <= self.now:
                 found.append(Evidence(name, held.value, self.terms.units.get(name, ""), held.at, held.by))
         return tuple(found)
 
     def until(self, *names: str) -> int | None:
         """When the first of these will be too old."""
-        ends = [
-            held.at + self.terms.ages[n]
-            for n in names
-            if (held := self.state.readings.get(n) or self.state.answers.get(n))
-        ]
-        return min(ends, default=None)
+        return min((held.at + self.terms.ages[n] for n in names if (held := self.state.last(n))), default=None)
 
     def yes(self, name: str) -> _Found:
         said = self.said(name)
@@ -391,15 +386,14 @@ def _suicide(look: _Look) -> _Found:
 
 def _escort(look: _Look) -> _Found:
     """Here and fit, looked at lately; else a named clinician arranged accompanied transport. A taxi alone is none."""
-    here, answers = look.answer("escort_present"), look.state.answers
-    fit, transport = answers.get("escort_fit"), answers.get("transport_arranged")
+    transport = look.state.answers.get("transport_arranged")
     seen = look.seen("escort_present", "escort_fit", "transport_arranged")
-    able = fit.value if here and fit and fit.event == here.event else None  # of one look at the escort
-    if here and here.value and able:
+    here = look.state.escort if look.answer("escort_present") else None
+    if here:
         return _Found(MET, seen, until=look.until("escort_present"))
     if transport and transport.value:
         return _Found(MET, seen)
-    return _Found(NOT_MET if here and (not here.value or able is False) else MISSING, seen)
+    return _Found(MISSING if here is None else NOT_MET, seen)
 
 
 def _alarms(look: _Look) -> _Found:
@@ -423,7 +417,7 @@ def _emergency(look: _Look) -> _Found:
     alarms = [
         Evidence(e.alarm, e.level, "", e.raised, "")
         for e in _episodes(state)
-        if e.raised <= look.now and e.alarm in terms.closing_alarms and _stands(state, e)
+        if e.raised <= look.now and e.alarm in terms.closing_alarms and (e.alarm, e.event) not in state.mistaken
     ]
     seen = tuple(sorted((*signs, *alarms), key=lambda x: (x.at, x.what)))
     return _Found(NOT_MET if seen else MET, seen)
@@ -438,11 +432,6 @@ def _episodes(state: State) -> Iterator[Episode]:
     """Every alarm of the session, standing and over."""
     yield from state.episodes.values()
     yield from state.past or ()
-
-
-def _stands(state: State, episode: Episode) -> bool:
-    """Whether what raised an alarm was right: a value or an answer that was corrected says what it says now."""
-    return all(episode.event != original for original, *_ in state.corrections)
 
 
 _CRITERIA: Mapping[str, Callable[[_Look], _Found]] = {

@@ -110,7 +110,10 @@ def given(state: State, event: Event, day: Day) -> State:
     total, ordered = sum(part.mg for part in parts), (dose.prepared or {}).get("dose")
     if ordered is not None and total > ordered and not day.limits.same(total, ordered):
         state = flagged(state, event, "more-than-ordered", f"{total:g} mg given, {ordered:g} mg ordered")
-    whole = not nasal or (ordered is not None and total >= ordered)
+    infusing = dose.volume is not None and state.phase is not Phase.OBSERVING
+    if infusing:
+        state = flagged(state, event, "beside-infusion", "given beside an infusion: tell the prescriber now")
+    whole = not infusing and (not nasal or (ordered is not None and total >= ordered))
     taken = replace(
         dose,
         given=parts,
@@ -119,7 +122,7 @@ def given(state: State, event: Event, day: Day) -> State:
         watch_from=_later(dose, event),
         complete=True if whole else None,
     )
-    return state.but(dose=taken, phase=Phase.OBSERVING if whole else Phase.DOSING)
+    return state.but(dose=taken, phase=state.phase if infusing else Phase.OBSERVING if whole else Phase.DOSING)
 
 
 def _later(dose: Dose, event: Event) -> int:
@@ -130,10 +133,11 @@ def _later(dose: Dose, event: Event) -> int:
 
 def started(state: State, event: Event, day: Day) -> State:
     """The pump begins to run: once."""
-    if state.dose.rate is not None or (state.dose.first is not None and state.phase is not Phase.ARRIVED):
-        says = "the pump runs already, or ran before: look at it; to go on after a pause, resume"
-        return flagged(state, event, "double-start", says)
+    if state.dose.rate is not None:
+        return flagged(state, event, "double-start", "the pump runs already: is it the same start, written twice?")
     refusal = _refusal(state)
+    if refusal is None and state.dose.first is not None:
+        refusal = "double-start", "a dose was given before: look at the pump; to go on after a pause, resume"
     if refusal is not None:
         return not_of_the_plan(flagged(state, event, *refusal), event)
     if state.treatment == NASAL:
@@ -155,7 +159,7 @@ def to_here(dose: Dose, event: Event) -> Dose:
     """The stretch of infusion that ends now becomes a part that was given."""
     if dose.rate is None:
         return dose
-    mg = (pump.so_far(dose, event.at) or 0.0) - sum(part.mg for part in dose.given)
+    mg = pump.running_mg(dose, event.at) or 0.0
     ran = Given(dose.since, event.at, mg, event.id, (dose.prepared or {}).get("lot", ""))
     return replace(dose, given=(*dose.given, ran), since=event.at, last=event.at, watch_from=_later(dose, event))
 
@@ -195,7 +199,9 @@ def resumed(state: State, event: Event, day: Day) -> State:
             )
             return flagged(state, event, "resume-refused", says)
         state = state.but(stop_called=None)
-    rate = event.data.get("rate", state.dose.rate_before)
+    if state.dose.concentration is None and "rate" in event.data:
+        state = flagged(state, event, "pump-not-running", "a rate, but no infusion was started: start it first")
+    rate = None if state.dose.concentration is None else event.data.get("rate", state.dose.rate_before)
     return state.but(dose=replace(state.dose, rate=rate, since=event.at), phase=Phase.DOSING)
 
 
@@ -205,11 +211,9 @@ def stopped(state: State, event: Event, day: Day) -> State:
         return flagged(state, event, "double-stop", "the dose had ended before")
     dose = to_here(state.dose, event)
     shown = event.data.get("volume")
-    if shown is not None and dose.concentration:
-        counted = sum(part.mg for part in dose.given)
-        if not day.limits.same(shown * dose.concentration, counted):
-            says = f"the pump shows {shown * dose.concentration:g} mg, the record adds up to {counted:g} mg: look again"
-            state = flagged(state, event, "pump-differs", says)
+    if shown is not None and dose.concentration and not day.limits.same(shown * dose.concentration, dose.mg):
+        says = f"the pump shows {shown * dose.concentration:g} mg, the record adds up to {dose.mg:g} mg: look again"
+        state = flagged(state, event, "pump-differs", says)
     ended = replace(dose, rate=None, stopped=event.at, complete=event.data["complete"])
     given = ended.first is not None or ended.refused
     return state.but(dose=ended, phase=Phase.OBSERVING if given else state.phase)

@@ -121,9 +121,9 @@ def _acknowledged(state: State, event: Event, day: Day) -> State:
     alarm, entry = event.data["alarm"], (event.at, event.by)
     episodes, row = state.episodes, day.table.rows.get(alarm)
     if row is not None and alarm in episodes and episodes[alarm].raised <= event.at:
-        answered = [e for name in (alarm, *row.covers) if (e := episodes.get(name)) and e.raised <= event.at]
-        seen = {e.alarm: e._replace(acknowledged=(*e.acknowledged, entry)) for e in answered}
-        return state.but(episodes={**episodes, **seen})
+        heard = [e for name in (alarm, *row.covers) if (e := episodes.get(name)) and e.raised <= event.at]
+        now = {e.alarm: e._replace(acknowledged=(*e.acknowledged, entry)) for e in heard}
+        return state.but(episodes={**episodes, **now})
     if alarm == NO_DATA and alarms.quiet(state, event.at, day.table) is not None:
         return state.but(no_data=(*state.no_data, entry))
     return flagged(state, event, "no-such-alarm", f"{alarm}: no such alarm stands; look at what stands now")
@@ -155,23 +155,24 @@ def _released(state: State, event: Event, day: Day) -> State:
     devices = {name: since for name, since in state.devices.items() if name != event.data["device"]}
     if len(devices) == len(state.devices):
         return flagged(state, event, "device-not-tied", "released a device that was not tied to this person")
-    return state.but(devices=devices, heard=state.heard if devices else {}, no_data=())
+    if devices:
+        return state.but(devices=devices)
+    keep = alarms.heard_again(alarms.kept(state), state, event.at, day.table)
+    return state.but(devices={}, heard={}, no_data=(), **keep._asdict())
 
 
 def _withdrawn(state: State, event: Event, day: Day) -> State:
     """It did not happen here. What it showed was seen all the same; a dose counts for the stay unless two say so."""
     if event.type in dosing.DOSES:
         return state if event.data.get("witness") else dosing.not_of_the_plan(state, event)
-    if event.type == "event":
-        state = seen.with_sign(state, event, event.data["sign"], event.data["present"], day)
-    return seen.judged(state, event, event.data, day, count=False)
+    return seen.withdrawn(state, event, day)
 
 
 # --- the end ----------------------------------------------------------------------------------------------------------
 
 
-def _ended(state: State, event: Event, phase: Phase) -> State:
-    past = state.past
+def _ended(state: State, event: Event, phase: Phase, day: Day) -> State:
+    past = alarms.heard_again(alarms.kept(state), state, event.at, day.table).past
     for episode in sorted(state.episodes.values()):
         if episode.raised <= event.at:
             past = Chain(episode._replace(cleared=event.at), past)
@@ -185,15 +186,15 @@ def _discharged(state: State, event: Event, day: Day) -> State:
     if not found.open:
         missing = "; ".join(item.title for item in found.items if item.state != "met")
         return flagged(state, event, "discharge-refused", f"not discharged: {missing}")
-    return _ended(state, event, Phase.DISCHARGED)
+    return _ended(state, event, Phase.DISCHARGED, day)
 
 
 def _left(state: State, event: Event, day: Day) -> State:
-    return _ended(state, event, Phase.LEFT if state.dose.watch_from is not None else Phase.NOT_TREATED)
+    return _ended(state, event, Phase.LEFT if state.dose.watch_from is not None else Phase.NOT_TREATED, day)
 
 
 def _transferred(state: State, event: Event, day: Day) -> State:
-    return _ended(state, event, Phase.TRANSFERRED)
+    return _ended(state, event, Phase.TRANSFERRED, day)
 
 
 def _not_treated(state: State, event: Event, day: Day) -> State:
@@ -201,7 +202,7 @@ def _not_treated(state: State, event: Event, day: Day) -> State:
         return flagged(
             state, event, "was-treated", "a dose is on record: the session ends as discharged, left or transferred"
         )
-    return _ended(state, event, Phase.NOT_TREATED)
+    return _ended(state, event, Phase.NOT_TREATED, day)
 
 
 _HANDLERS: Mapping[str, Callable[[State, Event, Day], State]] = {

@@ -93,6 +93,15 @@ class Answer(NamedTuple):
     event: str
 
 
+def escort_here(present: bool | None, fit: bool | None) -> bool | None:
+    """Whether the adult who takes the person home is here and fit; None while that is not known.
+
+    >>> escort_here(True, None), escort_here(True, False), escort_here(True, True)
+    (None, False, True)
+    """
+    return False if present is False or fit is False else True if present and fit else None
+
+
 class Given(NamedTuple):
     """One part of the dose that went in: a device, an injection, or a stretch of infusion at one rate (`until`)."""
 
@@ -125,6 +134,16 @@ class Dose:
     stopped: int | None = None  # dose-stopped
     complete: bool | None = None
     refused: tuple[str, ...] = ()  # events of doses recorded after a stop: they count as taken, and are flagged
+
+    @property
+    def mg(self) -> float:
+        """mg of the parts that are over; what a running pump has given since is `pump.so_far`."""
+        return sum(part.mg for part in self.given)
+
+    @property
+    def began(self) -> int | None:
+        """When it began to go in; of one that should not have been given, the latest time on record."""
+        return self.watch_from if self.first is None else self.first
 
 
 class Flag(NamedTuple):
@@ -263,9 +282,20 @@ class State:
     no_data: tuple[tuple[int, str], ...] = ()  # acknowledgements of missing data
     artefacts: int = 0  # values that are not possible
     corrections: tuple[tuple[str, str, int, str, str], ...] = ()  # corrected event, correction, at, by, reason
+    mistaken: frozenset[tuple[str, str]] = frozenset()  # alarm and event: raised by what a correction took back
     notes: int = 0
     flags: Chain | None = None  # of `Flag`
     ended: Ended | None = None
+
+    @property
+    def escort(self) -> bool | None:
+        """`escort_here`, by the last look at the escort."""
+        here, fit = self.answers.get("escort_present"), self.answers.get("escort_fit")
+        return here and escort_here(here.value, fit.value if fit and fit.event == here.event else None)
+
+    def last(self, name: str) -> Reading | Answer | None:
+        """What was recorded last of a measure, a question or a sign."""
+        return self.readings.get(name) or self.answers.get(name)
 
     def but(self, **changes: Any) -> State:
         """This state with some fields changed."""

@@ -125,30 +125,29 @@ _PLANS: WeakKeyDictionary[Knowledge, Plan] = WeakKeyDictionary()
 Found = tuple[Step, int | None]  # a step, and when it was done
 
 
-def due_now(state: State, now: int, knowledge: Knowledge, *, alarm: bool = False) -> tuple[Due, ...]:
+def due_now(state: State, now: int, knowledge: Knowledge) -> tuple[Due, ...]:
     """What is to be done at this chair and what comes next, in the order in which it falls due.
 
     Waiting, open, due, overdue, and what was done inside a window that is still open. What is asked for stands once,
-    however many steps ask for it, and so does what waits. `alarm`: an alarm stands that only the clock knows, such as
-    missing data. A window that closed unfilled is no task any more: see `gaps`.
+    however many steps ask for it, and so does what waits. A window that closed unfilled is no task: see `gaps`.
     """
     plan = Plan.of(knowledge)
     if state.phase is Phase.LEFT:
         return _once(_judged(_left(state, knowledge, now), now))
     if state.phase not in OPEN:
         return ()
-    near = alarm or any(_stands(e, now) for e in state.episodes.values())
+    near = any(_stands(e, now) for e in state.episodes.values())
     closer = [*_alarmed(state, plan, now)] if near else []
     instead = {step.what for step, _ in closer}
     rounds = (f for f in _rounds(state, plan, now, since=now) if f[0].what not in instead)
-    before = _before(state, plan, now) if _began(state) is None else ()
+    before = _before(state, plan, now) if state.dose.began is None else ()
     leaving = _leaving(state, plan, knowledge, now)
     return _once(_judged((*_acts(state, plan, now), *closer, *before, *rounds, *leaving), now))
 
 
 def gaps(state: State, now: int, knowledge: Knowledge) -> tuple[Due, ...]:
     """What was missed: checks whose window closed without them, and a dose that no second person worked out."""
-    plan, first = Plan.of(knowledge), _began(state)
+    plan, first = Plan.of(knowledge), state.dose.began
     found = [*_before(state, plan, now), *_rounds(state, plan, now, since=0)]
     if first is not None and state.dose.checked is None:
         never = Window(opens=first, due=first, overdue=first, closes=first)
@@ -207,10 +206,9 @@ def _last(state: State, name: str, now: int) -> int | None:
 
 
 def _latest(state: State, name: str) -> int | None:
-    found = state.readings.get(name) or state.answers.get(name)
-    if found is None:
-        return state.overrides[name][-1] if name in state.overrides else None
-    return found.at
+    if (found := state.last(name)) is not None:
+        return found.at
+    return state.overrides[name][-1] if name in state.overrides else None
 
 
 def _stands(episode: Episode | None, now: int) -> bool:
@@ -222,7 +220,7 @@ def _stands(episode: Episode | None, now: int) -> bool:
 
 def _before(state: State, plan: Plan, now: int) -> Iterator[Found]:
     """What the dose waits for; what has grown too old is due again. Once it began: what was fresh at that moment."""
-    arrived, first = state.checked_in, _began(state)
+    arrived, first = state.checked_in, state.dose.began
     if arrived is None:
         return
     for treatments, check, basis in plan.before:
@@ -248,7 +246,7 @@ def _rounds(state: State, plan: Plan, now: int, *, since: int) -> Iterator[Found
     """Every fixed time whose window closes after `since`, up to the next one that has not opened, or to the end."""
     ended, over, early = state.ended.at if state.ended else FAR, _end(state, plan), plan.length["early"]
     for r in plan.rounds:
-        anchor = over if r.from_end else _began(state)
+        anchor = over if r.from_end else state.dose.began
         if anchor is None or state.treatment not in r.treatments:
             continue
         stop = min(ended, over) if r.while_dosing and over is not None else ended
@@ -289,11 +287,6 @@ def _alarmed(state: State, plan: Plan, now: int) -> Iterator[Found]:
 
 def _step(name: str, what: str, title: str, window: Window, basis: str, owner: str = NURSE) -> Step:
     return Step(id=name, what=what, title=title, domain="session", owner=owner, window=window, basis=basis)
-
-
-def _began(state: State) -> int | None:
-    """When the dose began to go in; of one that should not have been given, the latest time on record."""
-    return state.dose.watch_from if state.dose.first is None else state.dose.first
 
 
 def _end(state: State, plan: Plan) -> int | None:

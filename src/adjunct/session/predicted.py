@@ -11,6 +11,7 @@ from adjunct.base import BadInput, convert
 from adjunct.knowledge import Knowledge
 from adjunct.pharmacology.simulation import simulate
 from adjunct.pharmacology.simulation.regimen import Administration
+from adjunct.session import pump
 from adjunct.session.model import State
 
 SAYS = "Predicted from published models for the doses recorded so far. Not measured; it decides nothing."
@@ -77,9 +78,8 @@ def given_so_far(state: State, now: int) -> tuple[Administration, ...]:
     if dose.first is None:
         return ()
     parts = [(g.at, g.until - g.at, g.mg) for g in dose.given if g.at <= now]
-    if dose.rate and dose.concentration and now > dose.since:
-        hours = convert(now - dose.since, "ms", "h")
-        parts.append((dose.since, now - dose.since, dose.rate * hours * dose.concentration))
+    if running := pump.running_mg(dose, now):
+        parts.append((dose.since, min(now, pump.ends(dose) or now) - dose.since, running))
     return tuple(
         Administration(convert(at - dose.first, "ms", "h"), mg, convert(length, "ms", "h"), part=number)
         for number, (at, length, mg) in enumerate(sorted(parts))

@@ -75,14 +75,18 @@ def so_far(dose: Dose, now: int) -> float | None:
 
     A pump stops at the volume that was set, so a running stretch never counts more than what was left of it.
     """
-    given = sum(_part(part, now) for part in dose.given)
+    running = running_mg(dose, now)
+    return None if running is None else sum(_part(part, now) for part in dose.given) + running
+
+
+def running_mg(dose: Dose, now: int) -> float | None:
+    """mg of the stretch that runs, up to `now`; None where the concentration is not known."""
     if dose.rate is None or now <= dose.since:
-        return given
+        return 0.0
     if dose.concentration is None:
         return None
-    running = infused(dose.rate, dose.concentration, dose.since, now)
-    left = _left_ml(dose)
-    return given + (running if left is None else min(running, left * dose.concentration))
+    running, left = infused(dose.rate, dose.concentration, dose.since, now), _left_ml(dose)
+    return running if left is None else min(running, left * dose.concentration)
 
 
 def ends(dose: Dose) -> int | None:
@@ -103,7 +107,7 @@ def _left_ml(dose: Dose) -> float | None:
     """mL of the set volume that had not gone in when the pump began to run as it does."""
     if dose.volume is None or not dose.concentration:
         return None
-    return max(dose.volume - sum(part.mg for part in dose.given) / dose.concentration, 0)
+    return max(dose.volume - dose.mg / dose.concentration, 0)
 
 
 # --- do the numbers agree ---------------------------------------------------------------------------------------------

@@ -283,8 +283,7 @@ def _question(item: Mapping[str, Any], gap: Gap | None, state: State, knowledge:
 def _held(name: str, state: State) -> Answer | Reading | None:
     """What this session last recorded of an item."""
     names = (name, SAME[name]) if name in SAME else (name,)
-    found: list[Answer | Reading] = [table[n] for n in names for table in (state.answers, state.readings) if n in table]
-    return max(found, key=lambda held: held.at, default=None)
+    return max((held for n in names if (held := state.last(n))), key=lambda held: held.at, default=None)
 
 
 def _open(

@@ -12,11 +12,12 @@ from functools import cache
 from typing import Any, NamedTuple
 from uuid import NAMESPACE_URL, uuid5
 
-from adjunct.base import MS_PER_SECOND, AdjunctError
+from adjunct.base import MS_PER_SECOND
 from adjunct.knowledge import Knowledge
 from adjunct.knowledge.entries import LOCAL, Concept, fold
-from adjunct.record import reader_of
-from adjunct.session.model import Event, Phase, State
+from adjunct.session.alarms import NALOXONE
+from adjunct.session.day import Day
+from adjunct.session.model import Event, Phase, State, escort_here
 
 Json = dict[str, Any]
 
@@ -34,7 +35,6 @@ PLAIN = frozenset(
 APART = frozenset({"before-check-in", "device-not-tied", "discharge-refused"})  # flags of what does not count
 AFTER_END = frozenset({"after-end"})
 PERSONAL = frozenset({"escort_name", "escort_phone", "escort_fit"})
-NALOXONE = "naloxone"
 
 
 class Said(NamedTuple):
@@ -141,30 +141,12 @@ def _values(event: Event, state: State, knowledge: Knowledge) -> Iterator[tuple[
             yield "transport_arranged", True
         case "substance-disclosed":
             yield "last_use", (data["text"], data.get("last_use"))
-        case "medication-given" if is_naloxone(data["substance"], knowledge):
+        case "medication-given" if NALOXONE in Day.of(knowledge).substances(data["substance"]):
             yield "naloxone_given", event.at
         case "left-before-discharge" if state.phase is Phase.LEFT:
             yield "left_before_discharge", event.at
         case "discharged":  # one that the gate refused stands apart
             yield "discharge_signed", True
-
-
-def escort_here(present: bool | None, fit: bool | None) -> bool | None:
-    """Whether the adult who takes the person home is here and fit; None while that is not known.
-
-    >>> escort_here(True, None), escort_here(True, False), escort_here(True, True)
-    (None, False, True)
-    """
-    return False if present is False or fit is False else True if present and fit else None
-
-
-def is_naloxone(words: str, knowledge: Knowledge) -> bool:
-    """Whether what was given may have been naloxone, by the names that the knowledge has for it."""
-    try:
-        item = reader_of(knowledge).read(words)
-    except AdjunctError:
-        return NALOXONE in words.lower()
-    return NALOXONE in (item.substance or "").split("+") or NALOXONE in item.candidates
 
 
 def _artefacts(data: Mapping[str, Any]) -> frozenset[str]:
@@ -199,9 +181,8 @@ def _answered(what: str, value: Any, state: State) -> Iterator[tuple[str, Any]]:
     if what == "consent" and isinstance(value, bool):
         yield from _consent(value)
     elif what == "escort_present":
-        fit = state.answers.get("escort_fit")
-        if (here := escort_here(value, fit.value if fit else None)) is not None:
-            yield what, here
+        if state.escort is not None:
+            yield what, state.escort
     elif what == "naloxone_given":
         yield what, state.answers[what].at
     elif what == "transport_arranged":  # by whom stays here
@@ -350,8 +331,7 @@ def _dose(state: State, subject: Mapping[str, Any] | None) -> list[Json]:
     if dose.watch_from is None:
         return []
     last = max(dose.watch_from, dose.last or dose.watch_from)
-    start = dose.watch_from if dose.first is None else dose.first
-    period = {"start": moment(start, state.zone), "end": moment(last, state.zone)}
+    period = {"start": moment(dose.began or dose.watch_from, state.zone), "end": moment(last, state.zone)}
     values: dict[str, Json] = {"dose": {"valuePeriod": period}}
     if not state.treatment.endswith("nasal") and dose.rate is None:
         values["infusion_end"] = {"valueDateTime": period["end"]}

@@ -8,8 +8,8 @@ from typing import Any
 from adjunct.base import duration_ms
 from adjunct.session import alarms
 from adjunct.session.alarms import NALOXONE, OPIOID_TOLD, Kept, artefact
-from adjunct.session.day import UNASKED, Day, answered, flagged
-from adjunct.session.model import Band, Chain, Event, Reading, State
+from adjunct.session.day import Day, answered, flagged
+from adjunct.session.model import Band, Event, Reading, State
 
 _MINUTE = duration_ms("1 min")
 _WHOLE = 100
@@ -28,8 +28,22 @@ def observed(state: State, event: Event, day: Day) -> State:
     if unseen:
         says = f"corrected values show what nobody saw then: {', '.join(sorted(unseen))}"
         state = flagged(state, event, "danger-not-seen", says)
-    state = judged(state, event, event.was.data, day, count=False)
+    right = judged(state, event, event.data, day, count=False)
+    state = _mistaken(judged(state, event, event.was.data, day, count=False), event, right)
     return judged(state, event, event.data, day, count=True, danger=False)
+
+
+def withdrawn(state: State, event: Event, day: Day) -> State:
+    """It did not happen here; what it showed was seen all the same."""
+    shown = with_sign(state, event, event.data["sign"], event.data["present"], day) if event.type == "event" else state
+    return _mistaken(judged(shown, event, event.data, day, count=False), event, state)
+
+
+def _mistaken(state: State, event: Event, right: State) -> State:
+    """Remember which alarms an event raised that it would not have raised as it should have been."""
+    raised = {e.alarm for e in state.episodes.values() if e.event == event.id}
+    wrong = {(alarm, event.id) for alarm in raised - right.episodes.keys()}
+    return state.but(mistaken=state.mistaken | wrong) if wrong else state
 
 
 def _dangers(event: Event, data: Mapping[str, Any], state: State, day: Day) -> set[str]:
@@ -147,15 +161,17 @@ def _heard(
     silence = alarms.quiet(state, at, day.table)
     if silence is None or min(heard.values()) < silence.raised:
         return heard, keep, state.no_data
-    past = Chain(silence._replace(cleared=at), keep.past)
-    return heard, Kept(dict(keep.bands), keep.episodes, past, max(keep.newest, silence.raised)), ()
+    return heard, alarms.heard_again(keep, state, at, day.table), ()
 
 
 def sign_seen(state: State, event: Event, day: Day) -> State:
     """A sign, present or asked for and absent; as it was seen, where a correction changed it later."""
     sign, present = event.data["sign"], event.data["present"]
-    seen = event.data if event.was is None else event.was.data
-    return answered(with_sign(state, event, seen["sign"], seen["present"], day), event, {sign: present})
+    if event.was is None:
+        return answered(with_sign(state, event, sign, present, day), event, {sign: present})
+    was, right = event.was.data, with_sign(state, event, sign, present, day)
+    shown = _mistaken(with_sign(state, event, was["sign"], was["present"], day), event, right)
+    return answered(shown, event, {sign: present})
 
 
 def with_sign(state: State, event: Event, sign: str, present: bool, day: Day) -> State:
@@ -182,37 +198,30 @@ def disclosed(state: State, event: Event, day: Day) -> State:
 
 
 def corrected(state: State, event: Event, day: Day) -> State:
-    """The original was already taken in as it should have been; here what it shows now is judged."""
+    """The original was already taken in as it should have been; here is judged what all that is known now shows."""
     original = event.data["corrects"]
     entry = (original, event.id, event.at, event.by, event.data["reason"])
     state = state.but(corrections=(*state.corrections, entry))
     if state.ended is not None:
         return state
-    keep = alarms.kept(state)
-    stale = {c: None for c, band in keep.bands.items() if band.event == original and _is_stale(c, state, day)}
+    keep, present = alarms.kept(state), _present(state, day)
+    rests = {c for c, band in keep.bands.items() if band.event == original}
+    stale = {c: None for c in rests if (sign := day.table.signs.get(c)) is None or not (sign.internal or c in present)}
     keep = alarms.changed(keep, stale, day.table, at=event.at) if stale else keep
-    said = {
-        day.raised_by[n]
-        for n, a in state.answers.items()
-        if a.event == original and a.value is True and n in day.raised_by
-    }
-    begun = {sign: Band(event.at, event.id, sign) for sign in said if sign not in keep.bands}
+    begun = {sign: Band(event.at, event.id, sign) for sign in present if sign not in keep.bands}
     keep = alarms.changed(keep, begun, day.table, at=event.at) if begun else keep
-    latest = {n: r.value for n, r in state.readings.items() if r.event == original or _measured(n, stale, day)}
+    latest = {name: reading.value for name, reading in state.readings.items()}
     keep = alarms.judge(
         keep, latest, day.table, at=event.at, event=event.id, baseline=state.baseline, track=state.track
     )
     return state.but(**keep._asdict())
 
 
-def _is_stale(condition: str, state: State, day: Day) -> bool:
-    """Whether a condition rests on what was corrected, and not on what it should have been."""
-    sign = day.table.signs.get(condition)
-    if sign is None:
-        return True
-    names = (name for name, raised in day.raised_by.items() if raised == condition)
-    return not sign.internal and all(state.answers.get(name, UNASKED).value is not True for name in names)
-
-
-def _measured(name: str, stale: Mapping[str, None], day: Day) -> bool:
-    return any(day.table.conditions[condition].measure == name for condition in stale)
+def _present(state: State, day: Day) -> list[str]:
+    """The signs of which the last word is that they are there; at one instant a yes counts."""
+    last: dict[str, tuple[int, bool]] = {}
+    for name, sign in day.raised_by.items():
+        if name in state.answers:
+            said = state.answers[name]
+            last[sign] = max(last.get(sign, (0, False)), (said.at, said.value is True))
+    return [sign for sign, (_, there) in last.items() if there]

@@ -13,7 +13,7 @@ import orjson
 
 from adjunct.due import PRESSING, Due
 from adjunct.knowledge import Knowledge
-from adjunct.session.alarms import NO_DATA, PROBE, artefact, standing
+from adjunct.session.alarms import artefact, standing
 from adjunct.session.day import Day
 from adjunct.session.events import Shape, line, read_event
 from adjunct.session.fold import advance
@@ -104,8 +104,7 @@ class Floor:
         """One session at `now`."""
         state = self.sessions[session].state
         found = standing(state, now, self.day.table)
-        person = any(a.alarm not in (NO_DATA, PROBE) for a in found)  # not of the monitor alone
-        duties = due_now(state, now, self.knowledge, alarm=person) if due else ()
+        duties = due_now(state, now, self.knowledge) if due else ()
         return Seen(now, session, state, found, duties)
 
     def loose(self, now: int) -> tuple[Loose, ...]:

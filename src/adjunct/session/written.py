@@ -57,13 +57,12 @@ class Replayed:
 
     def _session(self, name: str, history: History) -> Json:
         state, table = history.state, self.floor.day.table
-        now_standing = standing(state, self.now.ms, table)
         return {
             "session": name,
-            "verdict": verdict(now_standing).name,
+            "verdict": verdict(standing(state, self.now.ms, table)).name,
             "state": written(state, self.knowledge, now=self.now.ms),
             "alarms": [alarm(a, state.zone, standing=a.cleared is None) for a in log(state, self.now.ms, table)],
-            "due": [_due(d, state.zone) for d in due_now(state, self.now.ms, self.knowledge, alarm=bool(now_standing))],
+            "due": [_due(d, state.zone) for d in due_now(state, self.now.ms, self.knowledge)],
             "gaps": [_due(d, state.zone) for d in gaps(state, self.now.ms, self.knowledge)],
             "gate": gate_(gate(state, self.now.ms, self.knowledge), state.zone) if _watched(state) else None,
             "duties": [_plain(d._asdict(), state.zone) for d in duties(state, self.now.ms, self.knowledge)],
