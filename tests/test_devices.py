@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 
 from adjunct.base import convert, instant
 from adjunct.devices.fhir import to_fhir
+from adjunct.devices.files import messages_of
 from adjunct.devices.hl7v2 import acknowledgement, framed, frames, to_hl7
 from adjunct.devices.report import Words
 from adjunct.devices.stream import Stream
 from adjunct.knowledge import Knowledge
 from adjunct.session.events import IMPLAUSIBLE, Shape, line, read_event
 from adjunct.session.model import Event, Held
+from adjunct.session.watch import log_line, read_items
 
 CASES = Path(__file__).parent / "cases"
 KNOWLEDGE = Knowledge.load()
@@ -550,3 +552,124 @@ def test_every_word_of_monitors_names_a_measure_that_vital_signs_have():
     assert {a.measure for a in words.alerts.values()} <= {*words.canonical, ""}
     for system in ("MDC", "LN"):
         assert set(words.written[system]) == set(words.canonical)
+
+
+# --- what comes from elsewhere ----------------------------------------------------------------------------------------
+
+
+def written_back(outcome: list[Event | Held]) -> None:
+    """A log of what came out is read again as the same."""
+    again = list(read_items([log_line(o, SHAPE) for o in outcome], SHAPE))
+    assert [getattr(o, "event", o) for o in again] == [getattr(o, "event", o) for o in outcome]
+
+
+@pytest.mark.parametrize("year", ["0001", "1970", "2000", "9999"])
+@pytest.mark.parametrize("zone", ["", "+0100", "+1400", "-1200"])
+def test_a_clock_that_is_years_off_costs_no_reading(year, zone):
+    stream, wrong = tied(), f"{year}0101100000{zone}"
+    raw = HEAD.format(control=1).replace("20261122100000+0100", wrong)
+    raw += ROW.format(value=78, status="R", time=wrong, device="m3")
+    outcome = feed(stream, (at(0), 0), (raw.encode(), 1), *((at(n), n) for n in range(2, 30)))
+    assert judged(outcome, **DANGER)
+    written_back(outcome)
+    (alone,) = [o for o in feed(tied(), (raw.encode(), 1)) if not isinstance(o, Event) or o.type == "vitals"]
+    assert judged([alone], **DANGER)
+    written_back([alone])
+
+
+@pytest.mark.parametrize(
+    ("name", "called"),
+    [
+        ("D" * 300, "D" * 60 + "~"),
+        (" \t ", "unnamed"),
+        ("m\u202e3", "m 3"),
+        ("m\u200b", "m"),
+    ],
+)
+@pytest.mark.parametrize("wire", ["hl7", "fhir"])
+def test_a_name_that_does_not_fit_into_a_record_is_told_as_far_as_it_can_be_read(name, called, wire):
+    raw = to_fhir(vitals(device=name, **DANGER), KNOWLEDGE)
+    if wire == "hl7":
+        raw = (HEAD.replace("m3", " ") + ROW).format(
+            control=1, value=78, status="R", time="20261122100000+0100", device=name
+        )
+    (out,) = tied().feed(raw, T)
+    assert isinstance(out, Held)
+    assert "not tied" in out.why
+    assert out.event.source.startswith(called)
+    assert len(out.event.source) < 100
+    assert out.event.source.isprintable()
+    assert out.event.data == DANGER
+    written_back([out])
+
+
+def test_a_message_need_not_say_which_system_sent_it():
+    raw = HEAD.format(control=1).replace("|m3|", "||") + ROW.format(value=78, status="R", time="", device="m\x1b[2J3")
+    (out,) = tied().feed(raw.encode(), T)
+    assert out.event.data == DANGER
+    assert out.event.source == "m [2J3"
+
+
+def test_an_id_of_a_message_is_told_in_one_short_line():
+    raw = HEAD.format(control="\x1b[2J" + "9" * 900) + "OBX|1|NM|150456^x^MDC|1|78|furlong|||||R\r"
+    (out,) = tied().feed(raw.encode(), T)
+    assert out.where.isprintable()
+    assert len(out.where) < 200
+
+
+def test_only_the_session_that_has_a_monitor_releases_it_and_no_device_ties_another():
+    stream = tied()
+    other = Event("x", T, T, "device-released", "nurse", "chair", {"device": "m3"}, "s2")
+    stream.see(other)
+    assert stream.feed(at(1), T + SECOND)[0].session == "s1"
+    stream.see(Event("y", T, T, "device-assigned", "m9", "m9", {"device": "m3"}, "s2"))
+    assert stream.feed(at(2), T + 2 * SECOND)[0].session == "s1"
+
+
+def test_whose_a_monitor_is_follows_from_when_it_was_tied_not_from_when_that_was_told():
+    stream = tied(device="m3", session="s1")
+    early = Event("a", T - MINUTE, T + MINUTE, "device-assigned", "nurse", "chair", {"device": "m3"}, "s0")
+    gone = Event("b", T - SECOND, T + MINUTE, "device-released", "nurse", "chair", {"device": "m3"}, "s1")
+    stream.see(early)
+    stream.see(gone)
+    (out,) = stream.feed(at(1), T + SECOND)
+    assert out.session == "s1"
+
+
+def test_a_second_check_in_does_not_make_a_monitor_another_persons():
+    stream = tied(patient="Patient/7")
+    data = {"patient": "Patient/8", "treatment": "ketamine-iv"}
+    stream.see(Event("in2", T + SECOND, T + SECOND, "checked-in", "nurse", "chair", data, "s1"))
+    (out,) = stream.feed(to_hl7(vitals(), KNOWLEDGE, patient="8"), T)
+    assert isinstance(out, Held)
+
+
+@pytest.mark.parametrize("depth", [300, 5000])
+def test_objects_that_cannot_be_written_down_are_held(depth):
+    nested: dict = {}
+    for _ in range(depth):
+        nested = {"a": nested}
+    circle: dict = {}
+    circle["a"] = circle
+    for sent in (nested, circle, {b"a": 1}):
+        (out,) = tied().feed(sent, T)
+        assert isinstance(out, Held)
+        assert out.raw
+
+
+def test_separators_that_the_reader_of_hl7_cannot_take_are_held():
+    raw = HEAD.format(control=1).replace("^~\\&", "^&") + ROW.format(value=78, status="R", time="", device="m3")
+    (out,) = tied().feed(raw.encode(), T)
+    assert isinstance(out, Held)
+    assert tied().answer(raw.encode(), (out,), T).startswith(b"MSH|^~\\&|")
+
+
+def test_a_file_of_one_observation_is_read_however_it_is_laid_out():
+    bundle = json.loads(to_fhir(vitals(**DANGER), KNOWLEDGE))
+    pretty = json.dumps(bundle, indent=2).encode()
+    for content in (pretty, b"\xef\xbb\xbf" + pretty, b"\xef\xbb\xbf" + json.dumps(bundle).encode()):
+        (raw,) = messages_of(content)
+        (out,) = tied().feed(raw, T)
+        assert out.data == DANGER
+    (one,) = messages_of(b"\xef\xbb\xbf" + at(0))
+    assert tied().feed(one, T)[0].data == {"spo2": 97.0}

@@ -7,11 +7,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adjunct.base import Verdict, duration_ms
 from adjunct.knowledge import Knowledge
+from adjunct.session import alarms
 from adjunct.session.alarms import LEVELS, NO_DATA, Table, log, standing, verdict
 from adjunct.session.model import Alarm
 from sessions import MINUTE, SECOND, Log, at
@@ -191,6 +192,14 @@ def test_what_lasts_too_long_needs_an_answer_again(knowledge: Knowledge) -> None
     assert (the(day, 59).level, the(day, 59).acknowledged) == ("high", at(0.5))
     late = the(day, 60)
     assert (late.level, late.to, late.acknowledged) == ("emergency", "emergency service", None)
+    assert the(day, 61).to == "everybody on site"  # the answer to the first is none to this
+
+
+def test_an_answer_at_once_leaves_it_with_the_nurse(knowledge: Knowledge) -> None:
+    day = Log(knowledge)
+    day.add(0, "vitals", systolic=185, diastolic=95)
+    day.add(0, "acknowledged", alarm="hypertension-severe")
+    assert (the(day, 50).to, the(day, 50).escalated) == ("nurse", None)
 
 
 def test_to_acknowledge_what_does_not_stand_is_said(knowledge: Knowledge) -> None:
@@ -206,6 +215,45 @@ def test_who_answers_an_alarm_answers_those_it_covers(knowledge: Knowledge) -> N
     day.add(0.5, "acknowledged", alarm="hypertension-severe")
     covered = next(a for a in log(day.state, at(5), day.day.table) if a.alarm == "hypertension")
     assert covered.acknowledged == at(0.5)
+
+
+# --- since when -------------------------------------------------------------------------------------------------------
+
+
+def test_values_that_go_on_do_not_begin_the_delay_anew(knowledge: Knowledge) -> None:
+    day = Log(knowledge)
+    for second in range(0, 61, 5):
+        day.add(second / 60, "vitals", spo2=93)
+    alarm = the(day, 1)
+    assert (alarm.alarm, alarm.since, alarm.raised) == ("hypoxia", at(0), at(0) + 30 * SECOND)
+    assert alarm.by == (("spo2", 93),)
+
+
+def test_a_second_reason_begins_nothing_anew(knowledge: Knowledge) -> None:
+    day = Log(knowledge)
+    day.add(0, "vitals", systolic=185, diastolic=95)
+    day.add(0.5, "acknowledged", alarm="hypertension-severe")
+    day.add(1, "vitals", systolic=185, diastolic=115)
+    day.add(2, "vitals", systolic=150, diastolic=115)  # the first reason is over
+    alarm = the(day, 3)
+    assert (alarm.alarm, alarm.raised, alarm.acknowledged) == ("hypertension-severe", at(0), at(0.5))
+
+
+def test_what_needs_two_things_is_raised_by_the_second(knowledge: Knowledge) -> None:
+    day = Log(knowledge)
+    day.add(0, "sedation", moaas=4)
+    day.add(2, "event", sign="vomiting", present=True)
+    alarm = next(a for a in standing(day.state, at(3), day.day.table) if a.alarm == "vomiting-sedated")
+    assert (alarm.since, alarm.raised) == (at(0), at(2))
+    assert day.state.episodes["vomiting-sedated"].event == day.events[-1].id
+
+
+def test_the_reason_without_a_delay_does_not_wait_for_the_one_with(knowledge: Knowledge) -> None:
+    day = Log(knowledge)
+    day.add(-2, "vitals", heart_rate=70)
+    day.add(-1, "event", sign="dizziness", present=True)
+    day.add(0, "vitals", heart_rate=30)
+    assert next(a for a in standing(day.state, at(0), day.day.table) if a.alarm == "bradycardia").raised == at(0)
 
 
 # --- silence ----------------------------------------------------------------------------------------------------------
@@ -226,6 +274,22 @@ def test_any_new_alarm_breaks_a_silence(knowledge: Knowledge) -> None:
     assert the(day, 0.9).silent_until is not None
     day.add(1, "nausea", nausea_score=5)
     assert [a.silent_until for a in standing(day.state, at(1), day.day.table)] == [None, None]
+
+
+def test_silence_of_what_was_before_is_not_of_what_comes(knowledge: Knowledge) -> None:
+    day = Log(knowledge)
+    day.add(0, "silenced", until="2027-01-11T09:02:00+01:00")
+    day.add(0.5, "vitals", systolic=185, diastolic=95)
+    assert the(day, 1).silent_until is None
+
+
+def test_an_alarm_that_came_and_went_breaks_a_silence_too(knowledge: Knowledge) -> None:
+    day = Log(knowledge)
+    day.add(0, "vitals", systolic=185, diastolic=95)
+    day.add(0.5, "silenced", until="2027-01-11T09:02:00+01:00")
+    day.add(1, "vitals", spo2=80)
+    day.add(1.1, "vitals", spo2=98)
+    assert the(day, 1.2).silent_until is None
 
 
 # --- no data ----------------------------------------------------------------------------------------------------------
@@ -259,13 +323,87 @@ def test_a_silence_of_the_monitor_stays_in_the_log(knowledge: Knowledge) -> None
     assert (gap.raised, gap.cleared) == (at(0) + 30 * SECOND, at(2))
 
 
+def test_the_first_measure_that_is_missing_begins_it(knowledge: Knowledge) -> None:
+    day = monitored(knowledge)
+    day.put(20 / 60, "vitals", {"heart_rate": 70}, by="monitor-3", source="monitor-3")
+    assert [a.raised for a in standing(day.state, at(2), day.day.table)] == [at(0) + 30 * SECOND]
+
+
+def test_an_answer_to_missing_data_is_none_to_the_next(knowledge: Knowledge) -> None:
+    day = monitored(knowledge)
+    day.add(1, "acknowledged", alarm=NO_DATA)
+    assert the(day, 2).acknowledged == at(1)
+    day.put(2, "vitals", {"spo2": 97, "heart_rate": 70}, by="monitor-3", source="monitor-3")
+    assert the(day, 3).acknowledged is None
+
+
+@pytest.mark.parametrize("end", ["device-released", "transferred"])
+def test_missing_data_stays_in_the_log_when_the_monitor_goes(knowledge: Knowledge, end: str) -> None:
+    day = monitored(knowledge)
+    day.add(2, end, **({"device": "monitor-3"} if end == "device-released" else {"to": "hospital", "reason": "x"}))
+    gap = [a for a in log(day.state, at(3), day.day.table) if a.alarm == NO_DATA][-1]
+    assert (gap.raised, gap.cleared) == (at(0) + 30 * SECOND, at(2))
+
+
+def test_one_of_two_monitors_goes_and_the_answer_stays(knowledge: Knowledge) -> None:
+    day = monitored(knowledge)
+    day.add(0.2, "device-assigned", device="monitor-4")
+    day.add(1, "acknowledged", alarm=NO_DATA)
+    day.add(1.5, "device-released", device="monitor-4")
+    assert the(day, 2).acknowledged == at(1)
+
+
 def test_a_released_monitor_may_be_quiet(knowledge: Knowledge) -> None:
     day = monitored(knowledge)
     day.add(0.1, "device-released", device="monitor-3")
     assert standing(day.state, at(30), day.day.table) == ()
 
 
+def test_a_fall_is_seen_over_its_whole_window(knowledge: Knowledge) -> None:
+    day = Log(knowledge)
+    day.add(0, "vitals", spo2=99)
+    day.add(5, "vitals", spo2=95)
+    assert names(day, 5.5) == ["oxygen-falling"]
+
+
+def test_a_baseline_of_nothing_compares_with_nothing(knowledge: Knowledge) -> None:
+    day = Log(knowledge)
+    day.add(-1, "vitals", systolic=0)
+    day.infusion()
+    day.add(1, "vitals", systolic=120, diastolic=80)
+    assert day.state.readings["systolic"].value == 120
+
+
 # --- properties -------------------------------------------------------------------------------------------------------
+
+
+VITALS = st.fixed_dictionaries(
+    {},
+    optional={
+        "spo2": st.integers(85, 101),
+        "systolic": st.integers(70, 200),
+        "diastolic": st.integers(40, 130),
+        "heart_rate": st.integers(35, 180),
+        "resp_rate": st.integers(6, 24),
+    },
+)
+
+
+@given(values=st.lists(st.tuples(st.integers(-4, 40), VITALS), max_size=25))
+@settings(max_examples=200)
+def test_the_quick_way_past_the_limits_misses_nothing(
+    knowledge: Knowledge, values: list[tuple[int, dict[str, int]]]
+) -> None:
+    day = Log(knowledge)
+    day.infusion(0)
+    for step, vitals in sorted(values, key=lambda v: v[0]):
+        if vitals:
+            day.add(step / 2, "vitals", **vitals)
+    quick = day.state
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(alarms, "is_calm", lambda values, between: False)
+        whole = day.state
+    assert (quick.bands, quick.episodes, [*(quick.past or ())]) == (whole.bands, whole.episodes, [*(whole.past or ())])
 
 
 @given(values=st.lists(st.tuples(st.integers(0, 240), st.integers(60, 100)), min_size=1, max_size=30))

@@ -30,6 +30,7 @@ from adjunct.session.events import (
     write_data,
 )
 from adjunct.session.model import Event, Held
+from adjunct.session.watch import log_line, read_items
 
 KNOWLEDGE = Knowledge.load()
 SHAPE = Shape.of(KNOWLEDGE)
@@ -253,7 +254,8 @@ def test_the_fields_of_readiness_and_the_gate_are_theirs() -> None:
 
 # --- every good event comes back as it was; the schema and the reader agree on good and bad ones ----------------------
 
-WORDS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=12).filter(lambda text: not text.isspace())
+SEEN = st.characters(codec="utf-8", exclude_categories=("Cc", "Cf", "Zl", "Zp"))
+WORDS = st.text(SEEN, min_size=1, max_size=12).filter(lambda text: not text.isspace())
 NUMBER = st.one_of(st.integers(-400, 400), st.floats(-400, 400), st.floats(-1e300, 1e300))
 INSTANTS = st.sampled_from([
     "2026-11-22T09:30:00.250+01:00", "2026-11-22T08:30Z", "2026-11-22T23:59:59.999-11:30", "1970-01-01T00:00:00Z"
@@ -358,3 +360,88 @@ def test_nothing_that_arrives_raises_or_is_lost(sent: dict[str, Any], data: st.D
     if isinstance(read, Held):
         assert read.why
         assert read.raw == cut.decode("utf-8", "backslashreplace")
+
+
+# --- hostile lines ----------------------------------------------------------------------------------------------------
+
+
+def written(**parts: str) -> str:
+    """A line as text, so that it can hold what no writer of JSON would write."""
+    whole = {name: json.dumps(value) for name, value in SENT.items()} | parts
+    return "{" + ",".join(f'"{name}":{value}' for name, value in whole.items()) + "}"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        written(data='{"spo2":70,"spo2":98}'),
+        written(data='{"spo2" : 70, "spo2":98}'),
+        written(data='{"spo2":70,\t"heart_rate":80,"spo2"\t:98}'),
+        written(data='{"s\\u0070o2":70,"spo2":98}'),
+        written(data='{"systolic":{"value":70,"value":120,"unit":"mm[Hg]"}}'),
+        written(type='"event","type":"vitals"'),
+        written(type='"vitals","data":{"spo2":70}'),
+        written(type='"correction"', data='{"corrects":"e0","reason":"\\":","data":{"spo2" :70,"spo2":98}}'),
+    ],
+)
+def test_what_is_said_twice_in_one_line_is_not_read_as_its_last_word(raw: str) -> None:
+    kept = held(raw)
+    assert kept.raw == raw
+    assert "twice" in kept.why
+    assert "98" not in kept.why
+
+
+@pytest.mark.parametrize(
+    "text", ['a "quoted": word', "x\\y", '":":":', "tab\tand\nline", "Zoë", "نرگس\u200cها", "👩\u200d⚕️"]
+)
+def test_ordinary_words_are_read_whatever_signs_they_hold(text: str) -> None:
+    sent = SENT | {"type": "note", "data": {"text": text}}
+    for raw in (json.dumps(sent), json.dumps(sent, indent=2), json.dumps(sent, ensure_ascii=False)):
+        read = read_event(raw, SHAPE)
+        assert isinstance(read, Event), read
+        assert read.data["text"] == text
+
+
+@pytest.mark.parametrize("sign", ["\x00", "\x07", "\x1b[2J", "\x7f", "\x9b2J", "\u202e", "\u2066", "\ufeff", "\u200b"])
+@pytest.mark.parametrize("part", ["id", "by", "source", "session", "text"])
+def test_no_sign_that_nobody_sees_stands_in_a_log(sign: str, part: str) -> None:
+    """It would move a cursor, turn a line around, or make one person look like two."""
+    change = {part: f"Nurse{sign}"} if part != "text" else {"type": "note", "data": {"text": f"fine{sign}"}}
+    kept = held(SENT | change)
+    assert "seen" in kept.why
+    assert not VALIDATOR.is_valid(SENT | change)
+    if part != "text":
+        assert kept.event is not None
+        assert kept.event.data == {"heart_rate": 72.0, "spo2": 78.0}
+
+
+@pytest.mark.parametrize("sign", ["\n", "\t", "\r", "\u2028"])
+def test_a_name_is_one_line(sign: str) -> None:
+    assert not VALIDATOR.is_valid(SENT | {"by": f"Nurse{sign}Ito"})
+    assert "seen" in held(SENT | {"by": f"Nurse{sign}Ito"}).why
+
+
+@pytest.mark.parametrize("depth", [100, *range(240, 260), 300, 1000, 5000])
+def test_a_correction_is_not_deeper_than_it_can_be_written(depth: int) -> None:
+    nested = '{"a":' * depth + "1" + "}" * depth
+    raw = written(type='"correction"', data=f'{{"corrects":"e0","reason":"x","data":{nested}}}')
+    read = read_event(raw, SHAPE)
+    if depth > 255 or depth == 100:
+        assert isinstance(read, Held) == (depth > 100)
+    if isinstance(read, Event):
+        aside = log_line(Held(raw, "", "", read.received, read), SHAPE)
+        assert next(read_items([aside], SHAPE)) == Held(raw, "", "", read.received, read)
+
+
+@pytest.mark.parametrize("number", [10**6, 2**53, 2**63, 1e19, 1e300])
+def test_a_count_is_one_that_somebody_could_count(number: float) -> None:
+    change = {"type": "device-given", "data": {"dose": 28, "number": number}}
+    assert "whole number from 1 to" in held(SENT | change).why
+    assert not VALIDATOR.is_valid(SENT | change)
+
+
+def test_objects_deeper_than_anything_are_held() -> None:
+    nested: dict[str, Any] = {}
+    for _ in range(5000):
+        nested = {"a": nested}
+    assert held({"data": nested}).raw

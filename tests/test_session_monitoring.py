@@ -39,11 +39,11 @@ def session(treatment: str, *, ends: float | None = 40) -> Log:
     return log
 
 
-def lines(log: Log, minute: float, *, alarm: bool = False) -> tuple[Due, ...]:
+def lines(log: Log, minute: float) -> tuple[Due, ...]:
     """What is due at `minute`, with what was known then."""
     then = Log(KNOWLEDGE, ready=False)
     then.events = [event for event in log.events if event.at <= at(minute)]
-    return due_now(then.state, at(minute), KNOWLEDGE, alarm=alarm)
+    return due_now(then.state, at(minute), KNOWLEDGE)
 
 
 def line(log: Log, minute: float, what: str) -> str:
@@ -430,14 +430,6 @@ def test_what_was_not_measured_lately_is_due_at_once_when_the_alarm_comes() -> N
     assert line(log, 22, "sedation") == "overdue alarm.sedation.first"
     log.add(23, "sedation", moaas=5)
     assert [line(log, m, "sedation").split()[0] for m in (23, 27, 28, 29)] == ["waiting", "open", "due", "overdue"]
-
-
-def test_an_alarm_of_the_clock_alone_shortens_it_too() -> None:
-    log = alarmed()
-    assert line(log, 26, "pressure") == "open infusion.pressure.30"
-    assert [d.step.id for d in lines(log, 26, alarm=True) if d.step.what == "pressure"] == [
-        f"alarm.pressure.after-{at(20)}"
-    ]
 
 
 def test_a_check_of_the_probe_shortens_nothing() -> None:

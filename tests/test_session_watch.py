@@ -243,3 +243,24 @@ def test_every_scenario_can_be_played_and_read_back(knowledge: Knowledge) -> Non
         told = adjunct.replay(tuple(adjunct.rehearse(name))).to_dict()
         assert told["sessions"], name
         assert chain(told["alarms"], told["due"])
+
+
+def test_every_duty_is_written_with_when_and_by_whom_it_was_done(knowledge: Knowledge) -> None:
+    day = Log(knowledge)
+    day.infusion()
+    day.add(30, "left-before-discharge", warned=True)
+    duties = {d["id"]: d for d in replay(day.events, knowledge).to_dict()["sessions"][0]["duties"]}
+    assert duties["left-warn"]["done"] == {"at": "2027-01-11T09:30:00+01:00", "by": "Nurse Ito"}
+    assert duties["left-call-person"]["done"] is None
+    assert duties["left-call-person"]["due"] == "2027-01-11T09:45:00+01:00"
+
+
+def test_a_replay_and_the_screen_ask_for_the_same_while_data_are_missing(knowledge: Knowledge) -> None:
+    day = Log(knowledge)
+    day.add(-10, "device-assigned", device="m")
+    day.infusion()
+    day.put(1, "vitals", {"spo2": 98, "heart_rate": 70}, by="m", source="m")
+    (seen,) = list(watch(arrivals(day), [at(5)], knowledge))[-1].seen
+    written = replay(day.events, knowledge, at=at(5)).to_dict()
+    assert [a["alarm"] for a in written["alarms"] if a["standing"]] == ["no-data"] == [a.alarm for a in seen.alarms]
+    assert [d["step"] for d in written["due"]] == [d.step.id for d in seen.due]

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from adjunct.base import MS_PER_SECOND, BadInput, instant, iso, shown
-from adjunct.devices.report import COUNTS, DOUBT, LOINC, MDC, NONE, Moment, Report, Row, Words
+from adjunct.devices.report import COUNTS, DOUBT, LOINC, MDC, NONE, Moment, Report, Row, Words, called
 from adjunct.fhir.wire import Json, listed, mapped, read_json
 from adjunct.knowledge import Knowledge
 from adjunct.session.model import Event
@@ -55,7 +55,7 @@ def read(raw: bytes | Mapping[str, Any], words: Words) -> Report:
                 rows.append(row)
     sent = _moment(document.get("timestamp") if kind == "Bundle" else seen[0].get("issued"))
     version = str(mapped(document.get("meta")).get("versionId", ""))
-    control = "/".join(filter(None, (str(document.get("id", "")), version)))
+    control = called("/".join(filter(None, (str(document.get("id", "")), version))))
     first = next((r.device for r in rows), "")
     return Report(first, control, tuple(people), sent, tuple(rows), tuple(silent), tuple(unknown), tuple(faults))
 
@@ -95,7 +95,7 @@ def _result(
 def _device(reference: Json) -> str:
     """The name of the device: its identifier, or the end of its reference, or what is displayed."""
     identifier = mapped(reference.get("identifier")).get("value")
-    return str(identifier or _local(str(reference.get("reference") or "")) or reference.get("display") or "")
+    return called(str(identifier or _local(str(reference.get("reference") or "")) or reference.get("display") or ""))
 
 
 def _local(reference: str) -> str:

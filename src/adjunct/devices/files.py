@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
+import orjson
+
 from adjunct.base import BadInput
 from adjunct.devices import fhir, hl7v2
-from adjunct.devices.report import Words
+from adjunct.devices.report import Words, without_mark
 from adjunct.devices.stream import Stream
 from adjunct.knowledge import Knowledge
 from adjunct.session.model import Event, Held
@@ -16,16 +18,21 @@ _HEADERS = re.compile(rb"(?:^|(?<=[\r\n]))(?=MSH\|)")
 
 
 def messages_of(content: bytes) -> tuple[bytes, ...]:
-    r"""The messages of a file: framed as on a wire, or HL7 v2 one after another, or one FHIR resource a line.
+    r"""The messages of a file: framed as on a wire, or HL7 v2 one after another, or FHIR: one resource, or one a line.
 
     >>> messages_of(b"MSH|a\rPID|1\rMSH|b\r")
     (b'MSH|a\rPID|1\r', b'MSH|b\r')
     """
+    content = without_mark(content)
     if hl7v2.START in content:
         whole, rest = hl7v2.frames(content)
         return (*whole, *((rest,) if rest.strip() else ()))
     if content.lstrip()[:1] in (b"{", b"["):
-        return tuple(line for line in content.splitlines() if line.strip())
+        try:
+            orjson.loads(content)
+        except orjson.JSONDecodeError:
+            return tuple(line for line in content.splitlines() if line.strip())
+        return (content,)
     return tuple(piece for piece in _HEADERS.split(content) if piece.strip())
 
 

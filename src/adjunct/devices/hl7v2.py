@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import hl7  # type: ignore[import-untyped]
 
-from adjunct.base import MS_PER_SECOND, BadInput, shown
-from adjunct.devices.report import COUNTS, DOUBT, MDC, NONE, Moment, Report, Row, Words
+from adjunct.base import DAY, MS_PER_SECOND, BadInput, shown
+from adjunct.devices.report import COUNTS, DOUBT, MDC, NONE, Moment, Report, Row, Words, called
 from adjunct.knowledge import Knowledge
 from adjunct.session.model import Event
 
@@ -41,7 +42,7 @@ MSH = {
 PID_IDS = 3
 OBR_TIME = 7
 OBX = {"code": 3, "value": 5, "unit": 6, "flags": 8, "status": 11, "time": 14, "device": 18}
-_HEADER = re.compile(r"MSH([!-/:-@\[-`{-~])([!-/:-@\[-`{-~]{2,5})\1")
+_HEADER = re.compile(r"MSH([!-/:-@\[-`{-~])((?:(?!\1)[!-/:-@\[-`{-~]){2,5})\1")
 _TIME = re.compile(r"(?P<day>\d{8})(?P<hour>\d{4}(?:\d\d(?:\.\d{1,6})?)?)(?P<zone>[+-]\d{4})?", re.ASCII)
 _ESCAPED = re.compile(r"\\([FSTRE])\\")
 
@@ -85,7 +86,7 @@ def read(raw: bytes, words: Words) -> Report:
     text = text.replace("\r\n", CR).replace("\n", CR)
     if not (header := _HEADER.match(text)) or len({header[1], *header[2]}) <= len(header[2]):
         raise BadInput("not an HL7 v2 message: it does not begin with MSH and its separators; send whole messages")
-    message = hl7.parse(text)
+    message = _parsed(text)
     first, rows = message[0], [s for s in message if str(s[0]) == "OBX"]
     faults += _about_message(first, body)
     if rows and not text.endswith(CR) and rows[-1] is message[-1]:
@@ -97,6 +98,13 @@ def read(raw: bytes, words: Words) -> Report:
     default = next((_moment(_text(s, OBR_TIME)) for s in message if str(s[0]) == "OBR" and _text(s, OBR_TIME)), None)
     people = tuple(_parts(rep)[0] for s in message if str(s[0]) == "PID" and len(s) > PID_IDS for rep in s[PID_IDS])
     return _report(first, tuple(filter(None, people)), default, rows, words, faults)
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return hl7.parse(text)
+    except (hl7.HL7Exception, AssertionError, IndexError, ValueError):  # separators that it cannot take
+        raise BadInput("not an HL7 v2 message: it has separators of its own; send those of the standard") from None
 
 
 def _about_message(header: Any, body: bytes) -> list[str]:
@@ -121,12 +129,12 @@ def _report(
     header: Any, patient: tuple[str, ...], default: Moment | None, rows: Sequence[Any], words: Words, faults: list[str]
 ) -> Report:
     sent, app = _moment(_text(header, MSH["time"])), _at(header, MSH["app"])
-    device = app[0] or (app[1] if len(app) > 1 else "")
+    device = called(app[0] or (app[1] if len(app) > 1 else ""))
     found: list[Row] = []
     silent, unknown = [], []
     over = any((_text(row, OBX["code"]), _text(row, OBX["value"])) in words.over for row in rows)
     for number, row in enumerate(rows, 1):
-        device = next(filter(None, _at(row, OBX["device"])), device)
+        device = next(filter(None, map(called, _at(row, OBX["device"]))), device)
         code, place = _at(row, OBX["code"]), f"OBX {number}"
         named = (*code[:2], *_at(row, OBX["value"])[:2])
         alert = next((words.alerts[name] for name in named if name in words.alerts), None)
@@ -144,7 +152,7 @@ def _report(
         else:
             found.append(result)
     sender = "|".join(("^".join(app), _text(header, MSH["site"])))
-    control = _text(header, MSH["control"])
+    control = called(_text(header, MSH["control"]))
     return Report(sender, control, patient, sent, tuple(found), tuple(silent), tuple(unknown), tuple(faults))
 
 
@@ -193,6 +201,7 @@ def _moment(text: str) -> Moment | None:
     zone = found["zone"]
     try:
         moment = datetime.fromisoformat(f"{found['day']}T{found['hour']}{zone or '+0000'}")
+        _ = moment.astimezone(UTC) - DAY, moment.astimezone(UTC) + DAY  # its neighbours exist in every zone
         return Moment(round(moment.timestamp() * MS_PER_SECOND), bool(zone), moment.utcoffset() or timedelta(0))
     except (ValueError, OverflowError):
         return None
@@ -204,7 +213,10 @@ def _moment(text: str) -> Moment | None:
 def acknowledgement(raw: bytes, code: str, received: int, why: str = "") -> bytes:
     """The answer to a message: AA taken, AE an error in it, AR not read. `why` goes to the log of the sender."""
     text = raw.removeprefix(START).removesuffix(END).decode("utf-8", "replace")
-    header: Any = hl7.parse(text)[0] if _HEADER.match(text) else ()
+    header: Any = ()
+    if _HEADER.match(text):
+        with suppress(BadInput):
+            header = _parsed(text)[0]
     at = {name: "^".join(map(escaped, _at(header, number))) for name, number in MSH.items()}
     trigger = [*_at(header, MSH["type"]), ""][1]
     ends = f"{at['to app']}|{at['to site']}|{at['app']}|{at['site']}|{stamp(received, timedelta(0))}"

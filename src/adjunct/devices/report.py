@@ -7,6 +7,7 @@ wire formats make a `Report` of a message; what it means for a session is decide
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -21,6 +22,8 @@ from adjunct.session.events import IMPLAUSIBLE, Shape, read_data
 COUNTS, CORRECTS, WITHDRAWS, WRONG, NONE, DOUBT = "counts", "corrects", "withdraws", "wrong-person", "none", "doubt"
 MDC, LOINC = "MDC", "LN"
 VITALS = "vitals"
+NAME = 60  # characters of a name that a sender gives itself or its message
+HASH = 16  # characters of a hash in an id
 
 
 class Moment(NamedTuple):
@@ -156,3 +159,18 @@ def kept(raw: bytes, limit: int) -> str:
     """What was received, as text: whole, or its first part with its length and its hash."""
     text = raw[:limit].decode("utf-8", "backslashreplace")
     return text if len(raw) <= limit else f"{text}\u2026 ({len(raw)} bytes, SHA-256 {sha256(raw).hexdigest()})"
+
+
+def called(text: str) -> str:
+    """A name that came over a wire as it can stand in a record: one short line of what can be read.
+
+    >>> called("m 3\\n")
+    'm 3'
+    """
+    plain = "".join(c if c.isprintable() else " " for c in text).strip()
+    return plain if len(plain) <= NAME else f"{plain[:NAME]}~{sha256(plain.encode()).hexdigest()[:HASH]}"
+
+
+def without_mark(content: bytes) -> bytes:
+    """Without the mark that some systems put before UTF-8."""
+    return content.removeprefix(BOM_UTF8)

@@ -7,6 +7,7 @@ Nothing here looks at a clock or a wire: `feed` gets what came and when it came.
 
 from __future__ import annotations
 
+import reprlib
 from collections import Counter, OrderedDict, deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,9 +18,23 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from adjunct.base import MS_PER_SECOND, BadInput
+from adjunct.base import MS_PER_DAY, MS_PER_SECOND, BadInput
 from adjunct.devices import fhir, hl7v2
-from adjunct.devices.report import CORRECTS, COUNTS, VITALS, WITHDRAWS, WRONG, Moment, Report, Row, Words, kept
+from adjunct.devices.report import (
+    CORRECTS,
+    COUNTS,
+    HASH,
+    VITALS,
+    WITHDRAWS,
+    WRONG,
+    Moment,
+    Report,
+    Row,
+    Words,
+    called,
+    kept,
+    without_mark,
+)
 from adjunct.knowledge import Knowledge
 from adjunct.session.events import IMPLAUSIBLE
 from adjunct.session.model import Event, Held
@@ -27,14 +42,14 @@ from adjunct.session.model import Event, Held
 OF_MESSAGE, OF_DEVICE = "message", "device"  # how the place of a Held begins: its content, or whose it is and when
 _ENDS = frozenset({"left-before-discharge", "transferred", "not-treated"})  # a discharge may yet be refused
 AMENDS = frozenset({CORRECTS, WITHDRAWS, WRONG})
-HASH = 16  # characters of a hash in an id
 
 
 class Tie(NamedTuple):
-    """A device is on a person: of which session, and which event says so."""
+    """A device is on a person: of which session, which event says so, and since when."""
 
     session: str
     event: str
+    since: int
 
 
 class Arrival(NamedTuple):
@@ -82,7 +97,8 @@ class Stream:
         self._quarter = knowledge.length_ms("device.clock.zone")
         self._repeat = knowledge.length_ms("device.message.repeat")
         self._ties: dict[str, Tie] = {}
-        self._patients: dict[str, str] = {}
+        self._freed: dict[str, int] = {}  # when a device was last released
+        self._patients: dict[str, tuple[str, str]] = {}  # session -> who checked in, and the event that says so
         self._messages: OrderedDict[tuple[str, str], tuple[str, int]] = OrderedDict()
         self._readings: OrderedDict[tuple[str, int, int], tuple[float, str]] = OrderedDict()
         self._data: OrderedDict[str, dict[str, Any]] = OrderedDict()  # of the events that readings went into
@@ -91,24 +107,41 @@ class Stream:
     def see(self, event: Event) -> None:
         """Who is on which device, from the events that people record."""
         match event.type:
-            case "checked-in":
-                self._patients[event.session] = str(event.data.get("patient", ""))
-            case "device-assigned" if event.by != event.data["device"]:
-                self._ties[event.data["device"]] = Tie(event.session, event.id)
+            case "checked-in":  # the first one; another is a mistake, and flagged in the session
+                self._patients.setdefault(event.session, (str(event.data.get("patient", "")), event.id))
+            case "device-assigned" if event.by not in (event.data["device"], event.source):
+                self._tie(event.data["device"], Tie(event.session, event.id, event.at))
             case "device-released":
-                self._ties.pop(event.data["device"], None)
-            case "correction":
-                wrong = next((d for d, tie in self._ties.items() if tie.event == event.data["corrects"]), None)
-                if wrong is not None and (event.data.get("withdrawn") or "data" in event.data):
-                    tie = self._ties.pop(wrong)
-                    if right := event.data.get("data", {}).get("device"):
-                        self._ties[right] = tie
+                device = event.data["device"]
+                if (tie := self._ties.get(device)) and tie.session == event.session and tie.since <= event.at:
+                    del self._ties[device]
+                    self._freed[device] = event.at
+            case "correction" if event.by != event.source:
+                self._put_right(event)
             case kind if kind in _ENDS:
                 self._ties = {d: tie for d, tie in self._ties.items() if tie.session != event.session}
 
+    def _tie(self, device: str, tie: Tie) -> None:
+        """What was last at the chair counts, whenever it was told."""
+        known = self._ties.get(device)
+        if tie.since >= max(known.since if known else tie.since, self._freed.get(device, tie.since)):
+            self._ties[device] = tie
+
+    def _put_right(self, correction: Event) -> None:
+        """A check-in or a tie that was written down wrong."""
+        corrects, data = correction.data["corrects"], correction.data.get("data", {})
+        wrong = next((d for d, tie in self._ties.items() if tie.event == corrects), None)
+        if wrong is not None and (correction.data.get("withdrawn") or data):
+            tie = self._ties.pop(wrong)
+            if right := data.get("device"):
+                self._ties[right] = tie
+        who = self._patients.get(correction.session)
+        if who is not None and who[1] == corrects and isinstance(right := data.get("patient"), str):
+            self._patients[correction.session] = right, corrects
+
     def feed(self, raw: bytes | str | Mapping[str, Any], received: int, device: str = "") -> tuple[Event | Held, ...]:
         """What one message comes to. `device`: its name on this floor if the wire tells, else what it calls itself."""
-        sent = _bytes(raw)
+        sent = without_mark(_bytes(raw))
         data = sent.removeprefix(hl7v2.START).removesuffix(hl7v2.END)
         digest, limit = sha256(data).hexdigest(), self.words.limit
         self.counts["messages"] += 1
@@ -129,7 +162,7 @@ class Stream:
         why = "its id came before with other content: give every message an id of its own" if again else ""
         if not (report.faults or why):
             _remember(self._messages, key, (digest, received), limit["messages"])
-        named = (device, *(row.device for row in report.rows), report.sender.strip("|^"), "unnamed")
+        named = (device, *(row.device for row in report.rows), called(report.sender.strip("|^")), "unnamed")
         name = next(filter(None, named))
         arrival = Arrival(text, digest, report, name, device, received, why)
         if not report.rows and (report.faults or not report.silent):
@@ -159,7 +192,8 @@ class Stream:
             yield from self._outcome(arrival, None)
             return
         if clock.zone is None and not moment.zoned:
-            clock.zone = round((moment.ms - received) / self._quarter) * self._quarter
+            ahead = round((moment.ms - received) / self._quarter) * self._quarter
+            clock.zone = ahead if abs(ahead) < MS_PER_DAY else 0  # further off, the clock is wrong, not its zone
         sent = _utc(moment, clock)
         skew = received - sent
         off = skew - clock.skew if clock.skews else 0
@@ -315,7 +349,7 @@ class Stream:
         """Why a reading does not count for anybody; empty: it is that of the person the device is tied to."""
         if name not in self._ties:
             return "not tied to a person: look at the chair and say whose monitor this is"
-        patient = self._patients.get(self._ties[name].session, "")
+        patient, _ = self._patients.get(self._ties[name].session, ("", ""))
         own = {patient, patient.rpartition("/")[2], *self._also.get(patient, ())}
         if named and patient and not own & set(named):
             return "its messages name another person than the one it is tied to: look at the chair who is on it"
@@ -351,4 +385,9 @@ def _remember(table: OrderedDict[Any, Any], key: Any, value: Any, most: int) -> 
 def _bytes(raw: bytes | str | Mapping[str, Any]) -> bytes:
     if isinstance(raw, str):
         return raw.encode("utf-8", "surrogatepass")
-    return raw if isinstance(raw, bytes) else orjson.dumps(raw, default=str, option=orjson.OPT_NON_STR_KEYS)
+    if isinstance(raw, bytes):
+        return raw
+    try:
+        return orjson.dumps(raw, default=str, option=orjson.OPT_NON_STR_KEYS)
+    except TypeError:  # in a circle, too deep, or no JSON: no message, and kept as far as it can be written
+        return reprlib.repr(raw).encode()

@@ -18,7 +18,7 @@ from adjunct.documents.day_chart import MINUTE_MS, Bar, Series, chart
 from adjunct.documents.page import ONE_PAGE
 from adjunct.knowledge import Knowledge
 from adjunct.session.alarms import LEVELS, Table, artefact, log
-from adjunct.session.discharge import left
+from adjunct.session.discharge import MET, MISSING, NOT_MET, left
 from adjunct.session.model import Alarm, Event, Given, Phase, State
 from adjunct.sheet import OWN, Line, Part, Sheet, cited, how_sure
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from adjunct.session.predicted import Curve
 
 NOT_MEASURED = "\u2013"
+NOTHING = "nothing on record"
 ROWS = 10  # layout: rows of vital signs; the chart has them all
 STEPS = (5, 10, 15, 20, 30, 60, 120)  # layout: minutes that a row may stand for
 ALARMS = 6  # layout: alarms on the page; the log has them all
@@ -48,7 +49,7 @@ WATCHED = "watched"  # the evidence of the gate that is a length of time
 DEVICE = "device-given"
 BY_HAND = {DEVICE: "nasal device", "injection-given": "injection"}
 RUNS = ("infusion-started", "rate-changed", "dose-resumed")
-STATES = {"met": "met", "missing": "MISSING", "not-met": "NOT MET"}
+STATES = {MET: "met", MISSING: "MISSING", NOT_MET: "NOT MET"}
 ENDS = {
     Phase.DISCHARGED: "Discharged",
     Phase.LEFT: "LEFT BEFORE DISCHARGE. This is not a discharge",
@@ -294,7 +295,7 @@ class _Page:
         yield self.clock(alarm.raised)
         yield alarm.title
         yield alarm.level
-        yield "; ".join(map(self.showed, *zip(*alarm.by, strict=True))) if alarm.by else NOT_MEASURED
+        yield "; ".join(self.showed(name, value) for name, value in alarm.by) or NOT_MEASURED
         yield ", ".join(f"{self.clock(at)} {whose}" for at, whose in alarm.turns[1:]) or NOT_MEASURED
         yield ", ".join(f"{self.clock(e.at)} {e.by}" for e in self.seen(alarm)) or "NOBODY"
         yield "STANDS" if alarm.cleared is None else self.clock(alarm.cleared)
@@ -355,7 +356,7 @@ class _Page:
     def gate(self, gate: Gate | None) -> Iterator[Part]:
         """What discharge asked for, item by item, with the values that answer it.
 
-        Of a day that ended without a discharge: what was open then. There is nothing more to be done about it here.
+        Of a day that ended without a discharge: what was open then, with what was on record and no more to be done.
         """
         if gate is None:
             return
@@ -363,26 +364,24 @@ class _Page:
         over = ended is not None and ended.phase is not Phase.DISCHARGED
         names = Counter(str(e.by) for item in gate.items for e in item.evidence if e.by)
         usual = names.most_common(1)[0][0] if names else ""
-        if over:
-            silent = [item for item in gate.items if item.state == MET]
-        else:
-            silent = [item for item in gate.items if not item.evidence and not item.says]
+        brief = [item for item in gate.items if (item.state == MET if over else not item.evidence and not item.says)]
         rows = tuple(
             (
                 self.judged(item.title, item),
-                Line(text=STATES[item.state], strong=item.state != "met"),
-                Line(text=". ".join(filter(None, (self.evidence(item, usual), "" if over else item.says)))),
+                Line(text=STATES[item.state], strong=item.state != MET),
+                Line(text=". ".join(filter(None, (self.evidence(item, usual), "" if over else item.says))) or NOTHING),
             )
             for item in gate.items
-            if item not in silent
+            if item not in brief
         )
         says = "Open: everything is met." if gate.open else f"CLOSED: {len(gate.lacking)} not met."
         says += f" Seen by {usual} where nobody else is named." if usual else ""
-        nothing = "; ".join(item.title for item in silent)
-        also = [self.judged(f"Met, with nothing on record against it: {nothing}.", silent[0])] if silent else []
-        lines = (Line(text=says, strong=not gate.open), *also)
-        head = ("Item", "State", "By what, and what is to be done")
-        yield Part(title="Discharge gate", kind="table", lines=lines, head=head, rows=rows, id="gate")
+        lines = [Line(text=says, strong=not gate.open)]
+        if brief:
+            met = "Met" if over else "Met, with nothing on record against it"
+            lines.append(self.judged(f"{met}: {'; '.join(item.title for item in brief)}.", brief[0]))
+        head = ("Item", "State", "On record then" if over else "By what, and what is to be done")
+        yield Part(title="Discharge gate", kind="table", lines=tuple(lines), head=head, rows=rows, id="gate")
 
     def judged(self, text: str, item: Item) -> Line:
         sure = how_sure(self.knowledge, item.status, item.source)
@@ -452,9 +451,13 @@ def _first(texts: Sequence[str]) -> list[str]:
 def _intervals(
     track: Mapping[str, Sequence[tuple[int, float]]], names: Sequence[str], since: int | None
 ) -> tuple[int, list[int]]:
-    """The shortest step that leaves few enough rows, and the starts of those intervals that hold a value."""
+    """The shortest step that leaves few enough rows, and the starts of those intervals that hold a value.
+
+    Counted from `since`, the start of the dose.
+    """
     times = {at for name in names for at, _ in track.get(name, ()) if since is None or at >= since}
-    every = ((m * MINUTE_MS, sorted({at // (m * MINUTE_MS) * m * MINUTE_MS for at in times})) for m in STEPS)
+    begin = since or 0
+    every = ((s, sorted({at - (at - begin) % s for at in times})) for s in (m * MINUTE_MS for m in STEPS))
     return next((found for found in every if len(found[1]) <= ROWS), (MINUTE_MS, []))
 
 
@@ -474,6 +477,11 @@ def _predicted(curve: Curve) -> str:
     if not curve.typical:
         return curve.says
     return f"Dashed: {curve.substance}, typically up to {max(curve.typical):.0f} {curve.unit}. {curve.says}"
+
+
+def _amount(mg: float) -> str:
+    """Of a dose: what a pump has delivered is known to four figures."""
+    return f"{mg:.4g} mg"
 
 
 def _unit(code: str) -> str:

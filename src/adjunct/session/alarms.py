@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import takewhile
-from math import inf, nextafter
+from math import inf, nan, nextafter
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -273,14 +273,9 @@ def judge(
             if over > 0 or (c.reached and over == 0):
                 if c.id not in bands:
                     changes[c.id] = Band(at, event, value)
-            elif c.id in bands and _is_over(c, x):
+            elif c.id in bands and (c.clears - x) * c.side >= 0:  # back by as much as ends it
                 changes[c.id] = None
     return changed(before, changes, table, at=at) if changes else before
-
-
-def _is_over(c: Condition, x: float) -> bool:
-    """Back over the limit by as much as ends the condition."""
-    return c.clears == c.limit or (c.clears - x) * c.side >= 0
 
 
 def _compared(
@@ -319,12 +314,8 @@ def changed(before: Kept, changes: Mapping[str, Band | None], table: Table, *, a
         if new is None:
             if old is not None and old.raised <= at:
                 past, newest = Chain(old._replace(cleared=at), past), max(newest, old.raised)
-        elif old is None:
-            episodes[row.id] = new
-        elif old.raised <= at:
-            episodes[row.id] = old
         else:
-            episodes[row.id] = new._replace(since=min(old.since, new.since))
+            episodes[row.id] = old if old is not None and old.raised <= at else new
     return Kept(bands, episodes, past, newest)
 
 
@@ -371,9 +362,8 @@ def quiet(state: State, now: int, table: Table) -> Episode | None:
     if not silent:
         return None
     last = min(silent.values())
-    acknowledged = state.no_data if state.no_data and state.no_data[0][0] >= last + table.no_data else ()
-    by = tuple((m, float("nan")) for m in sorted(silent))
-    return Episode(NO_DATA, table.rows[NO_DATA].level, last, last + table.no_data, "", by, acknowledged)
+    by = tuple((m, nan) for m in sorted(silent))
+    return Episode(NO_DATA, table.rows[NO_DATA].level, last, last + table.no_data, "", by, state.no_data)
 
 
 def heard_again(keep: Kept, state: State, now: int, table: Table) -> Kept:

@@ -8,7 +8,9 @@ look at, never a value. The types and their fields are those of `events.toml`, c
 
 from __future__ import annotations
 
+import json
 import re
+import reprlib
 from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -31,6 +33,10 @@ REQUIRED = ("id", "at", "received", "type", "by", "source", "data")
 MISTAKEN = {"mm[Hg]": "kPa", "Cel": "[degF]"}  # units in which a number is sent by mistake for the one expected
 INSTANT = "^([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2})(?::([0-5][0-9](?:[.][0-9]+)?))?(Z|[+-][0-9]{2}:[0-9]{2})$"
 EPOCH = datetime.fromtimestamp(0, UTC)
+UNSEEN = (
+    "\\u007f-\\u009f\\u200b\\u200e\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff"  # move cursors, turn lines around, hide
+)
+UNSEEN_IN = {"text": f"[\\u0000-\\u0008\\u000b\\u000c\\u000e-\\u001f{UNSEEN}]", "name": f"[\\u0000-\\u001f{UNSEEN}]"}
 _IS_INSTANT = re.compile(INSTANT).fullmatch
 _NUMBER = frozenset({int, float})
 _QUANTITY = {"value", "unit"}
@@ -86,7 +92,7 @@ def read_event(raw: bytes | str | Mapping[str, Any], shape: Shape, *, where: str
     try:
         text = _bytes(raw)
     except orjson.JSONEncodeError as error:
-        return Held(repr(raw), where, f"cannot be written as JSON: {error}; send text and numbers only")
+        return Held(reprlib.repr(raw), where, f"cannot be written as JSON: {error}; send text and numbers only")
     if len(text) > shape.longest:
         why = f"longer than the {shape.longest} bytes of one event: only its first part is kept; send it in parts"
         tail = f"\u2026 ({len(text)} bytes, SHA-256 {sha256(text).hexdigest()})"
@@ -96,6 +102,8 @@ def read_event(raw: bytes | str | Mapping[str, Any], shape: Shape, *, where: str
     except orjson.JSONDecodeError as error:
         return Held(_shown(text), where, f"not one whole JSON object in UTF-8: {error}; send the whole line again")
     try:
+        if type(sent) is dict:
+            _each_once(text, sent)
         return _event(sent, shape)
     except BadInput as error:
         why = str(error)
@@ -112,7 +120,7 @@ def read_data(kind: object, given: object, shape: Shape) -> dict[str, Any]:
 
 
 def _event(sent: Any, shape: Shape) -> Event:
-    if not isinstance(sent, dict):
+    if type(sent) is not dict:
         raise BadInput("not an object: send one event, {" + ", ".join(REQUIRED) + "}")
     name = "session"
     try:
@@ -171,6 +179,32 @@ def _judged(sent: Any, received: tuple[int, timedelta] | None, shape: Shape) -> 
     return Event(ident, times[0], (received or times)[0], kind, by, source, data, session, times[1])
 
 
+def _each_once(text: bytes, sent: dict[str, Any]) -> None:
+    """Refuse an object that names something twice: JSON keeps its last word, and the other would be lost unseen.
+
+    Nearly every line has as many names as colons right after a quotation mark; only another one is looked at closely.
+    """
+    names = text.count(b'":')
+    if not (b'" ' in text or b'"\n' in text or b'"\r' in text or b'"\t' in text):  # nothing before a colon
+        level = [sent]
+        while names > 0 and level:
+            names -= sum(map(len, level))
+            level = [v for each in level for v in each.values() if type(v) is dict] if names else []
+        if not names:
+            return
+    try:
+        json.loads(text, object_pairs_hook=_once, parse_int=float)
+    except RecursionError:
+        raise BadInput("nested too deep: an event is an object of fields") from None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise BadInput("a name stands twice in one object; send each once")
+    return found
+
+
 def _reads(field: Field, value: Any) -> bool:
     try:
         field.read(value)
@@ -225,7 +259,9 @@ def _compiled(knowledge: Knowledge) -> Shape:
         fields = {field["id"]: _field(field, knowledge) for field in (*entry["field"], *more)}
         required = frozenset(field["id"] for field in entry["field"] if field.get("required"))
         types[entry["id"]] = Type(entry["says"], fields, required)
-    return Shape(types=types, name=_words(limit["name"], "name"), longest=limit["line"], kept=limit["text"])
+    return Shape(
+        types=types, name=_words(limit["name"], "name", UNSEEN_IN["name"]), longest=limit["line"], kept=limit["text"]
+    )
 
 
 def _field(entry: Mapping[str, Any], knowledge: Knowledge) -> Field:
@@ -246,14 +282,16 @@ def _field(entry: Mapping[str, Any], knowledge: Knowledge) -> Field:
         case "amount":
             return _amount(entry["unit"])
         case "text":
-            return _words(limit["text"], kind)
+            return _words(limit["text"], kind, UNSEEN_IN["text"])
         case "name" | "event":
-            return _words(limit["name"], kind)
+            return _words(limit["name"], kind, UNSEEN_IN["name"])
         case "choice":
             return _choice(tuple(entry["choices"]), kind)
         case "sign":
             return _choice(tuple(sign["id"] for sign in knowledge.content["alarms"].get("sign", ())), kind)
-        case "yes-no" | "count" | "instant" | "data":
+        case "count":
+            return _count(limit["count"])
+        case "yes-no" | "instant" | "data":
             return _PLAIN[kind]
     raise Refused(f"{name!r} is of the unknown kind {kind!r}: use one that events.toml explains")
 
@@ -357,15 +395,20 @@ def _score(low: float, high: float) -> Field:
     return Field("score", read, schema)
 
 
-def _words(longest: int, kind: str) -> Field:
+def _words(longest: int, kind: str, unseen: str) -> Field:
+    hides = re.compile(unseen).search
+
     def read(value: Any) -> str:
         if type(value) is not str or not value or value.isspace():
             raise BadInput("not words; write at least one, or leave it out")
         if len(value) > longest:
             raise BadInput(f"longer than {longest} characters; write it shorter, or the rest in a note")
+        if not value.isprintable() and hides(value):
+            raise BadInput("holds a sign that cannot be seen, such as one that moves the cursor; send words only")
         return value
 
-    return Field(kind, read, {"type": "string", "pattern": "\\S", "maxLength": longest})
+    schema = {"type": "string", "pattern": "\\S", "maxLength": longest, "not": {"pattern": unseen}}
+    return Field(kind, read, schema)
 
 
 def _choice(choices: tuple[str, ...], kind: str) -> Field:
@@ -385,10 +428,13 @@ def _yes_no(value: Any) -> bool:
     return value
 
 
-def _count(value: Any) -> int:
-    if type(value) not in _NUMBER or value < 1 or value != int(value):
-        raise BadInput("not a whole number from 1")
-    return int(value)
+def _count(most: int) -> Field:
+    def read(value: Any) -> int:
+        if type(value) not in _NUMBER or not 1 <= value <= most or value != int(value):
+            raise BadInput(f"not a whole number from 1 to {most}")
+        return int(value)
+
+    return Field("count", read, {"type": "integer", "minimum": 1, "maximum": most})
 
 
 def _moment(value: Any) -> int:
@@ -399,6 +445,10 @@ def _object(value: Any) -> Mapping[str, Any]:
     """The data of a correction: what it has to be depends on the event that it corrects, see `read_data`."""
     if not isinstance(value, dict):
         raise BadInput("not an object; send the whole data as it should have been")
+    try:
+        orjson.dumps({"held": {"event": {"data": {"data": value}}}})  # it must fit into any line of a log
+    except orjson.JSONEncodeError:
+        raise BadInput("nested too deep; send the whole data as it should have been") from None
     return value
 
 
@@ -410,7 +460,6 @@ def _iso(ms: int, offset: timedelta) -> str:
 _TIME: dict[str, Any] = {"type": "string", "format": "date-time", "pattern": INSTANT}
 _PLAIN = {
     "yes-no": Field("yes-no", _yes_no, {"type": "boolean"}),
-    "count": Field("count", _count, {"type": "integer", "minimum": 1}),
     "instant": Field("instant", _moment, _TIME, write=_iso),
     "data": Field("data", _object, {"type": "object"}),
 }

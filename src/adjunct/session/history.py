@@ -85,7 +85,7 @@ class History:
     def _again(self, correction: Event) -> None:
         """What an event corrects counts otherwise now."""
         original = self._sent.get(correction.data["corrects"]) if correction.type == _CORRECTION else None
-        if original is not None and original.type != _CORRECTION:
+        if original is not None:
             self._put(original)
 
     def _takes_the_place(self, known: Event, event: Event) -> bool:

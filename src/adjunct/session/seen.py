@@ -24,13 +24,12 @@ def observed(state: State, event: Event, day: Day) -> State:
     if event.was is None:
         return judged(state, event, event.data, day, count=True)
     # what was seen then is judged as it was seen; what counts is what it should have been
-    unseen = _dangers(event, event.data, state, day) - _dangers(event, event.was.data, state, day)
+    shown, right = (judged(state, event, data, day, count=False) for data in (event.was.data, event.data))
+    unseen = right.episodes.keys() - shown.episodes.keys()
     if unseen:
-        says = f"corrected values show what nobody saw then: {', '.join(sorted(unseen))}"
-        state = flagged(state, event, "danger-not-seen", says)
-    right = judged(state, event, event.data, day, count=False)
-    state = _mistaken(judged(state, event, event.was.data, day, count=False), event, right)
-    return judged(state, event, event.data, day, count=True, danger=False)
+        titles = ", ".join(sorted(day.table.rows[alarm].title for alarm in unseen))
+        shown = flagged(shown, event, "danger-not-seen", f"corrected values show what nobody saw then: {titles}")
+    return judged(_mistaken(shown, event, right), event, event.data, day, count=True, danger=False)
 
 
 def withdrawn(state: State, event: Event, day: Day) -> State:
@@ -46,23 +45,13 @@ def _mistaken(state: State, event: Event, right: State) -> State:
     return state.but(mistaken=state.mistaken | wrong) if wrong else state
 
 
-def _dangers(event: Event, data: Mapping[str, Any], state: State, day: Day) -> set[str]:
-    """Titles of the alarms that some values show by themselves."""
-    values = {n: v for n, v in data.items() if type(v) is float}
-    values = {n: v for n, v in values.items() if n not in _impossible(values, day)}
-    alone = Kept({}, {}, None, 0)
-    found = alarms.judge(
-        alone, values, day.table, at=event.at, event=event.id, baseline=state.baseline, track=state.track
-    )
-    return {day.table.rows[name].title for name in found.episodes}
-
-
 def judged(state: State, event: Event, data: Mapping[str, Any], day: Day, *, count: bool, danger: bool = True) -> State:
     """`count`: take the values in; `danger`: see which alarms they raise."""
     at, ident = event.at, event.id
     implausible = data.get("implausible", ())
     values = {name: value for name, value in data.items() if type(value) is float}
-    keep, wrong, seen = alarms.kept(state), _NONE, values
+    before, wrong, seen = alarms.kept(state), _NONE, values
+    keep = before
     if state.bands or implausible or not alarms.is_calm(values, state.calm or day.table.calm):
         wrong = _impossible(values, day)
         seen = {name: value for name, value in values.items() if name not in wrong}
@@ -83,7 +72,7 @@ def judged(state: State, event: Event, data: Mapping[str, Any], day: Day, *, cou
             changes["artefacts"] = state.artefacts + 1
     if count and len(data) > len(values):
         state = answered(state, event, {n: v for n, v in data.items() if n not in values and n != "implausible"})
-    if keep.bands is not state.bands:
+    if keep is not before:
         changes |= keep._asdict()
     return state.but(**changes) if changes else state
 
@@ -205,8 +194,8 @@ def corrected(state: State, event: Event, day: Day) -> State:
     if state.ended is not None:
         return state
     keep, present = alarms.kept(state), _present(state, day)
-    rests = {c for c, band in keep.bands.items() if band.event == original}
-    stale = {c: None for c in rests if (sign := day.table.signs.get(c)) is None or not (sign.internal or c in present)}
+    kept_signs = {*present, *(sign.id for sign in day.table.signs.values() if sign.internal)}
+    stale = {c: None for c, band in keep.bands.items() if band.event == original and c not in kept_signs}
     keep = alarms.changed(keep, stale, day.table, at=event.at) if stale else keep
     begun = {sign: Band(event.at, event.id, sign) for sign in present if sign not in keep.bands}
     keep = alarms.changed(keep, begun, day.table, at=event.at) if begun else keep
@@ -218,10 +207,11 @@ def corrected(state: State, event: Event, day: Day) -> State:
 
 
 def _present(state: State, day: Day) -> list[str]:
-    """The signs of which the last word is that they are there; at one instant a yes counts."""
-    last: dict[str, tuple[int, bool]] = {}
+    """The signs that were said to be there, and not to be over since; a no to one of several questions ends nothing."""
+    there: dict[str, int] = {}
     for name, sign in day.raised_by.items():
-        if name in state.answers:
-            said = state.answers[name]
-            last[sign] = max(last.get(sign, (0, False)), (said.at, said.value is True))
-    return [sign for sign, (_, there) in last.items() if there]
+        said = state.answers.get(name)
+        if said is not None and said.value is True:
+            there[sign] = max(said.at, there.get(sign, said.at))
+    over = {sign: own.at for sign in there if (own := state.answers.get(sign)) and own.value is False}
+    return [sign for sign, at in there.items() if over.get(sign, at) <= at]

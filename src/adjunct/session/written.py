@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import timedelta
 from math import isfinite
 from typing import Any
@@ -15,7 +15,7 @@ from adjunct.due import Due
 from adjunct.knowledge import Knowledge
 from adjunct.session import pump
 from adjunct.session.alarms import log, standing, verdict
-from adjunct.session.discharge import Gate, gate
+from adjunct.session.discharge import Duty, Gate, gate
 from adjunct.session.discharge import left as duties
 from adjunct.session.history import History
 from adjunct.session.model import Alarm, Answer, Held, Phase, Reading, State
@@ -65,7 +65,7 @@ class Replayed:
             "due": [_due(d, state.zone) for d in due_now(state, self.now.ms, self.knowledge)],
             "gaps": [_due(d, state.zone) for d in gaps(state, self.now.ms, self.knowledge)],
             "gate": gate_(gate(state, self.now.ms, self.knowledge), state.zone) if _watched(state) else None,
-            "duties": [_plain(d._asdict(), state.zone) for d in duties(state, self.now.ms, self.knowledge)],
+            "duties": [_duty(d, state.zone) for d in duties(state, self.now.ms, self.knowledge)],
             "corrections": [
                 {"event": e, "correction": c, "at": iso(at, state.zone), "by": by, "reason": reason}
                 for e, c, at, by, reason in state.corrections
@@ -193,9 +193,12 @@ def held(h: Held, zone: timedelta) -> Json:
 
 def gate_(found: Gate, zone: timedelta) -> Json:
     """The gate with its evidence."""
-    plain: Json = _plain(found._asdict(), zone)
-    plain["items"] = [_plain(item._asdict(), zone) for item in found.items]
-    return plain
+    return _plain(found._asdict(), zone)
+
+
+def _duty(d: Duty, zone: timedelta) -> Json:
+    done = None if d.done is None else {"at": _time(d.done[0], zone), "by": d.done[1]}
+    return _plain(d._asdict(), zone) | {"done": done}
 
 
 def _loose(found: Loose, zone: timedelta) -> Json:
@@ -245,19 +248,17 @@ def _time(at: int | None, zone: timedelta) -> str | None:
     return None if at is None else iso(at, zone)
 
 
-_TIMES = frozenset({"at", "until", "due", "may_leave_from", "deadline", "done", "opens"})
+_TIMES = frozenset({"at", "until", "due", "may_leave_from"})
 
 
 def _plain(fields: Mapping[str, Any], zone: timedelta) -> Json:
     """A named tuple's fields, its instants written out."""
 
     def plain(name: str, value: Any) -> Any:
-        if name in _TIMES and isinstance(value, int) and not isinstance(value, bool):
+        if name in _TIMES and value is not None:
             return _time(value, zone)
         if hasattr(value, "_asdict"):
             return _plain(value._asdict(), zone)
-        if isinstance(value, tuple):
-            return [plain("", one) for one in value]
-        return asdict(value) if hasattr(value, "__dataclass_fields__") else value
+        return [plain("", one) for one in value] if isinstance(value, tuple) else value
 
     return {name: plain(name, value) for name, value in fields.items()}

@@ -18,7 +18,9 @@ from adjunct.base import Instant, duration_ms, iso
 from adjunct.due import PRESSING
 from adjunct.knowledge import Knowledge
 from adjunct.session import pump
+from adjunct.session.alarms import LEVELS
 from adjunct.session.model import Alarm, Held, State
+from adjunct.session.monitoring import due_now
 from adjunct.session.predicted import Curve, predicted
 from adjunct.session.watch import News, Seen, Tick
 from adjunct.session.written import Replayed
@@ -36,11 +38,17 @@ STYLES = {
     "probe": "bold magenta",
 }
 BLOCKS = "▁▂▃▄▅▆▇█"
-WIDTH = 60  # characters of a curve: one a minute
-MOST = 6  # duties that are listed; the rest is counted
+FLAT = 0.2  # layout: a range smaller than this share of its least value is not drawn as if it were large
+WIDTH = 60  # layout: characters of a curve: one a minute
+BESIDE = 54  # layout: characters beside a curve
+MOST = 6  # layout: duties that are listed; the rest is counted
+LAST = 4  # layout: things that happened, at the least
 CURVES = ("systolic", "diastolic", "heart_rate", "spo2", "resp_rate")
+BRIEF = (("BP", CURVES[:2]), ("HR", CURVES[2:3]), ("SpO2", CURVES[3:4]), ("RR", CURVES[4:]))
 NOTABLE = frozenset({"phase", "raised", "turn", "acknowledged", "silenced", "sounds", "cleared", "flag", "held"})
 MINUTE = duration_ms("1 min")
+FRAME = duration_ms("5 s")  # layout: of the day, between two pictures of a live screen
+NOWHERE = -1
 
 
 def clock(ms: int, zone: timedelta) -> str:
@@ -51,115 +59,195 @@ def clock(ms: int, zone: timedelta) -> str:
 def news_line(news: News, zone: timedelta) -> Text:
     """One thing that changed, on one line."""
     line = Text(f"{clock(news.at, zone)}  ")
-    line.append(f"{news.session or 'floor'}  ", style="dim")
+    line.append_text(_words(f"{news.session or 'floor'}  ", "dim"))
     line.append(f" {news.kind.upper()} ", style=STYLES.get(news.level, "bold"))
-    line.append(f" {news.says}")
-    return line
+    return line.append_text(_words(f" {news.says}"))
 
 
 def run(
     ticks: Iterable[Tick], knowledge: Knowledge, *, live: bool, pace: Iterator[None], console: Console | None = None
 ) -> None:
-    """Show a day as it runs: chairs on a terminal, one line a change anywhere else. `pace` waits between ticks."""
+    """Show a day as it runs: chairs on a terminal, one line a change anywhere else. `pace` waits between pictures."""
     console = _console(console)
+    floor = _Floor(knowledge, console)
     if not live:
         for tick in ticks:
-            zone = _zone(tick)
-            for news in tick.news:
-                if news.kind in NOTABLE:
-                    console.print(news_line(news, zone))
+            for line in floor.take(tick):
+                console.print(line, soft_wrap=True)
         return
-    seen: dict[str, Seen] = {}
-    said: list[Text] = []
-    with Live(console=console, auto_refresh=False) as screen:
+    with Live(console=console, auto_refresh=False, vertical_overflow="crop") as screen:
         for tick in ticks:
-            seen |= {s.session: s for s in tick.seen}
-            said += [news_line(n, _zone(tick)) for n in tick.news if n.kind in NOTABLE]
-            screen.update(_floor(tick, seen, said[-MOST:], knowledge), refresh=True)
-            next(pace, None)
+            if floor.take(tick) or tick.at >= floor.drawn + FRAME:
+                screen.update(floor.picture(tick), refresh=True)
+                next(pace, None)
 
 
-def _zone(tick: Tick) -> timedelta:
-    return next((s.state.zone for s in tick.seen if s.state.checked_in is not None), timedelta(0))
+class _Floor:
+    """The chairs as they were last seen, and what happened. The worst alarm stands first, whatever the room."""
+
+    def __init__(self, knowledge: Knowledge, console: Console) -> None:
+        self.knowledge, self.console, self.drawn = knowledge, console, NOWHERE
+        self._seen: dict[str, Seen] = {}
+        self._said: list[Text] = []
+        self._held: dict[str, str] = {}
+        self._predicted: dict[str, tuple[int, list[RenderableType]]] = {}
+
+    def take(self, tick: Tick) -> list[Text]:
+        """What is new in a tick, as lines. What is kept aside again for the same reason is said once."""
+        self._seen |= {seen.session: seen for seen in tick.seen}
+        zone = next((s.state.zone for s in self._seen.values() if s.state.checked_in is not None), timedelta(0))
+        lines = [news_line(n, zone) for n in tick.news if n.kind in NOTABLE and not self._repeated(n)]
+        self._said += lines
+        return lines
+
+    def _repeated(self, news: News) -> bool:
+        if news.kind != "held":
+            return False
+        before, self._held[news.session] = self._held.get(news.session), news.says
+        return before == news.says
+
+    def picture(self, tick: Tick) -> RenderableType:
+        """Every chair with its alarms, whole as far as the terminal has room, in the order of how bad it is."""
+        self.drawn = tick.at
+        loose: list[RenderableType] = [
+            _one_line((f" {x.alarm.level.upper()} {_words(x.says)} ", STYLES[x.alarm.level])) for x in tick.loose
+        ]
+        looked = (  # an arrival tells no duties
+            s._replace(at=tick.at, due=due_now(s.state, tick.at, self.knowledge)) for s in self._seen.values()
+        )
+        chairs = sorted(looked, key=_how_bad, reverse=True)
+        shown: list[RenderableType] = [brief(seen) for seen in chairs]
+        room = self.console.height - 2 - LAST - len(loose) - sum(map(self._height, shown))
+        for place, seen in enumerate(chairs):
+            whole = chair(seen, self.knowledge, self.console.width, self._prediction(seen))
+            more = self._height(whole) - self._height(shown[place])
+            if more <= room:
+                shown[place], room = whole, room - more
+        rule = Rule("what happened", style="dim")
+        lines = [_one_line(line) for line in self._said[-(LAST + max(room, 0)) :]]
+        return Group(*loose, *shown, rule, *lines)
+
+    def _height(self, rendered: RenderableType) -> int:
+        return len(self.console.render_lines(rendered, pad=False))
+
+    def _prediction(self, seen: Seen) -> list[RenderableType]:
+        """Once a minute: a picture must not wait for a model."""
+        minute, rows = self._predicted.get(seen.session, (NOWHERE, []))
+        if minute != seen.at // MINUTE:
+            rows = _predicted(seen.state, seen.at, self.knowledge, self.console.width)
+            self._predicted[seen.session] = seen.at // MINUTE, rows
+        return rows
 
 
-def _floor(tick: Tick, seen: Mapping[str, Seen], said: list[Text], knowledge: Knowledge) -> RenderableType:
-    loose = [Text(f" {x.alarm.level.upper()} {x.says} ", style=STYLES[x.alarm.level]) for x in tick.loose]
-    return Group(*loose, *(chair(s, knowledge) for s in seen.values()), Rule("what happened", style="dim"), *said)
+def _one_line(*parts: Text | str | tuple[str, str]) -> Text:
+    return Text.assemble(*parts, no_wrap=True, overflow="ellipsis")
 
 
-def chair(seen: Seen, knowledge: Knowledge) -> RenderableType:
-    """One chair: where it stands, curves with the last value, the prediction, alarms, duties."""
+def _how_bad(seen: Seen) -> int:
+    return max((LEVELS.index(alarm.level) for alarm in seen.alarms), default=NOWHERE)
+
+
+def _head(seen: Seen) -> Text:
     state, now = seen.state, seen.at
-    head = Text(f"{clock(now, state.zone)}  {state.phase.value}")
+    head = _one_line(f"{clock(now, state.zone)}  {state.phase.value}")
     if state.dose.watch_from is not None:
         head.append(f"  since the dose {(now - (state.dose.first or state.dose.watch_from)) // MINUTE} min")
         given = pump.so_far(state.dose, now)
         head.append(f"  given {given:.1f} mg" if given is not None else "  given: unknown")
-    rows: list[RenderableType] = [head, _curves(state, now, knowledge), *_predicted(state, now, knowledge)]
-    rows += [_alarm(a, state.zone) for a in seen.alarms]
+    return head
+
+
+def _name(seen: Seen) -> str:
+    return _words(f"{seen.session or 'session'}  {seen.state.treatment}  {seen.state.chair}").plain.strip()
+
+
+def brief(seen: Seen) -> RenderableType:
+    """One chair in as few lines as will do: its alarms, and the last values."""
+    rows: list[RenderableType] = [_one_line((_name(seen), "bold"), "  ", _head(seen))]
+    rows += [_alarm(alarm, seen.state.zone) for alarm in seen.alarms]
+    rows.append(Padding(_one_line("   ".join(_last(seen))), INDENT))
+    return Group(*rows)
+
+
+def _last(seen: Seen) -> Iterator[str]:
+    readings, now = seen.state.readings, seen.at
+    for title, names in BRIEF:
+        found = [readings[name] for name in names if name in readings]
+        values = "/".join(f"{r.value:g}" for r in found) or "not measured"
+        yield f"{title} {values}{_age(min(r.at for r in found), now) if found else ''}"
     pressing = [d for d in seen.due if d.state in PRESSING]
-    rows += [Text(f"{d.state.value}: {d.step.title} ({d.step.owner})") for d in pressing[:MOST]]
+    if pressing:
+        yield f"{len(pressing)} to do"
+
+
+def _age(at: int, now: int) -> str:
+    return f" {(now - at) // MINUTE} min ago" if now - at >= MINUTE else ""
+
+
+def chair(seen: Seen, knowledge: Knowledge, width: int, predicted: Iterable[RenderableType] = ()) -> RenderableType:
+    """One chair: where it stands, alarms, curves with the last value, the prediction, duties."""
+    rows: list[RenderableType] = [_head(seen), *(_alarm(alarm, seen.state.zone) for alarm in seen.alarms)]
+    rows += [_curves(seen.state, seen.at, knowledge, width), *predicted]
+    pressing = [d for d in seen.due if d.state in PRESSING]
+    rows += [_words(f"{d.state.value}: {d.step.title} ({d.step.owner})") for d in pressing[:MOST]]
     if len(pressing) > MOST:
         rows.append(Text(f"and {len(pressing) - MOST} more to do", style="dim"))
-    worst = seen.alarms[0].level if seen.alarms else "low"
-    title = f"{seen.session or 'session'}  {state.treatment}  {state.chair}".strip()
-    return Panel(Group(*rows), title=title, border_style=STYLES[worst] if seen.alarms else "dim")
+    border = STYLES[seen.alarms[0].level] if seen.alarms else "dim"
+    return Panel(Group(*rows), title=Text(_name(seen)), border_style=border)
 
 
-def _curves(state: State, now: int, knowledge: Knowledge) -> Table:
+def _curves(state: State, now: int, knowledge: Knowledge, width: int) -> Table:
     table = Table.grid(padding=(0, 1))
+    minutes = _minutes(width)
     for name in CURVES:
-        course = [(at, v) for at, v in state.track.get(name, ()) if at > now - WIDTH * MINUTE]
+        course = [v for at, v in state.track.get(name, ()) if at > now - minutes * MINUTE]
         last, concept = state.readings.get(name), knowledge.concepts[name]
         if last is None:
             table.add_row(concept.title, "not measured", "", "")
             continue
         unit = knowledge.content["knowledge"]["unit_display"].get(concept.unit, concept.unit)
-        age = f"{(now - last.at) // MINUTE} min ago" if now - last.at >= MINUTE else "now"
-        table.add_row(concept.title, f"{last.value:g} {unit}", age, curve([v for _, v in course]))
+        table.add_row(concept.title, f"{last.value:g} {unit}", _age(last.at, now).strip() or "now", curve(course))
     return table
 
 
-def curve(values: list[float]) -> str:
-    """Values as a line of blocks, from the least to the greatest.
+def _minutes(width: int) -> int:
+    """How long a curve may be beside its name, value and age."""
+    return min(WIDTH, max(width - BESIDE, 1))
 
-    >>> curve([1, 2, 3]), curve([5, 5]), curve([])
-    ('▁▄█', '▁▁', '')
+
+def curve(values: list[float]) -> str:
+    """Values as a line of blocks, from the least to the greatest; what hardly moves is drawn as hardly moving.
+
+    >>> curve([100, 200, 300]), curve([97, 98, 97]), curve([])
+    ('▁▄█', '▁▁▁', '')
     """
     if not values:
         return ""
-    low, span = min(values), max(values) - min(values)
-    top = len(BLOCKS) - 1
+    low, top = min(values), len(BLOCKS) - 1
+    span = max(max(values) - low, FLAT * abs(low))
     return "".join(BLOCKS[round((v - low) / span * top) if span else 0] for v in values)
 
 
-def _predicted(state: State, now: int, knowledge: Knowledge) -> list[RenderableType]:
-    """The predicted concentration up to now, said to be a prediction."""
+def _predicted(state: State, now: int, knowledge: Knowledge, width: int) -> list[RenderableType]:
+    """The predicted concentration up to now, said to be a prediction; nothing where no model can say."""
     if state.dose.first is None or state.ended is not None:
         return []
     found = predicted(state, knowledge, now=now, until=now)
     if not found.t_ms:
-        return [Text(f"prediction: {found.says}", style="dim")]
-    shown = _each_minute(found, now)
-    return [
-        Text(
-            f"predicted {found.substance} {found.typical[-1]:.0f} {found.unit} (not measured)  {curve(shown)}",
-            style="dim",
-        )
-    ]
+        return [_one_line(("no predicted concentration: no model holds for this dose", "dim"))]
+    words = f"predicted {found.substance} {found.typical[-1]:.0f} {found.unit} (not measured)"
+    return [_one_line((f"{words}  {curve(_each_minute(found, now, _minutes(width)))}", "dim"))]
 
 
-def _each_minute(found: Curve, now: int) -> list[float]:
+def _each_minute(found: Curve, now: int, minutes: int) -> list[float]:
     points = zip(found.t_ms, found.typical, strict=True)
-    kept = {at // MINUTE: v for at, v in points if now - WIDTH * MINUTE < at <= now}
-    return list(kept.values())
+    return list({at // MINUTE: v for at, v in points if now - minutes * MINUTE < at <= now}.values())
 
 
 def _alarm(alarm: Alarm, zone: timedelta) -> RenderableType:
     line = Text(f" {alarm.level.upper()} ", style=STYLES[alarm.level])
     line.append(f" {alarm.title} since {clock(alarm.raised, zone)}", style="bold")
-    line.append(f"  {alarm.acknowledged_by} is there" if alarm.acknowledged_by else f"  for: {alarm.to}")
+    line.append_text(_words(f"  {alarm.acknowledged_by} is there" if alarm.acknowledged_by else f"  for: {alarm.to}"))
     if alarm.dose:
         line.append(f"  dose: {alarm.dose}")
     return Group(line, Padding(Text(alarm.says[0]), INDENT)) if alarm.says else line

@@ -68,4 +68,6 @@ def _index(knowledge: Knowledge) -> str:
         "Nobody independent has reviewed it yet: grade, status and *read* say how far each entry can be trusted. "
         "To disagree with an entry, see [Review the knowledge](../how-to/review-the-knowledge.md).",
         table(("page", "what it holds", "entries"), rows),
+        "Made by running what rests on it: [the models](models.md) and how they compare with what was "
+        "[measured](validation.md), [follow-up](follow-up.md), [the treatment day](treatment-day.md).",
     )
