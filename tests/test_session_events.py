@@ -170,8 +170,8 @@ def test_a_line_beyond_the_limit_is_known_by_its_beginning_length_and_hash() -> 
 @pytest.mark.parametrize(("kind", "name", "most"), [("note", "text", 2000), ("transport-arranged", "clinician", 200)])
 def test_words_to_their_limit(kind: str, name: str, most: int) -> None:
     data = {"how": "taxi"} if kind == "transport-arranged" else {}
-    assert event(type=kind, data=data | {name: "ñ" * most})
-    assert held(SENT | {"type": kind, "data": data | {name: "ñ" * (most + 1)}}).why.startswith(
+    assert event(type=kind, by="Nurse Ito", data=data | {name: "ñ" * most})
+    assert held(SENT | {"type": kind, "by": "Nurse Ito", "data": data | {name: "ñ" * (most + 1)}}).why.startswith(
         f"data.{name}: longer than {most} characters"
     )
 
@@ -305,7 +305,7 @@ def sent_events(draw: st.DrawFn) -> dict[str, Any]:
         "received": draw(INSTANTS),
         "type": kind["id"],
         "by": draw(WORDS),
-        "source": draw(WORDS),
+        "source": f"through {draw(WORDS)}",
         "data": {field["id"]: draw(good(field)) for field in (*needed, *chosen)},
     } | ({"session": draw(WORDS)} if draw(st.booleans()) else {})
 
@@ -445,3 +445,38 @@ def test_objects_deeper_than_anything_are_held() -> None:
     for _ in range(5000):
         nested = {"a": nested}
     assert held({"data": nested}).raw
+
+
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [
+        ("acknowledged", {"alarm": "hypoxia"}),
+        ("silenced", {"until": "2026-11-22T09:40:00+01:00"}),
+        ("device-assigned", {"device": "monitor-4"}),
+        ("device-released", {"device": "monitor-3"}),
+        ("dose-checked", {"prepared": "p", "agrees": True, "dose": 35}),
+        ("consent", {"confirmed": True}),
+        ("override", {"item": "x", "prescriber": "Dr Okoye", "reason": "y"}),
+        ("escort", {"present": True, "fit": True}),
+        ("transport-arranged", {"clinician": "Nurse Ito", "how": "taxi with a nurse"}),
+        ("discharge-check", {"aldrete": 10}),
+        ("readiness", {"weight": 70}),
+        ("discharged", {"signed_by": "monitor-3", "role": "nurse"}),
+    ],
+)
+def test_a_device_answers_no_alarm_and_no_question_and_lets_nobody_go(kind: str, data: dict[str, Any]) -> None:
+    for by in ("monitor-3", "Monitor-3 "):
+        kept = held(SENT | {"type": kind, "data": data, "by": by})
+        assert "only a person" in kept.why
+    assert event(type=kind, data=data, by="Nurse Ito").type == kind
+
+
+def test_what_a_device_shows_in_the_place_of_a_person_is_judged() -> None:
+    kept = held(SENT | {"type": "readiness", "data": {"spo2": 78}})
+    assert kept.event is not None
+    assert kept.event.data == {"spo2": 78.0}
+
+
+@pytest.mark.parametrize("kind", ["vitals", "infusion-started", "dose-stopped", "event", "note"])
+def test_what_a_device_may_know_is_taken_from_it(kind: str) -> None:
+    assert kind not in SHAPE.persons

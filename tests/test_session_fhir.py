@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import fhirkit
@@ -10,8 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import adjunct
-from adjunct.base import Instant
+from adjunct.base import Instant, instant
+from adjunct.fhir import read_bundle
 from adjunct.publish.session import session_to_fhir
+from adjunct.record import from_bundle
 from bundles import person
 from session_days import (
     KNOWLEDGE,
@@ -77,7 +80,7 @@ DAYS = {
     "after a stop": day(
         *arrival(), *nasal_dose()[:3], at(17, "dose-stopped", complete=False, reason="panic"), nasal_dose()[3]
     ),
-    "odd": day(*arrival(visit="v<&>"), at(7, "event", sign="other", present=True, text="a\x00b <script> & ")),
+    "odd": day(*arrival(visit="v<&>"), at(7, "event", sign="other", present=True, text="a b <script> & ")),
 }
 
 
@@ -414,3 +417,55 @@ def test_the_person_may_be_named_by_whoever_publishes() -> None:
     at_ = Instant(NINE.ms, NINE.offset)
     assert session_to_fhir(DAYS["surge"].state, (), KNOWLEDGE, now=at_)["timestamp"] == clock(0)
     assert PRESCRIBER in str(publish(DAYS["discharged"]))
+
+
+# --- days as they are rehearsed ---------------------------------------------------------------------------------------
+
+REHEARSED = ["quiet-nasal", "hypoxia-kratom", "early-leaver", "anaphylaxis", "wrong-patient"]
+MEASURES = ("systolic", "diastolic", "heart_rate", "resp_rate", "moaas")
+
+
+@cache
+def rehearsed(name: str) -> Whole:
+    replayed = adjunct.replay(tuple(adjunct.rehearse(name, seed=1, knowledge=KNOWLEDGE)), knowledge=KNOWLEDGE)
+    (history,) = replayed.floor.sessions.values()
+    return Whole(history.state, history.events, replayed.now)
+
+
+@pytest.mark.parametrize("name", REHEARSED)
+def test_a_rehearsed_day_is_valid_and_every_last_value_is_read_back(name: str) -> None:
+    found = rehearsed(name)
+    bundle = publish(found)
+    assert [str(i) for i in fhirkit.validate(bundle)] == []
+    for resource in (e["resource"] for e in bundle["entry"]):
+        for path, allowed in required_codes(resource["resourceType"]):
+            assert set(at_path(resource, path.split(".")[1:])) <= allowed
+    inside = {e["fullUrl"] for e in bundle["entry"]}
+    named = {str(n["reference"]) for e in bundle["entry"] for n in nodes(e["resource"]) if "reference" in n}
+    assert named <= inside | {found.state.patient, "#product"}
+    bundle["entry"].append({"resource": {"resourceType": "Patient", "id": "simulated-1", "birthDate": "1982-05-05"}})
+    read = from_bundle(read_bundle(bundle), KNOWLEDGE, now=found.now, phase="discharge")
+    evidence = {(e.concept, float(e.value), instant(e.at).ms // 1000) for e in read.evidence if e.concept in MEASURES}
+    for measure in MEASURES:
+        last = found.state.readings[measure]
+        assert (measure, last.value, last.at // 1000) in evidence
+    assert read.problems == ()
+
+
+def test_what_was_told_during_the_session_is_known_at_the_next_visit() -> None:
+    """Kratom, told at the chair: as a medicine in use, with its last use."""
+    (told,) = of(publish(rehearsed("hypoxia-kratom")), "MedicationStatement")
+    assert (told["medicationCodeableConcept"]["text"], told["status"]) == ("kratom extract", "active")
+    made = person(age=D01.age, sex=D01.sex, extra=D01.facts)
+    made["entry"] += publish(rehearsed("hypoxia-kratom"), "Patient/p")["entry"]
+    for days, rule in ((0, "kratom-same-day"), (7, "kratom-facts")):
+        at_ = f"2027-01-{11 + days}T18:00:00+01:00"
+        found = adjunct.assess(made, treatment="ketamine-iv", phase="pre-dose", at=at_, country="US")
+        assert rule in {f.rule.partition("@")[0] for f in found.findings}
+
+
+def test_an_alarm_says_its_value_with_its_unit_and_a_sign_only_its_name() -> None:
+    says = [i["detail"] for i in of(publish(rehearsed("hypoxia-kratom")), "DetectedIssue")]
+    assert any(text.startswith("Oxygen saturation: 93 %. ") for text in says)
+    assert any(text.startswith("Kratom or an opioid told. ") for text in says)
+    assert any(text.startswith("MOAA/S (sedation, 5 awake to 0): 2. ") for text in says)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from adjunct.knowledge import Knowledge
 from adjunct.session import History, State, advance
 from adjunct.session.alarms import standing
-from adjunct.session.discharge import gate
+from adjunct.session.discharge import gate, left
 from adjunct.session.model import Phase
 from adjunct.session.pump import so_far
 from sessions import MINUTE, Log, at
@@ -111,7 +111,7 @@ def foreign_monitor(day: Log) -> None:
 
 
 def ties_itself(day: Log) -> None:
-    day.put(0, "device-assigned", {"device": "monitor-9"}, by="monitor-9", source="monitor-9")
+    day.put(0, "device-assigned", {"device": "monitor-9"}, by="monitor-9", source="chair")
 
 
 def twice_checked_in(day: Log) -> None:
@@ -236,7 +236,9 @@ def test_the_stay_is_counted_from_the_last_device_ever_written(knowledge: Knowle
     assert day.state.dose.watch_from == at(5)
 
 
-@pytest.mark.parametrize(("witness", "counts"), [("", True), ("Nurse Ito", True), ("Dr Okoye", False)])
+@pytest.mark.parametrize(
+    ("witness", "counts"), [("", True), ("Nurse Ito", True), ("nurse  ito", True), ("Dr Okoye", False)]
+)
 def test_a_dose_is_taken_back_only_by_two(knowledge: Knowledge, witness: str, counts: bool) -> None:
     day = Log(knowledge, "esketamine-nasal")
     name = day.add(0, "device-given", number=1, dose=28)
@@ -281,10 +283,68 @@ def test_an_alarm_that_stood_for_a_moment_stops_the_dose(knowledge: Knowledge, s
     assert not called or state.stop_called == (at(5.5), "hypoxia", False)
 
 
+def test_what_had_no_time_to_be_an_alarm_is_none_in_the_end(knowledge: Knowledge) -> None:
+    day = Log(knowledge)
+    day.add(0, "vitals", spo2=93)
+    day.add(0.2, "not-treated", reason="changed mind")
+    assert day.state.past is None
+
+
 def test_who_goes_before_any_dose_was_not_treated(knowledge: Knowledge) -> None:
     day = Log(knowledge)
     day.add(0, "left-before-discharge", warned=True)
     assert day.state.phase is Phase.NOT_TREATED
+
+
+def test_a_hard_alarm_has_the_word_and_the_first_of_several(knowledge: Knowledge) -> None:
+    day = Log(knowledge)
+    day.infusion()
+    day.add(4, "vitals", systolic=185, diastolic=95)
+    assert day.state.stop_called == (at(4), "hypertension-severe", False)
+    day.add(5, "event", sign="seizure", present=True)
+    day.add(6, "event", sign="allergic_signs", present=True)
+    called = day.state.stop_called
+    assert called is not None
+    assert (called[0], called[2]) == (at(5), True)
+
+
+def test_what_was_done_after_the_end_may_be_taken_back(knowledge: Knowledge) -> None:
+    day = Log(knowledge)
+    day.infusion()
+    day.add(30, "left-before-discharge", warned=True)
+    name = day.add(35, "action", what="called", step="left-call-person", reached=True)
+    done = [d for d in left(day.state, at(40), knowledge) if d.id == "left-call-person"]
+    day.add(36, "correction", corrects=name, reason="another person", withdrawn=True)
+    now = [d for d in left(day.state, at(40), knowledge) if d.id == "left-call-person"]
+    assert [d.state for d in (*done, *now)] == ["done", "open"]
+
+
+def test_a_dose_before_anybody_checked_in_counts_for_the_stay(knowledge: Knowledge) -> None:
+    day = Log(knowledge, "esketamine-nasal")
+    day.add(-60, "device-given", number=1, dose=28)
+    assert (day.state.dose.watch_from, day.codes()) == (at(-60), ["before-check-in"])
+
+
+def test_a_monitor_that_is_left_on_is_told_once(knowledge: Knowledge) -> None:
+    day = Log(knowledge)
+    day.add(0, "not-treated", reason="changed mind")
+    for minute in range(1, 5):
+        day.put(minute, "vitals", {"spo2": 98}, by="monitor-1", source="monitor-1")
+    assert day.codes() == ["after-end"]
+
+
+def test_who_is_taken_away_had_what_the_pump_gave_until_then(knowledge: Knowledge) -> None:
+    day = Log(knowledge)
+    day.infusion()
+    day.add(10, "transferred", to="hospital", reason="pressure")
+    dose = day.state.dose
+    assert ([part.mg for part in dose.given], dose.rate) == ([pytest.approx(8.75)], None)
+
+
+def test_a_silence_that_is_over_before_it_begins_is_said(knowledge: Knowledge) -> None:
+    day = Log(knowledge)
+    day.add(1, "silenced", until="2027-01-11T09:00:30+01:00")
+    assert day.codes() == ["silence-limited"]
 
 
 def third_of_two(day: Log) -> None:
@@ -546,6 +606,15 @@ def test_a_no_to_another_question_ends_no_sign(knowledge: Knowledge) -> None:
     assert "suicidal_intent" in day.state.bands
 
 
+def test_a_sign_that_is_over_does_not_come_back_with_any_correction(knowledge: Knowledge) -> None:
+    day = Log(knowledge)
+    day.add(0, "discharge-check", cssrs_q4=True)
+    day.add(1, "event", sign="suicidal_intent", present=False)
+    other = day.add(2, "vitals", spo2=97)
+    day.add(3, "correction", corrects=other, reason="typing", data={"spo2": 98})
+    assert day.state.bands == {}
+
+
 def test_a_sign_of_a_rating_ends_with_its_own_no(knowledge: Knowledge) -> None:
     day = Log(knowledge)
     day.add(0, "nausea", nausea_score=3, vomiting=True)
@@ -569,6 +638,18 @@ def test_the_last_correction_counts_in_whatever_order_they_come(knowledge: Knowl
     day.add(2, "correction", corrects=name, reason="second", data={"spo2": 97})
     day.add(1, "correction", corrects=name, reason="first", data={"spo2": 79})
     assert day.state.readings["spo2"].value == 97
+
+
+def test_what_was_later_than_written_is_folded_anew_from_where_it_stood(knowledge: Knowledge) -> None:
+    day = Log(knowledge, "esketamine-nasal")
+    day.devices(number=1)
+    name = day.events[-1].id
+    day.add(5, "vitals", spo2=97)
+    day.add(12, "vitals", spo2=97)
+    day.add(30, "correction", corrects=name, reason="was later", at="2027-01-11T09:10:00+01:00")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("adjunct.session.history._APART", 1)
+        assert [part.at for part in day.state.dose.given] == [at(10)]
 
 
 def test_a_correction_is_not_corrected_and_says_no_time_to_come(knowledge: Knowledge) -> None:
@@ -612,10 +693,10 @@ def test_a_value_that_is_hardly_possible_is_no_reading(knowledge: Knowledge) -> 
 def test_the_course_holds_one_value_a_minute_and_the_extremes_all(knowledge: Knowledge) -> None:
     day = Log(knowledge)
     day.infusion(-1)
-    values = [(0, 72), (0.5, 50), (0.95, 90), (1.05, 71), (1.5, 75), (3, 70)]
+    values = [(0.5, 72), (0.95, 50), (1.05, 71), (1.5, 90), (3, 70)]
     for minute, value in values:
         day.add(minute, "vitals", heart_rate=value)
-    assert day.state.track["heart_rate"] == ((at(0), 72), (at(1.05), 71), (at(3), 70))
+    assert day.state.track["heart_rate"] == ((at(0.5), 72), (at(1.05), 71), (at(3), 70))
     assert day.state.peak["heart_rate"] == (50, 90)
 
 
@@ -699,6 +780,7 @@ EVENTS: list[tuple[str, dict[str, Any]]] = [
     ("correction", {"corrects": "e004", "reason": "x", "data": {"spo2": 96}}),
     ("correction", {"corrects": "e005", "reason": "x", "withdrawn": True}),
     ("correction", {"corrects": "e003", "reason": "x", "at": "2027-01-11T08:59:00+01:00"}),
+    ("correction", {"corrects": "e003", "reason": "x", "at": "2027-01-11T09:20:00+01:00"}),
     ("note", {"text": "x"}),
     ("checked-in", {"patient": "Patient/1", "treatment": "esketamine-nasal"}),
 ]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import re
+from functools import cache
 from typing import Any
 
 import pytest
 from pypdf import PdfReader
 
+import adjunct
 from adjunct.documents.day_chart import BETWEEN, LOWER, TOP, UPPER
 from adjunct.documents.page import page
 from adjunct.documents.pdf import pdf
@@ -39,7 +41,7 @@ SURGE = [
     *course([(30, 136, 84, 80, 97), (55, 192, 108, 96, 97), (70, 134, 82, 78, 98)]),
     at(56, "acknowledged", alarm="hypertension-severe"),
 ]
-HOSTILE = '<script>window.x = 1</script> #eval("1") \u202e & "q"'
+HOSTILE = '<script>window.x = 1</script> #eval("1") & "q"'
 
 
 def sheet(found: Whole, **more: Any) -> Sheet:
@@ -91,6 +93,22 @@ def test_the_day_is_one_page_tagged_and_with_words_for_its_picture(name: str) ->
     figures = [t for t in tags(root["/StructTreeRoot"]) if t["/S"] == "/Figure"]
     assert all(str(f["/Alt"]) for f in figures)
     assert len(figures) == (name != "empty")
+
+
+STORIES = ["quiet-nasal", "hypertensive-surge", "hypoxia-kratom", "early-leaver", "anaphylaxis", "vomiting-sedated"]
+
+
+@cache
+def rehearsed(name: str) -> Whole:
+    replayed = adjunct.replay(tuple(adjunct.rehearse(name, seed=1, knowledge=KNOWLEDGE)), knowledge=KNOWLEDGE)
+    (history,) = replayed.floor.sessions.values()
+    return Whole(history.state, history.events, replayed.now)
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_a_day_with_a_monitor_and_a_story_is_one_page(name: str) -> None:
+    found = PdfReader(io.BytesIO(printed(sheet(rehearsed(name)), found=rehearsed(name))))
+    assert len(found.pages) == 1
 
 
 def test_too_much_for_one_page_is_counted_not_lost() -> None:
@@ -245,6 +263,47 @@ def test_the_gate_with_its_evidence_source_and_what_is_open() -> None:
     closed = part(sheet(DAYS["arrived"]), "Discharge gate")
     assert closed.lines[0].text.startswith("CLOSED")
     assert all(row[1].strong for row in closed.rows if row[1].text != "met")
+
+
+@pytest.mark.parametrize("name", ["early-leaver", "hypoxia-kratom"])
+def test_of_a_day_that_ended_without_a_discharge_stands_what_was_open_and_no_orders(name: str) -> None:
+    found = part(sheet(rehearsed(name)), "Discharge gate")
+    assert found.lines[0].text.startswith("CLOSED: ")
+    assert {row[1] for row in cells(found)} <= {"MISSING", "NOT MET"}
+    assert found.lines[1].text.startswith("Met: Dose is over; ") or "Blood pressure settled" in found.lines[1].text
+    rows = {row[0]: row[2] for row in cells(found)}
+    assert rows["Recovery score" if name == "hypoxia-kratom" else "Safety plan in hand"] == "nothing on record"
+    assert not any("Keep observing" in text or "Give the" in text for text in rows.values())
+
+
+def test_an_alarm_that_stands_is_named_in_the_gate() -> None:
+    found = part(sheet(day(*arrival(), *nasal_dose(), *SURGE[:2], until=58)), "Discharge gate")
+    says = next(row[2] for row in cells(found) if row[0] == "No alarm stands")
+    assert says.startswith("Very high pressure high 09:55")
+
+
+def test_a_duty_of_another_day_says_which() -> None:
+    until = {row[0]: row[2] for row in cells(part(sheet(rehearsed("early-leaver")), "What follows"))}
+    assert until["Monitoring form is flagged"] == "2027-01-18 10:49"
+    assert until["Welfare check"] == "11:49"
+
+
+def test_what_a_pump_delivered_is_known_to_four_figures() -> None:
+    dose = part(sheet(rehearsed("hypoxia-kratom")), "Dose")
+    assert "Given: 17.94 mg." in dose.lines[0].text
+    assert cells(dose)[0][2] == "17.94 mg"
+
+
+def test_a_sign_that_raised_an_alarm_is_said_once() -> None:
+    shown = {row[1]: row[3] for row in cells(part(sheet(rehearsed("hypoxia-kratom")), "Alarms"))}
+    assert shown["Naloxone was given: transfer"] == "Naloxone was given"
+
+
+def test_rows_are_counted_from_the_start_of_the_dose() -> None:
+    """What was measured before it stands in its own row and nowhere else."""
+    rows = cells(part(sheet(rehearsed("hypertensive-surge")), "Vital signs"))
+    assert [row[0] for row in rows][:3] == ["before", "09:10", "09:25"]
+    assert rows[1][6] == "\u2013"  # CADSS-6 was rated before the dose
 
 
 def test_who_saw_it_is_named_where_it_was_somebody_else() -> None:

@@ -13,9 +13,10 @@ from rich.console import Console
 import adjunct
 from adjunct.knowledge import Knowledge
 from adjunct.session.model import Held
+from adjunct.session.stock import Ledger, Lot
 from adjunct.session.watch import News, Tick, watch
-from adjunct.terminal.session import CURVES, FRAME, NOTABLE, _Floor, curve, run, show_replay
-from sessions import MINUTE, Log, at
+from adjunct.terminal.session import CURVES, FRAME, NOTABLE, _Floor, curve, run, show_replay, show_stock
+from sessions import MINUTE, NINE, Log, at
 
 K = Knowledge.load()
 SCREENS = [(80, 24), (100, 50), (40, 12)]
@@ -135,7 +136,7 @@ def test_nothing_is_shown_of_nothing() -> None:
 
 # --- words ------------------------------------------------------------------------------------------------------------
 
-DRIVES = "A\x1b[2J\x1b]0;x\x07\u202eB"
+DRIVES = "A\x1b[2J\x1b]0;x\x07\u202eB [red]"
 
 
 def test_words_of_a_log_cannot_drive_the_terminal() -> None:
@@ -159,5 +160,14 @@ def test_words_of_a_log_cannot_drive_the_terminal() -> None:
         seen = watch(some, range(at(-41), at(3), MINUTE), K)
         run(seen, K, live=live, pace=repeat(None), console=Console(file=out, width=200, height=50))
     show_replay(adjunct.replay(items, knowledge=K), Console(file=out, width=200))
+    assert out.getvalue().count("[red]") > 10  # no markup either
     assert "is there" in out.getvalue()
+    assert not set("\x1b\x07\u202e") & set(out.getvalue())
+
+
+def test_a_lot_of_the_ledger_cannot_drive_the_terminal() -> None:
+    book = Ledger(now=NINE.ms, lots=(Lot(product=DRIVES, lot=DRIVES),), uses=(), lines=(), flags=())
+    out = io.StringIO()
+    show_stock(book, (), NINE, Console(file=out, width=100))
+    assert out.getvalue().count("[red]") == 2
     assert not set("\x1b\x07\u202e") & set(out.getvalue())

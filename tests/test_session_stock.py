@@ -291,3 +291,58 @@ def test_a_correction_never_erases(drawn: list[tuple[str, int, int]], which: int
     withdrawn = raw("k", 9, "correction", corrects=f"e{which}", reason="typo", withdrawn=True)
     seen = {line.entry.id for line in book(*lines, withdrawn).lines}
     assert {line["id"] for line in lines} <= seen
+
+
+# --- hostile lines ----------------------------------------------------------------------------------------------------
+
+
+def kept(line: str | bytes) -> str:
+    (found,) = stock.read_ledger([line], KNOWLEDGE)
+    assert isinstance(found, Held), found
+    return found.why
+
+
+@pytest.mark.parametrize("depth", [300, 1000, 5000])
+def test_an_entry_that_cannot_be_written_again_is_held(depth: int) -> None:
+    nested = '{"a":' * depth + "1" + "}" * depth
+    right = raw("k", 1, "correction", corrects="r1", reason="typo", data="DATA")
+    why = kept(json.dumps(right).replace('"DATA"', nested))
+    assert "nested" in why or "JSON" in why
+
+
+def test_what_is_said_twice_in_one_line_is_not_read_as_its_last_word() -> None:
+    assert "twice" in kept(json.dumps(OUT)[:-1] + ',"units":7}')
+    right = raw("k", 1, "correction", corrects="r1", reason="typo", data="DATA")
+    assert "twice" in kept(json.dumps(right).replace('"DATA"', '{"units":1,"units":2}'))
+
+
+@pytest.mark.parametrize("sign", ["\x00", "\x1b[2J", "\u202e", "\u200b", "\n"])
+@pytest.mark.parametrize("field", ["id", "by", "witness", "product", "lot", "session", "reason"])
+def test_no_sign_that_nobody_sees_makes_two_persons_of_one(field: str, sign: str) -> None:
+    assert "seen" in kept(json.dumps({**OUT, "reason": "x", field: f"Nina Ortiz{sign}"}))
+
+
+def test_a_mark_before_the_first_line_costs_nothing() -> None:
+    text = json.dumps(TEN)
+    for line in (f"\ufeff{text}", b"\xef\xbb\xbf" + text.encode()):
+        (found,) = stock.read_ledger([line], KNOWLEDGE)
+        assert isinstance(found, stock.Entry)
+
+
+def test_what_was_written_down_later_is_told_though_it_does_not_count() -> None:
+    """A clock that is ahead must not hide an ampoule."""
+    ledger = book(TEN, raw("i1", 1, "issued", units=3, session="s1", received=900))
+    assert ledger.lots[0].balance == 10
+    assert ledger.later == 1
+    assert stock.to_dict(ledger)["later"] == 1
+
+
+def test_a_correction_or_an_explanation_of_another_lot_changes_nothing() -> None:
+    other = raw("k", 2, "correction", corrects="r1", reason="typo", lot="M1", data={"units": 1, "expiry": "2027-03"})
+    ledger = book(TEN, other)
+    assert [(lot.lot, lot.balance) for lot in ledger.lots] == [("K7", 10), ("M1", 0)]
+    assert "bad-correction" in codes(ledger)
+    count = raw("c1", 2, "counted", units=8)
+    ledger = book(TEN, count, raw("x1", 3, "explained", count="c1", units=-2, reason="found", lot="M1"))
+    assert ledger.lots[0].balance == 10
+    assert {"discrepancy", "bad-correction"} <= set(codes(ledger))

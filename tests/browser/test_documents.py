@@ -18,11 +18,14 @@ import adjunct
 from adjunct.documents.care_plan import care_plan_sheet
 from adjunct.documents.page import page
 from adjunct.documents.report import report_sheet
+from adjunct.documents.treatment_day import treatment_day_sheet
 from adjunct.due import due
 from adjunct.fhir import read_bundle
 from adjunct.knowledge import Knowledge
 from adjunct.planning.pages import numbers
 from adjunct.record import from_bundle
+from adjunct.session.discharge import gate
+from adjunct.session.predicted import predicted
 from adjunct.sheet import Part, Sheet
 from sheets import EVERY_KIND, HOSTILE, MADE, PLAN, SPANISH, ZONE
 
@@ -34,6 +37,7 @@ RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"
 KNOWLEDGE = Knowledge.load()
 NARROW, DESK = 320, 1280
 LEAST_PX = 18  # of the words that are not an aside
+LEAST_OF_A_PICTURE_PX = 8
 
 
 def report(language: str) -> tuple[Sheet, ...]:
@@ -64,10 +68,21 @@ def pages() -> dict[str, str]:
         "report": page(report("en"), KNOWLEDGE, language="en", title="Your report"),
         "informe": page(report("es"), KNOWLEDGE, language="es", title="Su informe"),
         "care plan": page([care_plan_sheet(PLAN, KNOWLEDGE)], KNOWLEDGE, language="en", title="Care plan"),
+        "treatment day": treatment_day(),
     }
 
 
-NAMES = ("every kind", "one sheet", "report", "informe", "care plan")
+def treatment_day() -> str:
+    """A day with alarms, medicines, a picture and everything that was open at its end."""
+    replayed = adjunct.replay(tuple(adjunct.rehearse("hypoxia-kratom", knowledge=KNOWLEDGE)), knowledge=KNOWLEDGE)
+    (history,) = replayed.floor.sessions.values()
+    state, now = history.state, replayed.now
+    closed, curve = gate(state, now.ms, KNOWLEDGE), predicted(state, KNOWLEDGE, now=now.ms, until=now.ms)
+    found = treatment_day_sheet(state, history.events, KNOWLEDGE, now=now, gate=closed, curve=curve)
+    return page([found], KNOWLEDGE, language="en", title=found.title)
+
+
+NAMES = ("every kind", "one sheet", "report", "informe", "care plan", "treatment day")
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +163,36 @@ def test_a_narrow_table_is_still_a_table_and_names_its_columns(pages: dict[str, 
     assert tab.evaluate("getComputedStyle(document.querySelector('td'), '::before').content") == '"When: "'
 
 
-@pytest.mark.parametrize("name", NAMES)
+BROKEN = """[...document.querySelectorAll(':is(td, th)')].filter(cell => {
+    const words = document.createRange(); words.selectNodeContents(cell);
+    const lines = new Set([...words.getClientRects()].map(line => Math.round(line.bottom / 9)));
+    return !/[\\s-]/.test(cell.innerText.trim()) && lines.size > 1;
+}).map(cell => cell.innerText)"""
+
+
+def test_the_tables_of_a_whole_day_break_no_word_at_a_desk_and_on_paper(pages: dict[str, str], tab: Page) -> None:
+    tab.set_content(pages["treatment day"])
+    assert tab.evaluate(BROKEN) == []
+    tab.set_viewport_size({"width": 700, "height": 900})
+    tab.emulate_media(media="print")
+    assert tab.evaluate(BROKEN) == []
+
+
+def test_the_picture_of_a_day_stays_readable_on_a_telephone_and_moves_by_keyboard(
+    pages: dict[str, str], tab: Page
+) -> None:
+    tab.set_viewport_size({"width": NARROW, "height": 640})
+    tab.set_content(pages["treatment day"])
+    letters = "parseFloat(document.querySelector('svg text').getBoundingClientRect().height)"
+    assert tab.evaluate(letters) > LEAST_OF_A_PICTURE_PX
+    tab.locator("figure").focus()
+    tab.keyboard.press("End")
+    tab.keyboard.press("ArrowRight")
+    tab.wait_for_function("document.querySelector('figure').scrollLeft > 0")
+    assert tab.evaluate("document.documentElement.scrollWidth") <= NARROW
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "treatment day"])
 def test_words_are_large_and_lines_are_short(name: str, pages: dict[str, str], tab: Page) -> None:
     tab.set_content(pages[name])
     sizes = "q => [...document.querySelectorAll(q)].map(e => parseFloat(getComputedStyle(e).fontSize))"

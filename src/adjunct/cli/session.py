@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from adjunct.base import MS_PER_SECOND, BadInput
+from adjunct.base import MS_PER_SECOND, BadInput, instant
 from adjunct.cli.options import AsFhir, AsJson, At, Country, as_text, one_form, print_json, toml
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def simulate(
 def _pace(speed: float) -> Iterator[None]:
     while True:
         if speed > 0:
-            time.sleep(EVERY_S / speed)
+            time.sleep(min(EVERY_S / speed, EVERY_S))  # no slower than the day itself
         yield
 
 
@@ -146,11 +146,15 @@ def sign(
     from adjunct.record import from_bundle
     from adjunct.session import Event, Shape
     from adjunct.session.discharge import sign as signed
-    from adjunct.session.events import line
+    from adjunct.session.events import line, read_event
     from adjunct.session.readiness import with_today
 
     result = adjunct.replay(_source(log), at=at)
     history, now = _alone(result), result.now
+    if history.state.ended is not None:
+        raise BadInput(f"the session has ended already ({history.state.phase.value}): nothing is left to sign", "log")
+    if by in {event.source for event in history.events if event.by == event.source}:
+        raise BadInput("a discharge is signed by a person, not by a device: give a name", "--by")
     whole = None
     if record is not None:
         bundle = with_today(history.state, result.knowledge, read_bundle(record), dose=True)
@@ -160,7 +164,11 @@ def sign(
     event = Event(
         f"discharged-{state.count}", now.ms, now.ms, "discharged", by, "chair", data, state.session, now.offset
     )
-    print_json(line(event, Shape.of(result.knowledge)))
+    shape = Shape.of(result.knowledge)
+    text = line(event, shape)
+    if not isinstance(checked := read_event(text, shape), Event):
+        raise BadInput(f"this cannot stand in a log: {checked.why}", "--by")
+    print_json(text)
 
 
 @app.command()
@@ -205,9 +213,10 @@ def messages(
 
     knowledge = adjunct._knowledge()
     shape = Shape.of(knowledge)
-    seen = [e for e in read_items(log.read_bytes().splitlines(), shape) if isinstance(e, Event)] if log else []
-    when = adjunct._instant(received).ms if received is not None else None
-    for item in read_files([Path(name).read_bytes() for name in source], seen, knowledge, received=when):
+    lines = _bytes(str(log)).splitlines() if log is not None else ()
+    seen = [item for item in read_items(lines, shape) if isinstance(item, Event)]
+    when = instant(received, "--received").ms if received is not None else None
+    for item in read_files([_bytes(name) for name in source], seen, knowledge, received=when):
         print_json(log_line(item, shape))
 
 
@@ -227,6 +236,8 @@ def stock(
     read = list(read_ledger(_bytes(text).splitlines(), knowledge))
     book = reconcile([x for x in read if not isinstance(x, Held)], now.ms, knowledge)
     held = [x for x in read if isinstance(x, Held)]
+    if book.later:
+        typer.echo(f"adjunct: {book.later} entries were written down after {now.iso()} and do not count yet", err=True)
     if as_json:
         print_json(as_text(to_dict(book) | {"held": [{"where": h.where, "why": h.why} for h in held]}))
     else:

@@ -102,6 +102,8 @@ def scenario(name: str, seed: int, knowledge: Knowledge, *, wire: str = "hl7") -
     known = scenarios(knowledge)
     if name not in known:
         raise BadInput(f"no scenario {shown(name)}: there are {', '.join(known)}", "scenario")
+    if wire not in WIRES:
+        raise BadInput(f"no wire {shown(wire)}: a monitor speaks {' or '.join(WIRES)}", "wire")
     chairs = known[name].get("chairs", [name])
     days = (
         day(

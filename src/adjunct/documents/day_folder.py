@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
-from adjunct.base import BadInput, Instant
+from adjunct.base import BadInput, Instant, instant
 from adjunct.documents.page import page
 from adjunct.documents.pdf import pdf
 from adjunct.documents.treatment_day import treatment_day_sheet
 from adjunct.documents.writing import write_all
 from adjunct.knowledge import Knowledge
 from adjunct.session import History
-from adjunct.session.discharge import gate
 from adjunct.session.day import NASAL
+from adjunct.session.discharge import gate
 from adjunct.session.forms import Form, adverse_event_report, form_sheet, monitoring_form, sign
 from adjunct.session.predicted import predicted
 from adjunct.sheet import ENGLISH, Sheet
 
 DAY, MONITORING, ADVERSE = "treatment-day", "monitoring-form", "adverse-event"
+LAST = instant("9999-12-01T00:00:00Z").ms
 Drafts = tuple[tuple[str, tuple[str, ...]], ...]
 
 
@@ -33,7 +35,7 @@ def write_day(
     """
     sheets: dict[str, Sheet] = {DAY: _day(history, knowledge, now)}
     drafts = []
-    for name, form in _forms(history, knowledge, answers or {}, now):
+    for name, form in _forms(history, knowledge, _table(answers or {}, "toml"), now):
         sheets[name] = form_sheet(form, knowledge, now=now.ms)
         if form.signed is None:
             drafts.append((name, (*form.missing, *form.conflicts)))
@@ -81,14 +83,25 @@ def _forms(
 def _table(given: Any, where: str) -> Mapping[str, Any]:
     if not isinstance(given, Mapping):
         raise BadInput("not a table of fields and answers", f"answers.{where}")
+    if not all(isinstance(given.get(name, ""), str) for name in ("signed_by", "role")):
+        raise BadInput("signed with a name and a role: write both as words", f"answers.{where}")
     return given
 
 
 def _said(given: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in given.items() if name not in ("event", "signed_by", "role")}
+    return {name: _plain(value, name) for name, value in given.items() if name not in ("event", "signed_by", "role")}
+
+
+def _plain(value: Any, name: str) -> Any:
+    """A value of TOML as the forms take it: times as they are written, and no number that is none."""
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, (int, float)) and not abs(value) < LAST:
+        raise BadInput("too large a number: write what was meant", f"answers.{name}")
+    return value
 
 
 def _signed(form: Form, given: Mapping[str, Any], now: Instant) -> Form:
     if "signed_by" not in given:
         return form
-    return sign(form, by=str(given["signed_by"]), role=str(given.get("role", "")), at=now.ms)
+    return sign(form, by=given["signed_by"], role=given.get("role", ""), at=now.ms)

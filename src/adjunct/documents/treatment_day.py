@@ -118,6 +118,11 @@ class _Page:
     def clock(self, ms: int) -> str:
         return f"{self.local(ms):%H:%M}"
 
+    def when(self, ms: int) -> str:
+        """The time of day, with the date where it is another day than the last event's."""
+        other = self.local(ms).date() != self.local(self.state.at).date()
+        return f"{self.local(ms):%Y-%m-%d} {self.clock(ms)}" if other else self.clock(ms)
+
     def date(self, ms: int) -> str:
         local = self.local(ms)
         return f"{local:%A} {local.day} {local:%B %Y}"
@@ -222,8 +227,9 @@ class _Page:
 
     def title(self, name: str) -> str:
         name = name.removeprefix(artefact(""))
-        sign, known = Table.of_knowledge(self.knowledge).signs.get(name), self.knowledge.concepts.get(name)
-        return sign.title if sign else known.title if known else name.replace("_", " ").replace("-", " ")
+        table = Table.of_knowledge(self.knowledge)
+        known = table.signs.get(name) or self.knowledge.concepts.get(name) or table.rows.get(name)
+        return known.title if known else name.replace("_", " ").replace("-", " ")
 
     # --- what was measured ------------------------------------------------------------------------------------------
 
@@ -399,7 +405,7 @@ class _Page:
                 filter(
                     None,
                     (
-                        self.title(e.what) if several else "",
+                        self.title(e.what) if several or isinstance(e.value, str) else "",
                         self.measured(e.what, e.value, e.unit),
                         f"since {self.clock(e.at)}" if e.what == WATCHED else self.clock(e.at),
                         "" if e.by == usual else e.by,
@@ -420,7 +426,7 @@ class _Page:
             (
                 Line(text=duty.title, source=self.cited(duty.source, duty.locator)),
                 Line(text=duty.owner),
-                Line(text=NOT_MEASURED if duty.due is None else self.clock(duty.due)),
+                Line(text=NOT_MEASURED if duty.due is None else self.when(duty.due)),
                 Line(
                     text=duty.state if duty.done is None else f"{duty.state} {self.clock(duty.done[0])} {duty.done[1]}",
                     strong=duty.state in ("open", "overdue"),

@@ -6,6 +6,7 @@
 | a device, an injection, a stretch of infusion | MedicationAdministration; prepared and not given: `not-done` |
 | any other medicine given | MedicationAdministration |
 | readings, scores, answers | Observation |
+| what was told as taken | MedicationStatement |
 | a sign that was present | AdverseEvent |
 | an alarm | DetectedIssue from when it was raised until it was over, with what was done about it |
 | leaving before discharge | Flag, Communication of the warning, Task for each duty that follows; never a discharge |
@@ -31,7 +32,7 @@ from adjunct.publish.questionnaire import UCUM
 from adjunct.session.alarms import Table, artefact, log
 from adjunct.session.discharge import Duty, left
 from adjunct.session.model import Alarm, Event, Given, Phase, State
-from adjunct.session.resources import observations
+from adjunct.session.resources import entries, observations
 
 SESSION = "urn:adjunct:session"
 VISIT = "urn:adjunct:visit"
@@ -89,7 +90,7 @@ def session_to_fhir(
     frame = replace(frame, own=uuid5(NAMESPACE_URL, f"{SESSION}:{frame.patient.get('reference')}:{name}"))
     day = _Day(frame, state, knowledge, now.ms, {e.id: e for e in every})
     made = [day.encounter(), day.procedure(), *day.doses(), *day.medicines(), *day.in_error()]
-    return frame.bundle([*made, *day.observed(), *day.adverse(), *day.alarms(), *day.left()])
+    return frame.bundle([*made, *day.observed(), *day.told(), *day.adverse(), *day.alarms(), *day.left()])
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,6 +343,14 @@ class _Day:
             framed = self.frame.start("Observation", f"observation:{each['id']}", _narrative(each))
             yield each | framed | {"encounter": self.frame.ref("session")}
 
+    def told(self) -> Iterator[Json]:
+        """What was told as taken: in use, as the person says it, until somebody goes through it again."""
+        for resource in (e["resource"] for e in entries(self.state, self.knowledge, dose=False)):
+            if resource["resourceType"] == "MedicationStatement":
+                words = f"Told as taken: {resource['medicationCodeableConcept']['text']}"
+                framed = self.frame.start("MedicationStatement", f"told:{resource['id']}", words)
+                yield resource | framed | {"subject": self.frame.patient, "context": self.frame.ref("session")}
+
     def adverse(self) -> Iterator[Json]:
         """Each sign that was present. Whether it was serious is what somebody said, else it is not known."""
         for event in self.events.values():
@@ -374,6 +383,15 @@ class _Day:
         sign, known = self.table.signs.get(concept), self.knowledge.concepts.get(concept)
         return sign.title if sign else known.title if known else concept
 
+    def showed(self, name: str, value: float | str) -> str:
+        """What raised an alarm: a measure with its value, or a sign, whose value is its own name."""
+        if isinstance(value, str):
+            return self.title(name)
+        known = self.knowledge.concepts.get(name.removeprefix(artefact("")))
+        unit = self.knowledge.content["knowledge"]["unit_display"].get(known.unit, known.unit) if known else ""
+        words = "no value" if math.isnan(value) else f"{value:g} {'' if unit.startswith('{') else unit}"
+        return f"{self.title(name)}: {words.strip()}"
+
     # --- alarms and what follows ------------------------------------------------------------------------------------
 
     def alarms(self) -> Iterator[Json]:
@@ -381,7 +399,7 @@ class _Day:
         return map(self._issue, log(self.state, self.now, self.table))
 
     def _issue(self, alarm: Alarm) -> Json:
-        shows = "; ".join(f"{self.title(name)}: {_value(value)}" for name, value in alarm.by)
+        shows = "; ".join(self.showed(name, value) for name, value in alarm.by)
         passed = [f"{self.at(at)} {whose}" for at, whose in alarm.turns[1:]]
         end = FAR if alarm.cleared is None else alarm.cleared
         seen = [
@@ -480,10 +498,6 @@ def _title(state: State) -> str:
 def _words(data: Mapping[str, Any]) -> list[str]:
     """What was said about how a session ended."""
     return [f"{name}: {data[name]}" for name in ("to", "reason", "text", "role") if data.get(name)]
-
-
-def _value(value: float | str) -> str:
-    return value if isinstance(value, str) else "no value" if math.isnan(value) else f"{value:g}"
 
 
 def _quantity(value: float, unit: str) -> Json:

@@ -14,7 +14,6 @@ from adjunct.session.alarms import Table
 from adjunct.session.model import Answer, Chain, Event, Flag, State
 
 NASAL = "esketamine-nasal"
-UNASKED = Answer(None, 0, "", "")
 _PERCENT = "%"
 
 

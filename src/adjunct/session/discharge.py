@@ -310,25 +310,14 @@ def _saturation(look: _Look) -> _Found:
     usual, least = look.state.readings.get("spo2_baseline"), look.terms.limits["spo2.minimum"]
     if last is not None and last.value < (min(least, usual.value) if usual else least):
         return _Found(NOT_MET, seen)
-    words = _room_air(look)
+    words = [(at, flows) for at, flows in look.state.oxygen() if at <= look.now]
     if last is None or not words or not look.fresh("room_air", words[-1][0]):
         return _Found(MISSING, seen)
-    said, air = words[-1]
+    said, flows = words[-1]
     before = [was for at, was in words if at <= last.at]
-    if air and before and not before[-1]:
+    if not flows and before and before[-1]:
         return _Found(MISSING, seen)  # the oxygen is off, the saturation is from before
-    return _Found(MET if air else NOT_MET, seen, until=min(last.at, said) + look.terms.ages["spo2"])
-
-
-def _room_air(look: _Look) -> list[tuple[int, bool]]:
-    """When it was said that no oxygen flows, or that it does, oldest first; at one instant the less reassuring last."""
-    state = look.state
-    words = [(at, flow == 0) for at, flow in state.track.get("oxygen", ())]
-    if flow := state.readings.get("oxygen"):
-        words.append((flow.at, flow.value == 0))
-    if said := state.answers.get("room_air"):
-        words.append((said.at, bool(said.value)))
-    return sorted((w for w in words if w[0] <= look.now), key=lambda w: (w[0], not w[1]))
+    return _Found(NOT_MET if flows else MET, seen, until=min(last.at, said) + look.terms.ages["spo2"])
 
 
 def _breathing(look: _Look) -> _Found:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from adjunct.base import duration_ms
 from adjunct.session import alarms, pump
-from adjunct.session.day import NASAL, UNASKED, Day, flagged
+from adjunct.session.day import NASAL, Day, flagged
 from adjunct.session.model import Dose, Event, Given, Phase, State
 from adjunct.session.seen import calm
 
@@ -74,8 +74,9 @@ def not_of_the_plan(state: State, event: Event) -> State:
 
 def _begun(state: State, event: Event, day: Day) -> State:
     """What every dose needs before it, flagged where it is not on record; the baseline is what was last measured."""
+    consent = state.answers.get("consent")
     for missing, code, says in (
-        (state.answers.get("consent", UNASKED).value is not True, "no-consent", "consent was not confirmed today"),
+        (consent is None or consent.value is not True, "no-consent", "consent was not confirmed today"),
         (state.dose.checked is None, "not-double-checked", "no second person has checked this dose"),
     ):
         if missing:

@@ -37,6 +37,7 @@ UNSEEN = (
     "\\u007f-\\u009f\\u200b\\u200e\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff"  # move cursors, turn lines around, hide
 )
 UNSEEN_IN = {"text": f"[\\u0000-\\u0008\\u000b\\u000c\\u000e-\\u001f{UNSEEN}]", "name": f"[\\u0000-\\u001f{UNSEEN}]"}
+_HIDES = {where: re.compile(signs).search for where, signs in UNSEEN_IN.items()}
 _IS_INSTANT = re.compile(INSTANT).fullmatch
 _NUMBER = frozenset({int, float})
 _QUANTITY = {"value", "unit"}
@@ -66,6 +67,7 @@ class Shape:
     """Every type of event with its fields, compiled: what a line is read against."""
 
     types: Mapping[str, Type]
+    persons: frozenset[str]  # types that no device may send
     name: Field
     longest: int  # bytes of a line
     kept: int  # characters kept of a line that is longer
@@ -137,7 +139,10 @@ def _event(sent: Any, shape: Shape) -> Event:
     if len(sent) > len(REQUIRED) + ("session" in sent):
         extra = next(str(key) for key in sent if key not in REQUIRED and key != "session")
         raise BadInput(f"{shown(extra)}: not part of an event; put what was seen into data, or leave it out")
-    return Event(ident, at, received, kind, by, source, read_data(kind, given, shape), session, offset)
+    data = read_data(kind, given, shape)
+    if kind in shape.persons and by.casefold().split() == source.casefold().split():
+        raise BadInput("by: only a person says this, never a device; write who in by, and through what in source")
+    return Event(ident, at, received, kind, by, source, data, session, offset)
 
 
 def _data(kind: Type, given: object) -> dict[str, Any]:
@@ -196,6 +201,24 @@ def _each_once(text: bytes, sent: dict[str, Any]) -> None:
         json.loads(text, object_pairs_hook=_once, parse_int=float)
     except RecursionError:
         raise BadInput("nested too deep: an event is an object of fields") from None
+
+
+def json_object(raw: str | bytes) -> dict[str, Any]:
+    """One line as an object in which nothing is named twice. `BadInput`: it is none."""
+    text = _bytes(raw)
+    try:
+        found = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        found = None
+    if not isinstance(found, dict):
+        raise BadInput("not one JSON object: send one whole entry a line")
+    _each_once(text, found)
+    return found
+
+
+def hidden(text: str) -> bool:
+    """Whether a name holds what cannot be seen: two persons would look like one, and one like two."""
+    return not text.isprintable() and bool(_HIDES["name"](text))
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -259,8 +282,13 @@ def _compiled(knowledge: Knowledge) -> Shape:
         fields = {field["id"]: _field(field, knowledge) for field in (*entry["field"], *more)}
         required = frozenset(field["id"] for field in entry["field"] if field.get("required"))
         types[entry["id"]] = Type(entry["says"], fields, required)
+    persons = frozenset(entry["id"] for entry in told["type"] if entry.get("person"))
     return Shape(
-        types=types, name=_words(limit["name"], "name", UNSEEN_IN["name"]), longest=limit["line"], kept=limit["text"]
+        types=types,
+        persons=persons,
+        name=_words(limit["name"], "name", "name"),
+        longest=limit["line"],
+        kept=limit["text"],
     )
 
 
@@ -282,9 +310,9 @@ def _field(entry: Mapping[str, Any], knowledge: Knowledge) -> Field:
         case "amount":
             return _amount(entry["unit"])
         case "text":
-            return _words(limit["text"], kind, UNSEEN_IN["text"])
+            return _words(limit["text"], kind, "text")
         case "name" | "event":
-            return _words(limit["name"], kind, UNSEEN_IN["name"])
+            return _words(limit["name"], kind, "name")
         case "choice":
             return _choice(tuple(entry["choices"]), kind)
         case "sign":
@@ -396,7 +424,7 @@ def _score(low: float, high: float) -> Field:
 
 
 def _words(longest: int, kind: str, unseen: str) -> Field:
-    hides = re.compile(unseen).search
+    hides = _HIDES[unseen]
 
     def read(value: Any) -> str:
         if type(value) is not str or not value or value.isspace():
@@ -407,7 +435,7 @@ def _words(longest: int, kind: str, unseen: str) -> Field:
             raise BadInput("holds a sign that cannot be seen, such as one that moves the cursor; send words only")
         return value
 
-    schema = {"type": "string", "pattern": "\\S", "maxLength": longest, "not": {"pattern": unseen}}
+    schema = {"type": "string", "pattern": "\\S", "maxLength": longest, "not": {"pattern": UNSEEN_IN[unseen]}}
     return Field(kind, read, schema)
 
 

@@ -14,10 +14,9 @@ from adjunct.session import alarms, dosing, seen
 from adjunct.session.alarms import NO_DATA
 from adjunct.session.day import Day, answered, flagged
 from adjunct.session.discharge import gate
-from adjunct.session.model import Chain, Ended, Event, Phase, Silence, State
+from adjunct.session.model import DURING, Chain, Ended, Event, Phase, Silence, State
 
 _MINUTE = duration_ms("1 min")
-_DOSING = ("dosing", "paused")
 _AFTERWARDS = frozenset({"note", "correction", "action"})  # what is still written once the person has gone
 
 
@@ -38,14 +37,14 @@ def advance(state: State, event: Event, day: Day) -> State:
 
 def _called(state: State, now: int, day: Day) -> State:
     """Keep that an alarm asked for the dose to stop. A hard one is kept whenever it came and never taken back."""
-    if not state.episodes or (state.stop_called is not None and state.stop_called[2]):
+    known, rows = state.stop_called, day.table.rows
+    if not state.episodes or (known is not None and known[2]):
         return state
-    for episode in state.episodes.values():
-        row = day.table.rows[episode.alarm]
-        here = row.hard or (state.stop_called is None and state.phase.moment in _DOSING)
-        if here and row.dose == "stop" and episode.raised <= now and state.ended is None:
-            state = state.but(stop_called=(episode.raised, row.id, row.hard))
-    return state
+    asking = [e for e in state.episodes.values() if e.raised <= now and rows[e.alarm].dose == "stop"]
+    first = min(asking, key=lambda e: (not rows[e.alarm].hard, e.raised, e.alarm), default=None)
+    if first is None or not (rows[first.alarm].hard or (known is None and state.phase in DURING)):
+        return state
+    return state.but(stop_called=(first.raised, first.alarm, rows[first.alarm].hard))
 
 
 def _out_of_place(state: State, event: Event, day: Day) -> State:
@@ -57,7 +56,7 @@ def _out_of_place(state: State, event: Event, day: Day) -> State:
     else:
         code, says = "unknown-type", "of a type that is not known here"
     if event.type in _AFTERWARDS and state.ended is not None:
-        return _HANDLERS[event.type](state, event, day)
+        return state if event.withdrawn else _HANDLERS[event.type](state, event, day)
     last = None if state.flags is None else state.flags.head
     if event.by != event.source or last is None or last.code != code:  # a monitor left on is told once
         state = flagged(state, event, code, f"{event.type}: {says}")
@@ -113,7 +112,7 @@ def _action(state: State, event: Event, day: Day) -> State:
 
 
 def _note(state: State, event: Event, day: Day) -> State:
-    return state.but(notes=state.notes + 1)
+    return state  # words only
 
 
 def _acknowledged(state: State, event: Event, day: Day) -> State:

@@ -16,6 +16,7 @@ from adjunct.session.day import Day
 from adjunct.session.events import Shape, line, read_data
 from adjunct.session.fold import advance
 from adjunct.session.model import Event, Held, State
+from adjunct.session.pump import person
 
 _APART = 128  # events between two kept states: a late one is folded in from the nearest
 _CORRECTION = "correction"
@@ -192,5 +193,5 @@ def _unread(original: Event | None, correction: Event, shape: Shape) -> str:
 
 def _second(correction: Event) -> bool:
     """Whether somebody else stands for it too."""
-    witness: str = correction.data.get("witness", correction.by)
-    return witness.strip().casefold() != correction.by.strip().casefold()
+    witness = person(correction.data.get("witness", ""))
+    return witness not in ("", person(correction.by))

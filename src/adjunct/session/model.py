@@ -48,7 +48,7 @@ class Held(NamedTuple):
 
 
 class Phase(StrEnum):
-    """Where a session stands. The moment of each: before, dosing, paused, observing, over."""
+    """Where a session stands."""
 
     EXPECTED = "expected"  # nobody has checked in
     ARRIVED = "arrived"
@@ -60,18 +60,8 @@ class Phase(StrEnum):
     TRANSFERRED = "transferred"
     NOT_TREATED = "not-treated"
 
-    @property
-    def moment(self) -> str:
-        return _MOMENTS.get(self, "over")
 
-
-_MOMENTS = {
-    Phase.EXPECTED: "before",
-    Phase.ARRIVED: "before",
-    Phase.DOSING: "dosing",
-    Phase.PAUSED: "paused",
-    Phase.OBSERVING: "observing",
-}
+DURING = frozenset({Phase.DOSING, Phase.PAUSED})
 
 
 class Reading(NamedTuple):
@@ -283,7 +273,6 @@ class State:
     artefacts: int = 0  # values that are not possible
     corrections: tuple[tuple[str, str, int, str, str], ...] = ()  # corrected event, correction, at, by, reason
     mistaken: frozenset[tuple[str, str]] = frozenset()  # alarm and event: raised by what a correction took back
-    notes: int = 0
     flags: Chain | None = None  # of `Flag`
     ended: Ended | None = None
 
@@ -292,6 +281,15 @@ class State:
         """`escort_here`, by the last look at the escort."""
         here, fit = self.answers.get("escort_present"), self.answers.get("escort_fit")
         return here and escort_here(here.value, fit.value if fit and fit.event == here.event else None)
+
+    def oxygen(self) -> list[tuple[int, bool]]:
+        """When it was said that oxygen flows, or none, oldest first; at one instant that it flows comes last."""
+        words = [(at, flow != 0) for at, flow in self.track.get("oxygen", ())]
+        if flow := self.readings.get("oxygen"):
+            words.append((flow.at, flow.value != 0))
+        if air := self.answers.get("room_air"):
+            words.append((air.at, not air.value))
+        return sorted(words)
 
     def last(self, name: str) -> Reading | Answer | None:
         """What was recorded last of a measure, a question or a sign."""

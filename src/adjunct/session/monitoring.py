@@ -23,12 +23,11 @@ from adjunct.due import State as Standing
 from adjunct.knowledge import Knowledge
 from adjunct.session import discharge, pump
 from adjunct.session.alarms import NALOXONE, PROBE
-from adjunct.session.model import Dose, Episode, Phase, State
+from adjunct.session.model import DURING, Dose, Episode, Phase, State
 
 MINUTE = duration_ms("1 min")
 PRE_DOSE = "pre-dose"  # the phase of care whose age limits hold before the dose
 NURSE, END = "nurse", "end"
-DURING = frozenset({Phase.DOSING, Phase.PAUSED})
 OPEN = frozenset({Phase.ARRIVED, *DURING, Phase.OBSERVING})
 NASAL, INFUSION = "esketamine-nasal", "ketamine-iv"
 CLOCK = slice(len("2026-11-22T"), len("2026-11-22T09:30"))

@@ -159,11 +159,8 @@ def _artefacts(data: Mapping[str, Any]) -> frozenset[str]:
 
 def _standing(state: State) -> Iterator[Said]:
     """The last answer and the last reading of everything, and the readings before the dose."""
-    flow, said = state.readings.get("oxygen"), state.answers.get("room_air")
-    air = flow is None or flow.value == 0
-    if said is not None and (flow is None or said.at >= flow.at):
-        air = bool(said.value)
-    on = flow.value if flow is not None else 0.0
+    flow, said = state.readings.get("oxygen"), state.oxygen()
+    air, on = not (said and said[-1][1]), flow.value if flow is not None else 0.0
     for what, answer in state.answers.items():
         yield from (
             Said(name, value, answer.at, answer.by, answer.event)

@@ -17,6 +17,7 @@ import orjson
 
 from adjunct.base import BadInput, instant, iso, partial_date, shown
 from adjunct.knowledge import Knowledge
+from adjunct.session.events import hidden, json_object
 from adjunct.session.model import Held, State
 from adjunct.session.pump import person, so_far
 
@@ -120,6 +121,7 @@ class Ledger:
     uses: tuple[Use, ...]
     lines: tuple[Line, ...]
     flags: tuple[Flag, ...]
+    later: int = 0  # entries that were written down after `now`
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
@@ -139,14 +141,16 @@ def read_ledger(lines: Iterable[str | bytes], knowledge: Knowledge) -> Iterator[
 
 def _entry(line: str | bytes, kinds: Mapping[str, Mapping[str, Any]]) -> Entry:
     try:
-        found = orjson.loads(line)
-    except (orjson.JSONDecodeError, UnicodeEncodeError):
-        raise BadInput("not one JSON object: send one whole entry a line") from None
-    if not isinstance(found, dict):
-        raise BadInput("not one JSON object: send one whole entry a line")
+        found = json_object(line)
+        orjson.dumps({"entry": {"data": found}})
+    except orjson.JSONEncodeError:
+        raise BadInput("nested too deep: an entry is an object of fields") from None
     for name in COMMON:
         if not isinstance(found.get(name), str) or not found[name].strip():
             raise BadInput("missing or not words: every entry has it", name)
+    for name, value in found.items():
+        if isinstance(value, str) and hidden(value):
+            raise BadInput("holds a sign that cannot be seen: send words of one line", name)
     kind = kinds.get(found["kind"])
     if kind is None:
         raise BadInput(f"no such kind of entry: there are {', '.join(kinds)}", "kind")
@@ -217,12 +221,14 @@ def reconcile(entries: Iterable[Entry], now: int, knowledge: Knowledge) -> Ledge
     through; product and lot are not corrected: the entry is withdrawn and written anew. What happened counts whoever
     signed it; a correction or an explanation changes the book only with two signatures.
     """
-    book = _Book(now=now, knowledge=knowledge)
-    placed = book.placed(book.once(e for e in entries if e.received <= now))
+    book, every = _Book(now=now, knowledge=knowledge), list(entries)
+    known = [entry for entry in every if entry.received <= now]
+    placed = book.placed(book.once(known))
     reasons = [entry for entry, _, struck in placed if entry.kind == EXPLAINED and not struck]
+    counted = {(e.id, e.product, e.lot) for e, _, struck in placed if e.kind == COUNT and not struck}
     explained: dict[str, int] = {}
     for entry in reasons:
-        if entry.signed:
+        if entry.signed and (entry.data["count"], entry.product, entry.lot) in counted:
             explained[entry.data["count"]] = explained.get(entry.data["count"], 0) + entry.data["units"]
     for entry, corrected_by, struck in placed:
         if not struck:
@@ -232,6 +238,8 @@ def reconcile(entries: Iterable[Entry], now: int, knowledge: Knowledge) -> Ledge
     for entry in reasons:
         if entry.data["count"] not in counts:
             book.flag("no-original", entry)
+        elif (entry.data["count"], entry.product, entry.lot) not in counted:
+            book.flag("bad-correction", entry, "of another lot")
     book.standing()
     return Ledger(
         now=now,
@@ -239,6 +247,7 @@ def reconcile(entries: Iterable[Entry], now: int, knowledge: Knowledge) -> Ledge
         uses=tuple(use for _, use in sorted(book.uses.items())),
         lines=tuple(book.lines),
         flags=tuple(book.flags),
+        later=len(every) - len(known),
     )
 
 
@@ -271,13 +280,16 @@ class _Book:
     def placed(self, entries: Sequence[Entry]) -> list[tuple[Entry, str, bool]]:
         """Every entry at its true time, with the correction of it and whether it is struck through."""
         kinds = {kind["id"]: kind for kind in self.knowledge.content["stock"]["entry"]}
-        ids = {e.id for e in entries if e.kind != CORRECTION}
+        of = {e.id: (e.product, e.lot) for e in entries if e.kind != CORRECTION}
         corrections = {}
         for entry in sorted((e for e in entries if e.kind == CORRECTION), key=lambda e: (e.at, e.id)):
-            if entry.signed:
-                corrections[entry.data["corrects"]] = entry
-            if entry.data["corrects"] not in ids:
+            corrects = entry.data["corrects"]
+            if corrects not in of:
                 self.flag("no-original", entry)
+            elif of[corrects] != (entry.product, entry.lot):
+                self.flag("bad-correction", entry, "of another lot")
+            elif entry.signed:
+                corrections[corrects] = entry
         placed = []
         for entry in entries:
             by = corrections.get(entry.id)
@@ -450,6 +462,7 @@ def to_dict(ledger: Ledger) -> dict[str, Any]:
     """Plain values; instants as milliseconds, those of the entries also in the calendar of who wrote them."""
     return {
         "now": ledger.now,
+        "later": ledger.later,
         "lots": [asdict(lot) | {"counts": [c._asdict() for c in lot.counts]} for lot in ledger.lots],
         "uses": [asdict(use) | {"open": use.open} for use in ledger.uses],
         "lines": [

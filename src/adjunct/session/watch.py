@@ -268,14 +268,6 @@ def _held(text: bytes | str, shape: Shape) -> Held | None:
         return None  # then it is read as any other line, and kept aside with the reason
 
 
-def sessions_of(items: Iterable[Item], knowledge: Knowledge) -> Floor:
-    """Everything taken in, without looking: what a replay starts from."""
-    floor = Floor(knowledge)
-    for item in items:
-        floor.take(item)
-    return floor
-
-
 def summary(floor: Floor) -> Mapping[str, int]:
     """How many events, repeats, late ones and entries kept aside."""
     timings = [history.timing for history in floor.sessions.values()]

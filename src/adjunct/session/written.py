@@ -20,7 +20,7 @@ from adjunct.session.discharge import left as duties
 from adjunct.session.history import History
 from adjunct.session.model import Alarm, Answer, Held, Phase, Reading, State
 from adjunct.session.monitoring import due_now, gaps
-from adjunct.session.watch import Floor, Item, Loose, sessions_of, summary
+from adjunct.session.watch import Floor, Item, Loose, summary
 
 Json = dict[str, Any]
 _SCORE = "{score}"
@@ -77,7 +77,10 @@ class Replayed:
 
 def replay(items: Iterable[Item], knowledge: Knowledge, *, at: int | None = None) -> Replayed:
     """Take in a log and look at it at `at`, with what had arrived by then, or at the last instant that it speaks of."""
-    floor = sessions_of((i for i in items if at is None or i.received is None or i.received <= at), knowledge)
+    floor = Floor(knowledge)
+    for item in items:
+        if at is None or item.received is None or item.received <= at:
+            floor.take(item)
     events = [e for history in floor.sessions.values() for e in history.sent]
     last = max((e.received for e in events), default=max((h.received or 0 for h in floor.held), default=0))
     offset = events[-1].offset if events else timedelta(0)

@@ -14,7 +14,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from adjunct.base import Instant, duration_ms, iso
+from adjunct.base import Instant, Verdict, duration_ms, iso
 from adjunct.due import PRESSING
 from adjunct.knowledge import Knowledge
 from adjunct.session import pump
@@ -53,7 +53,7 @@ NOWHERE = -1
 
 def clock(ms: int, zone: timedelta) -> str:
     """The time of day, to the second."""
-    return iso(ms, zone)[len("2027-01-11T") : len("2027-01-11T09:00:00")]
+    return _at(iso(ms, zone))
 
 
 def news_line(news: News, zone: timedelta) -> Text:
@@ -269,6 +269,8 @@ def show_replay(replayed: Replayed, console: Console | None = None) -> None:
             console.print(Padding(_words(f"- {held['where']}: {held['why']}"), INDENT))
         if len(told["held"]) > MOST:
             console.print(Padding(_words(f"and {len(told['held']) - MOST} more, see --json"), INDENT))
+    if not told["sessions"] and not told["held"]:
+        console.print(Padding(_words("There is no event in this log."), INDENT))
     timing = told["timing"]
     told_times = ", ".join(f"{count} {name.replace('_ms', ' (ms)')}" for name, count in timing.items())
     console.print(Padding(Text(f"{told_times}. Knowledge {told['knowledge']['version']}.", style="dim"), INDENT))
@@ -276,15 +278,20 @@ def show_replay(replayed: Replayed, console: Console | None = None) -> None:
 
 def _session(console: Console, session: Mapping[str, Any]) -> None:
     state = session["state"]
-    name = session["session"] or "session"
-    console.print(Rule(f"{name}: {state['phase']}", align="left", characters="="))
-    console.print(Padding(_words(f"{session['verdict']}. {state['treatment']}, {state['events']} events."), INDENT))
+    over = state["ended"] is not None
+    console.print(Rule(_words(f"{session['session'] or 'session'}: {state['phase']}"), align="left", characters="="))
+    since = state["checked_in"] or state["last_event"] or ""
+    words = [f"{since[: len('2027-01-11')]}, times UTC{since[-len('+01:00') :]}"] if since else []
+    words += [state["treatment"], f"{state['events']} events"]
+    if session["verdict"] != Verdict.ELIGIBLE.name and not over:
+        words.append(f"what stands now: {session['verdict']}")
+    console.print(Padding(_words(", ".join(filter(None, words)) + "."), INDENT))
     dose = state["dose"]
     if dose["first"]:
-        given = "unknown" if dose["so_far_mg"] is None else f"{dose['so_far_mg']:g} mg"
-        console.print(Padding(_words(f"Given {given} from {dose['first']}."), INDENT))
+        given = "unknown" if dose["so_far_mg"] is None else f"{dose['so_far_mg']:.4g} mg"
+        console.print(Padding(_words(f"Given {given} from {_at(dose['first'])}."), INDENT))
     _listed(console, "alarms", [_past(a) for a in session["alarms"]])
-    if session["gate"]:
+    if session["gate"] and not over:
         open_ = session["gate"]["open"]
         missing = [i for i in session["gate"]["items"] if i["state"] != "met"]
         title = "the gate is open: a person signs" if open_ else "not before the gate is open"
@@ -295,17 +302,22 @@ def _session(console: Console, session: Mapping[str, Any]) -> None:
         "due now",
         [f"{d['state']}: {d['title']} ({d['owner']})" for d in session["due"] if d["state"] in PRESSING],
     )
-    _listed(console, "gaps", [f"{d['title']}, due {d['due']}" for d in session["gaps"]])
-    _listed(console, "flags", [f"{f['at']} {f['says']}" for f in state["flags"]])
-    _listed(console, "corrections", [f"{c['at']} {c['by']}: {c['reason']}" for c in session["corrections"]])
+    _listed(console, "gaps", [f"{_at(d['due'])} {d['title']}" for d in session["gaps"]])
+    _listed(console, "flags", [f"{_at(f['at'])} {f['says']}" for f in state["flags"]])
+    _listed(console, "corrections", [f"{_at(c['at'])} {c['by']}: {c['reason']}" for c in session["corrections"]])
+
+
+def _at(instant: str) -> str:
+    """The time of day of an instant, to the second."""
+    return instant[len("2027-01-11T") : len("2027-01-11T09:00:00")]
 
 
 def _past(alarm: Mapping[str, Any]) -> str:
-    parts = [f"{alarm['raised']} {alarm['level']}: {alarm['title']}"]
-    parts += [f"to {turn['to']} {turn['at']}" for turn in alarm["turns"][1:]]
+    parts = [f"{_at(alarm['raised'])} {alarm['level']}: {alarm['title']}"]
+    parts += [f"to {turn['to']} {_at(turn['at'])}" for turn in alarm["turns"][1:]]
     if alarm["acknowledged"]:
-        parts.append(f"acknowledged {alarm['acknowledged']} by {alarm['acknowledged_by']}")
-    parts.append("stands" if alarm["standing"] else f"over {alarm['cleared']}")
+        parts.append(f"acknowledged {_at(alarm['acknowledged'])} by {alarm['acknowledged_by']}")
+    parts.append("stands" if alarm["standing"] else f"over {_at(alarm['cleared'])}")
     return ", ".join(parts)
 
 
@@ -347,7 +359,7 @@ def show_stock(book: Ledger, held: Iterable[Held], now: Instant, console: Consol
     table = Table("product", "lot", "in the book", "expires", box=None, pad_edge=False)
     for lot in book.lots:
         expires = "unknown" if lot.expires is None else iso(lot.expires, now.offset)[: len("2027-01-11")]
-        table.add_row(lot.product, lot.lot, str(lot.balance), expires)
+        table.add_row(_words(lot.product), _words(lot.lot), str(lot.balance), expires)
     console.print(table)
     _listed(console, "look into", [f"{f.says}" for f in book.flags])
     _listed(console, "kept aside, not lost", [f"{h.where}: {h.why}" for h in held])
