@@ -14,7 +14,7 @@ import adjunct
 from adjunct.knowledge import Knowledge
 from adjunct.session.model import Held
 from adjunct.session.stock import Ledger, Lot
-from adjunct.session.watch import News, Tick, watch
+from adjunct.session.watch import Item, News, Tick, watch
 from adjunct.terminal.session import CURVES, FRAME, NOTABLE, _Floor, curve, run, show_replay, show_stock
 from sessions import MINUTE, NINE, Log, at
 
@@ -154,9 +154,9 @@ def test_words_of_a_log_cannot_drive_the_terminal() -> None:
         for e in day.events
     ]
     held = Held(DRIVES, DRIVES, DRIVES, at(1), events[1]._replace(source=DRIVES))
-    items = (*events, held)
+    items: list[Item] = [*events, held]
     out = io.StringIO()
-    for some, live in ((items, False), (items, True), (events[:-1], True)):
+    for some, live in ((items, False), (items, True), (items[:-2], True)):
         seen = watch(some, range(at(-41), at(3), MINUTE), K)
         run(seen, K, live=live, pace=repeat(None), console=Console(file=out, width=200, height=50))
     show_replay(adjunct.replay(items, knowledge=K), Console(file=out, width=200))

@@ -21,7 +21,7 @@ from adjunct.session.model import Alarm, Band, Chain, Episode, Reading, State
 LEVELS = ("probe", "low", "medium", "high", "emergency")
 NO_DATA = "no-data"
 PROBE = "probe"
-NALOXONE, OPIOID_TOLD = "naloxone", "opioid-told"  # signs that other events set
+NALOXONE, OPIOID_TOLD, WISH_TO_STOP = "naloxone", "opioid-told", "wants_to_stop"  # signs that other events set
 _PERCENT = 100
 MINUTE = duration_ms("1 min")
 
@@ -38,6 +38,7 @@ class Condition(NamedTuple):
     of: str = ""
     within: int = 0
     delay: int = 0
+    own: str = ""  # the documented usual value: the limit is no stricter than that
 
 
 class Persist(NamedTuple):
@@ -85,6 +86,7 @@ class Table:
     vital: frozenset[str]
     limits: tuple[Condition, ...]  # of measures
     calm: Mapping[str, tuple[float, float]]  # between these no limit that needs no baseline is passed
+    usual: frozenset[str]  # documented values that loosen a limit
     trends: Mapping[str, tuple[tuple[int, int, float], ...]]  # measure -> values to look back at, direction, limit
     monitored: frozenset[str]
     short: Mapping[str, str]  # names of measures, for an alarm
@@ -137,6 +139,7 @@ def _table(knowledge: Knowledge) -> Table:
         vital=frozenset(vital),
         limits=tuple(c for c in conditions if c.measure),
         calm=calm_between(conditions, {name: _possible(name, knowledge) for name in vital}, {}),
+        usual=frozenset(c.own for c in conditions) - {""},
         trends={
             m: tuple(
                 (c.within // MINUTE + 1, -1 if c.of == "fall" else 1, c.limit)
@@ -165,6 +168,7 @@ def _condition(entry: Mapping[str, Any], knowledge: Knowledge) -> Condition:
         of=entry.get("of", ""),
         within=knowledge.length_ms(entry["within"]) if "within" in entry else 0,
         delay=knowledge.length_ms(entry["delay"]) if "delay" in entry else 0,
+        own=entry.get("own", ""),
     )
 
 
@@ -269,13 +273,22 @@ def judge(
             x = value if not c.of else _compared(c, value, at, baseline, track)
             if x is None:
                 continue  # without a baseline nothing is known of a rise
-            over = (x - c.limit) * c.side
+            limit, clears = _for_one(c, baseline.get(c.own)) if c.own else (c.limit, c.clears)
+            over = (x - limit) * c.side
             if over > 0 or (c.reached and over == 0):
                 if c.id not in bands:
                     changes[c.id] = Band(at, event, value)
-            elif c.id in bands and (c.clears - x) * c.side >= 0:  # back by as much as ends it
+            elif c.id in bands and (clears - x) * c.side >= 0:  # back by as much as ends it
                 changes[c.id] = None
     return changed(before, changes, table, at=at) if changes else before
+
+
+def _for_one(c: Condition, usual: Reading | None) -> tuple[float, float]:
+    """Limit and end of a condition: no stricter than the documented usual value of this person."""
+    if usual is None:
+        return c.limit, c.clears
+    furthest = max if c.side > 0 else min
+    return furthest(c.limit, usual.value), furthest(c.clears, usual.value)
 
 
 def _compared(
@@ -315,8 +328,17 @@ def changed(before: Kept, changes: Mapping[str, Band | None], table: Table, *, a
             if old is not None and old.raised <= at:
                 past, newest = Chain(old._replace(cleared=at), past), max(newest, old.raised)
         else:
-            episodes[row.id] = old if old is not None and old.raised <= at else new
+            known = old is not None and old.raised <= at
+            episodes[row.id] = old if known and old else _answered_already(new, episodes, table, at)
     return Kept(bands, episodes, past, newest)
+
+
+def _answered_already(new: Episode, episodes: Mapping[str, Episode], table: Table, at: int) -> Episode:
+    """A new alarm; whoever answered the one that covers it is at the chair, and its clock starts answered."""
+    for e in episodes.values():
+        if e.acknowledged and e.raised <= at and new.alarm in table.rows[e.alarm].covers:
+            return new._replace(acknowledged=((max(at, new.raised), e.acknowledged[-1][1]),))
+    return new
 
 
 def _episode(row: Row, bands: Mapping[str, Band], table: Table) -> Episode | None:
@@ -388,9 +410,14 @@ def _turns(episode: Episode, table: Table, now: int) -> Iterator[tuple[int, str]
     ends = [start for start, *_ in starts[1:]] + [now + 1]
     for (start, level, to, _), end in zip(starts, ends, strict=True):
         answered = next((at for at, _ in episode.acknowledged if at >= start), now + 1)
-        for after, whose in table.escalation[level]:
+        turns = table.escalation[level]
+        if to:  # it never goes back down the line
+            names = [whose for _, whose in turns]
+            rest = turns[names.index(to) + 1 :] if to in names else turns[-1:]
+            turns = ((0, to), *rest)
+        for after, whose in turns:
             if start + after < end and (after == 0 or start + after < answered):
-                yield start + after, (to if after == 0 and to else whose)
+                yield start + after, whose
 
 
 def _alarm(episode: Episode, state: State, now: int, newest: int | None, table: Table) -> Alarm:

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 from adjunct.base import duration_ms
 from adjunct.session import alarms, pump
+from adjunct.session.alarms import WISH_TO_STOP
 from adjunct.session.day import NASAL, Day, flagged
 from adjunct.session.model import Dose, Event, Given, Phase, State
-from adjunct.session.seen import calm
+from adjunct.session.seen import calm, with_sign
 
 DOSES = frozenset({"device-given", "injection-given", "infusion-started"})
 _MINUTE = duration_ms("1 min")
@@ -72,12 +73,18 @@ def not_of_the_plan(state: State, event: Event) -> State:
     return state.but(dose=replace(dose, refused=(*dose.refused, event.id), watch_from=_later(dose, event)))
 
 
+def _waits(state: State, event: Event, day: Day) -> bool:
+    rows = (day.table.rows[e.alarm] for e in state.episodes.values() if e.raised <= event.at)
+    return any(row.dose in ("stop", "pause") for row in rows)
+
+
 def _begun(state: State, event: Event, day: Day) -> State:
     """What every dose needs before it, flagged where it is not on record; the baseline is what was last measured."""
     consent = state.answers.get("consent")
     for missing, code, says in (
         (consent is None or consent.value is not True, "no-consent", "consent was not confirmed today"),
         (state.dose.checked is None, "not-double-checked", "no second person has checked this dose"),
+        (_waits(state, event, day), "dose-with-alarm", "an alarm asks the dose to wait: tell the prescriber"),
     ):
         if missing:
             state = flagged(state, event, code, f"{event.type}: {says}")
@@ -171,6 +178,9 @@ def rate_changed(state: State, event: Event, day: Day) -> State:
         return flagged(
             state, event, "pump-not-running", "the rate of a pump that does not run: start or resume it first"
         )
+    if state.stop_called is not None:
+        says = f"the pump runs on although an alarm ({state.stop_called[1]}) stopped the dose: stop it now"
+        state = flagged(state, event, "dose-after-alarm", says)
     return state.but(dose=replace(to_here(state.dose, event), rate=event.data["rate"]))
 
 
@@ -217,4 +227,5 @@ def stopped(state: State, event: Event, day: Day) -> State:
         state = flagged(state, event, "pump-differs", says)
     ended = replace(dose, rate=None, stopped=event.at, complete=event.data["complete"])
     given = ended.first is not None or ended.refused
+    state = with_sign(state, event, WISH_TO_STOP, False, day)  # fulfilled
     return state.but(dose=ended, phase=Phase.OBSERVING if given else state.phase)

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from adjunct.base import duration_ms
 from adjunct.session import alarms, dosing, seen
-from adjunct.session.alarms import NO_DATA
+from adjunct.session.alarms import NO_DATA, WISH_TO_STOP
 from adjunct.session.day import Day, answered, flagged
 from adjunct.session.discharge import gate
 from adjunct.session.model import DURING, Chain, Ended, Event, Phase, Silence, State
@@ -89,7 +89,11 @@ def _checked_in(state: State, event: Event, day: Day) -> State:
 
 
 def _consent(state: State, event: Event, day: Day) -> State:
-    return answered(state, event, {"consent": event.data["confirmed"]})
+    """Consent that is taken back while the dose goes in is the wish to stop, until it is given again."""
+    confirmed = event.data["confirmed"]
+    if confirmed or state.phase in DURING:
+        state = seen.with_sign(state, event, WISH_TO_STOP, not confirmed, day)
+    return answered(state, event, {"consent": confirmed})
 
 
 def _override(state: State, event: Event, day: Day) -> State:

@@ -135,8 +135,7 @@ def due_now(state: State, now: int, knowledge: Knowledge) -> tuple[Due, ...]:
         return _once(_judged(_left(state, knowledge, now), now))
     if state.phase not in OPEN:
         return ()
-    near = any(_stands(e, now) for e in state.episodes.values())
-    closer = [*_alarmed(state, plan, now)] if near else []
+    closer = [*_alarmed(state, plan, now)]
     instead = {step.what for step, _ in closer}
     rounds = (f for f in _rounds(state, plan, now, since=now) if f[0].what not in instead)
     before = _before(state, plan, now) if state.dose.began is None else ()
@@ -265,18 +264,24 @@ def _rounds(state: State, plan: Plan, now: int, *, since: int) -> Iterator[Found
 
 
 def _alarmed(state: State, plan: Plan, now: int) -> Iterator[Found]:
-    """The closer interval while an alarm stands, from the last time; the pressure's own where that is the reason."""
-    began = min((e.raised for e in state.episodes.values() if _stands(e, now)), default=None)
-    pressure, length = plan.data["alarm"]["pressure"], plan.length
+    """The closer interval while an alarm of the body stands, from the last time; before the dose of the pressure alone.
+
+    The pressure has its own interval where it is the reason.
+    """
+    alarms = plan.data["alarm"]
+    pressure, length = alarms["pressure"], plan.length
+    near = [e.raised for e in state.episodes.values() if _stands(e, now) and e.alarm not in alarms["apart"]]
+    if not near:
+        return
+    began = min(near)
     high = any(_stands(state.episodes.get(alarm), now) for alarm in pressure["alarms"])
-    for check in (plan.checks[name] for name in plan.data["alarm"]["checks"]):
-        words, every, grace = plan.data["alarm"], length["alarm_every"], length["alarm_grace"]
+    names = alarms["checks"] if state.dose.began is not None else [pressure["check"]] if high else []
+    for check in (plan.checks[name] for name in names):
+        words, every, grace = alarms, length["alarm_every"], length["alarm_grace"]
         if high and check.id == pressure["check"]:
             words, every, grace = pressure, plan.pressure[0], plan.pressure[1] - plan.pressure[0]
         last = check.last(state, now)
-        at = now if began is None else began
-        if last is not None:
-            at = last + every if began is None else max(last + every, began)
+        at = began if last is None else max(last + every, began)
         opens = at if last is None else min(max(at - length["alarm_early"], last + 1), at)
         name = f"alarm.{check.id}.first" if last is None else f"alarm.{check.id}.after-{last}"
         title = words["title"].format(check=check.title)
@@ -335,7 +340,7 @@ def _dose(state: State, plan: Plan) -> Iterator[Found]:
     dose, acts, stop = state.dose, plan.acts, state.stop_called
     if dose.prepared is not None and dose.checked is None and state.phase is not Phase.OBSERVING:
         yield _act(acts["double-check"], state.checked_in or 0, overdue=FAR), None
-    if state.phase in DURING and stop is not None:
+    if stop is not None and (state.phase is Phase.DOSING or (state.phase is Phase.PAUSED and stop[2])):
         yield _act(acts["stop-dose"], stop[0]), None
     if state.phase is not Phase.DOSING or stop is not None:
         return

@@ -45,6 +45,12 @@ def _mistaken(state: State, event: Event, right: State) -> State:
     return state.but(mistaken=state.mistaken | wrong) if wrong else state
 
 
+def _against(state: State, day: Day) -> Mapping[str, Reading]:
+    """The values before the dose, and at any time the documented usual ones."""
+    usual = {name: state.readings[name] for name in day.table.usual if name in state.readings}
+    return {**state.baseline, **usual} if usual else state.baseline
+
+
 def judged(state: State, event: Event, data: Mapping[str, Any], day: Day, *, count: bool, danger: bool = True) -> State:
     """`count`: take the values in; `danger`: see which alarms they raise."""
     at, ident = event.at, event.id
@@ -56,7 +62,8 @@ def judged(state: State, event: Event, data: Mapping[str, Any], day: Day, *, cou
         wrong = _impossible(values, day)
         seen = {name: value for name, value in values.items() if name not in wrong}
         if danger:
-            keep = alarms.judge(keep, seen, day.table, at=at, event=ident, baseline=state.baseline, track=state.track)
+            against = _against(state, day)
+            keep = alarms.judge(keep, seen, day.table, at=at, event=ident, baseline=against, track=state.track)
     if danger and (len(data) > len(values) or wrong):
         keep = _signs(keep, data, wrong, implausible, event, day)
     changes: dict[str, Any] = {}
@@ -201,7 +208,7 @@ def corrected(state: State, event: Event, day: Day) -> State:
     keep = alarms.changed(keep, begun, day.table, at=event.at) if begun else keep
     latest = {name: reading.value for name, reading in state.readings.items()}
     keep = alarms.judge(
-        keep, latest, day.table, at=event.at, event=event.id, baseline=state.baseline, track=state.track
+        keep, latest, day.table, at=event.at, event=event.id, baseline=_against(state, day), track=state.track
     )
     return state.but(**keep._asdict())
 

@@ -44,7 +44,7 @@ BESIDE = 54  # layout: characters beside a curve
 MOST = 6  # layout: duties that are listed; the rest is counted
 LAST = 4  # layout: things that happened, at the least
 CURVES = ("systolic", "diastolic", "heart_rate", "spo2", "resp_rate")
-BRIEF = (("BP", CURVES[:2]), ("HR", CURVES[2:3]), ("SpO2", CURVES[3:4]), ("RR", CURVES[4:]))
+BRIEF = {"BP": ("systolic", "diastolic"), "HR": ("heart_rate",), "SpO2": ("spo2",), "RR": ("resp_rate",)}
 NOTABLE = frozenset({"phase", "raised", "turn", "acknowledged", "silenced", "sounds", "cleared", "flag", "held"})
 MINUTE = duration_ms("1 min")
 FRAME = duration_ms("5 s")  # layout: of the day, between two pictures of a live screen
@@ -171,7 +171,7 @@ def brief(seen: Seen) -> RenderableType:
 
 def _last(seen: Seen) -> Iterator[str]:
     readings, now = seen.state.readings, seen.at
-    for title, names in BRIEF:
+    for title, names in BRIEF.items():
         found = [readings[name] for name in names if name in readings]
         values = "/".join(f"{r.value:g}" for r in found) or "not measured"
         yield f"{title} {values}{_age(min(r.at for r in found), now) if found else ''}"
