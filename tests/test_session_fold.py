@@ -144,6 +144,43 @@ def clock_ahead(day: Log) -> None:
     day.put(10, "vitals", {"spo2": 98}, late=-5)
 
 
+def another_lot(day: Log) -> None:
+    name = day.add(0, "dose-prepared", substance="esketamine", dose=28, devices=1, prescriber="Dr Okoye", lot="S1")
+    day.put(1, "dose-checked", {"prepared": name, "agrees": True, "dose": 28}, by="Nurse Lund")
+    day.add(2, "device-given", number=1, dose=28, lot="S9")
+
+
+def expired_device(day: Log) -> None:
+    day.add(0, "device-given", number=1, dose=28, expiry="2026-12")
+
+
+def three_in_one(day: Log) -> None:
+    day.add(0, "device-given", number=1, dose=84)
+
+
+def against_an_answer(day: Log) -> None:
+    day.add(-8, "readiness", intoxication=True)
+    day.infusion()
+
+
+def corrects_a_correction(day: Log) -> None:
+    day.put(0, "vitals", {"spo2": 97}, name="v")
+    day.put(1, "correction", {"corrects": "v", "reason": "typed wrong", "data": {"spo2": 96}}, name="c")
+    day.put(2, "correction", {"corrects": "c", "reason": "no", "withdrawn": True})
+
+
+def signed_by_an_escort(day: Log) -> None:
+    day.infusion()
+    day.add(40, "dose-stopped", complete=True)
+    day.add(200, "discharged", signed_by="Sam", role="escort")
+
+
+def prepared_too_late(day: Log) -> None:
+    day.infusion()
+    day.add(40, "dose-stopped", complete=True)
+    day.add(50, "override", item="escort", prescriber="Dr Okoye", reason="late")
+
+
 FLAGGED: list[tuple[Callable[[Log], None], str, str]] = [
     (before_check_in, "ketamine-iv", "before-check-in"),
     (twice_checked_in, "ketamine-iv", "double-check-in"),
@@ -167,6 +204,13 @@ FLAGGED: list[tuple[Callable[[Log], None], str, str]] = [
     (treated_after_all, "ketamine-iv", "was-treated"),
     (pump_disagrees, "ketamine-iv", "pump-differs"),
     (clock_ahead, "ketamine-iv", "clock-ahead"),
+    (another_lot, "esketamine-nasal", "other-lot"),
+    (expired_device, "esketamine-nasal", "expired"),
+    (three_in_one, "esketamine-nasal", "device-dose"),
+    (against_an_answer, "ketamine-iv", "dose-against-answer"),
+    (corrects_a_correction, "ketamine-iv", "corrects-nothing"),
+    (signed_by_an_escort, "ketamine-iv", "discharge-refused"),
+    (prepared_too_late, "ketamine-iv", "unusual-moment"),
 ]
 
 

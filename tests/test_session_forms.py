@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from adjunct.base import MS_PER_DAY, BadInput, instant
+from adjunct.fhir import Bundle, read_bundle
 from adjunct.knowledge import Knowledge
 from adjunct.session import forms
 from adjunct.session.events import Shape, read_event, to_json
@@ -245,6 +246,7 @@ WRONG = [
     ({"sex": "f"}, "one of male"),
     ({"ready_after": float("nan")}, "a number"),
     ({"ready_after": True}, "a number"),
+    ({"ready_after": 10**400}, "a number"),
     ({"setting": "  "}, "words"),
 ]
 
@@ -328,6 +330,63 @@ def test_a_serious_event_asks_why_and_who_was_told() -> None:
         "Maker, programme or authority told, who",
         "Maker, programme or authority told, when",
     )
+
+
+@pytest.mark.parametrize("when", [10**400, -(10**400), 1e300, 10**17, "9999-12-31T23:59:59-12:00", "0001-01-01"])
+def test_no_instant_outside_the_calendar(when: Any) -> None:
+    with pytest.raises(BadInput, match="instant with its offset"):
+        report(JUDGED | {"prescriber_told_at": when})
+
+
+@pytest.mark.parametrize(("said", "shows"), [({}, None), ({"serious": False}, False), ({"serious": True}, True)])
+def test_what_was_said_at_the_event_of_its_seriousness_stands_beside_the_judgement(
+    said: dict[str, bool], shows: bool | None
+) -> None:
+    form = report({}, (*DAY, event(16, 125, "event", sign="collapse", present=True, **said)), "e16")
+    assert form.value("serious_recorded") is shows
+    assert form.value("serious") is None
+    row = {None: "not recorded", False: "no\n11:05, Nina Ortiz", True: "yes\n11:05, Nina Ortiz"}[shows]
+    assert f"Recorded as serious\n{row}" in forms.form_sheet(form, KNOWLEDGE, now=NINE).text()
+
+
+PATIENT: dict[str, Any] = {
+    "resourceType": "Patient",
+    "id": "mara",
+    "name": [
+        {"use": "old", "family": "Maier", "given": ["Mara"]},
+        {"use": "official", "family": "Klein", "given": ["Mara", "Ines"]},
+    ],
+    "gender": "female",
+    "birthDate": "1985-03-02",
+}
+PERSON = {"given_name": "Mara Ines", "family_name": "Klein", "birth_date": "1985-03-02", "sex": "female"}
+OF_PERSON = [
+    # why, what the record says otherwise, what the form then holds
+    ("whole", {}, PERSON),
+    ("names of old only", {"name": PATIENT["name"][:1]}, {"birth_date": "1985-03-02", "sex": "female"}),
+    ("year of birth only", {"birthDate": "1985"}, {k: v for k, v in PERSON.items() if k != "birth_date"}),
+    ("no day of the calendar", {"birthDate": "1985-13-02"}, {k: v for k, v in PERSON.items() if k != "birth_date"}),
+    ("sex unknown", {"gender": "unknown"}, {k: v for k, v in PERSON.items() if k != "sex"}),
+    ("nothing", {"name": None, "gender": None, "birthDate": None}, {}),
+    ("nonsense", {"name": [{"family": 7, "given": [None]}], "gender": [], "birthDate": 1985}, {}),
+]
+
+
+def record(**other: Any) -> Bundle:
+    patient = {name: value for name, value in (PATIENT | other).items() if value is not None}
+    return read_bundle({"resourceType": "Bundle", "entry": [{"resource": patient}]})
+
+
+@pytest.mark.parametrize(("why", "other", "holds"), OF_PERSON, ids=[o[0] for o in OF_PERSON])
+def test_who_it_is_comes_from_the_record(why: str, other: dict[str, Any], holds: dict[str, str]) -> None:
+    assert forms.of_person(record(**other), STATE) == holds
+    assert {f.id for f in monitoring(holds).fields if f.value and f.origin == "person"} == holds.keys()
+
+
+@pytest.mark.parametrize("patient", ["Patient/ben", ""])
+def test_the_record_of_another_person_fills_nothing(patient: str) -> None:
+    with pytest.raises(BadInput, match="another person"):
+        forms.of_person(record(), replace(STATE, patient=patient))
 
 
 @pytest.mark.parametrize("of", ["e12", "e07", "none"])

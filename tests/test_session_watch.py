@@ -81,7 +81,7 @@ def test_several_chairs_are_several_folds(knowledge: Knowledge) -> None:
     days[1].add(0, "vitals", spo2=98)
     items = [e._replace(session=name) for name, day in zip("ab", days, strict=True) for e in day.events]
     told = replay(items, knowledge).to_dict()
-    assert {s["session"]: s["verdict"] for s in told["sessions"]} == {"a": "ESCALATE", "b": "ELIGIBLE"}
+    assert {s["session"]: s["verdict"] for s in told["sessions"]} == {"a": "ESCALATE", "b": "DEFER"}
     assert {alarm["session"] for alarm in told["alarms"]} == {"a"}
 
 
@@ -143,6 +143,27 @@ def test_what_was_asked_before_the_dose_stays_asked(knowledge: Knowledge) -> Non
     day.add(40, "dose-stopped", complete=True)
     told = replay(day.events, knowledge).to_dict()
     assert not [gap for gap in told["gaps"] if "C-SSRS" in gap["title"]]
+
+
+def test_before_the_dose_nothing_is_better_than_defer_and_after_the_end_nothing_is_said(knowledge: Knowledge) -> None:
+    day = Log(knowledge)
+    verdicts = [replay(day.events, knowledge).to_dict()["sessions"][0]["verdict"]]
+    day.infusion()
+    verdicts.append(replay(day.events, knowledge).to_dict()["sessions"][0]["verdict"])
+    day.add(5, "transferred", to="hospital", reason="fell")
+    verdicts.append(replay(day.events, knowledge).to_dict()["sessions"][0]["verdict"])
+    assert verdicts == ["DEFER", "ELIGIBLE", None]
+
+
+def test_a_log_that_ends_with_what_was_held_is_looked_at_from_there(knowledge: Knowledge) -> None:
+    shape = Shape.of(knowledge)
+    day = Log(knowledge)
+    line = (
+        b'{"id":"x","at":"2027-01-11T09:00:00+01:00","received":"2027-01-11T09:00:00+01:00","type":"vitals","by":"m3",'
+    )
+    line += b'"source":"m3","data":{"spo2":75,"colour":1}}'
+    told = replay([*day.events, *read_items([line], shape)], knowledge).to_dict()
+    assert [found["level"] for found in told["loose"]] == ["emergency"]
 
 
 VALUES: dict[str, Any] = {

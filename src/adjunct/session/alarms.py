@@ -21,7 +21,7 @@ from adjunct.session.model import Alarm, Band, Chain, Episode, Reading, State
 LEVELS = ("probe", "low", "medium", "high", "emergency")
 NO_DATA = "no-data"
 PROBE = "probe"
-NALOXONE, OPIOID_TOLD, WISH_TO_STOP = "naloxone", "opioid-told", "wants_to_stop"  # signs that other events set
+NALOXONE, WISH_TO_STOP = "naloxone", "wants_to_stop"  # signs that other events set
 _PERCENT = 100
 MINUTE = duration_ms("1 min")
 
@@ -62,6 +62,16 @@ class Row(NamedTuple):
     tell: Mapping[str, str]
     persist: tuple[Persist, ...]
     rule: str
+    turns: tuple[tuple[int, str], ...]  # of its own; none: those of its level
+    place: int  # in the table: of what is equally grave, the first comes first
+
+
+class Told(NamedTuple):
+    """Substances whose use is a sign, when it is told to be no longer ago than `within`, or nobody knows."""
+
+    sign: str
+    substances: frozenset[str]
+    within: int
 
 
 class Sign(NamedTuple):
@@ -91,20 +101,22 @@ class Table:
     monitored: frozenset[str]
     short: Mapping[str, str]  # names of measures, for an alarm
     unassigned: Mapping[str, Any]
-    opioid_like: frozenset[str]
+    told: tuple[Told, ...]
+    before_dose: tuple[tuple[str, str], ...]  # words for the dose that has begun, and for one that has not
 
     @classmethod
-    def of_knowledge(cls, knowledge: Knowledge) -> Table:
-        found = _TABLES.get(knowledge)
-        if found is None:
-            found = _TABLES[knowledge] = _table(knowledge)
-        return found
+    def of_knowledge(cls, knowledge: Knowledge, emergency: str = "") -> Table:
+        """`emergency`: the number that this clinic calls; without one the texts point to its settings."""
+        known = _TABLES.setdefault(knowledge, {})
+        if emergency not in known:
+            known[emergency] = _table(knowledge, emergency)
+        return known[emergency]
 
 
-_TABLES: WeakKeyDictionary[Knowledge, Table] = WeakKeyDictionary()
+_TABLES: WeakKeyDictionary[Knowledge, dict[str, Table]] = WeakKeyDictionary()
 
 
-def _table(knowledge: Knowledge) -> Table:
+def _table(knowledge: Knowledge, emergency: str) -> Table:
     data = knowledge.content["alarms"]
     signs = [
         Sign(s["id"], knowledge.say(s["title"]), s.get("concept", ""), s.get("internal", False)) for s in data["sign"]
@@ -116,24 +128,21 @@ def _table(knowledge: Knowledge) -> Table:
         *(Condition(artefact(m)) for m in vital),
     ]
     no_data, probe = data["no_data"], data["probe"]
-    rows = [
-        *(_row(a, knowledge) for a in data["alarm"]),
-        _row({"id": NO_DATA, "dose": "", "hard": False, "any": [], **no_data}, knowledge),
-        _row(
-            {"id": PROBE, "level": PROBE, "dose": "", "hard": False, "any": [[artefact(m)] for m in vital], **probe},
-            knowledge,
-        ),
+    artefacts = [[artefact(m)] for m in vital]
+    entries = [
+        *data["alarm"],
+        {"id": NO_DATA, "dose": "", "hard": False, "any": [], **no_data},
+        {"id": PROBE, "level": PROBE, "dose": "", "hard": False, "any": artefacts, **probe},
     ]
+    call = f"{emergency} (this clinic's emergency number)" if emergency else data["emergency"]
+    rows = [_row(entry, knowledge, place, call) for place, entry in enumerate(entries)]
     return Table(
         conditions={c.id: c for c in conditions},
         by_measure={m: tuple(c for c in conditions if c.measure == m) for m in {c.measure for c in conditions} - {""}},
         rows={row.id: row for row in rows},
         of={c.id: tuple(r for r in rows if any(c.id in together for together in r.any)) for c in conditions},
         signs={s.id: s for s in signs},
-        escalation={
-            e["level"]: tuple((knowledge.length_ms(t["after"]) if "after" in t else 0, t["to"]) for t in e["turns"])
-            for e in data["escalation"]
-        },
+        escalation={e["level"]: _whose(e["turns"], knowledge) for e in data["escalation"]},
         silence={level: knowledge.length_ms(fact) for level, fact in data["silence"].items()},
         no_data=knowledge.length_ms(no_data["after"]),
         vital=frozenset(vital),
@@ -151,7 +160,10 @@ def _table(knowledge: Knowledge) -> Table:
         monitored=frozenset(data["monitored"]),
         short=data["short"],
         unassigned=data["unassigned"],
-        opioid_like=knowledge.members(data["opioid_like"]),
+        told=tuple(
+            Told(t["sign"], knowledge.members(t["sets"]), knowledge.length_ms(t["within"])) for t in data["told"]
+        ),
+        before_dose=tuple((stop, wait) for stop, wait in data["before_dose"]),
     )
 
 
@@ -172,7 +184,12 @@ def _condition(entry: Mapping[str, Any], knowledge: Knowledge) -> Condition:
     )
 
 
-def _row(entry: Mapping[str, Any], knowledge: Knowledge) -> Row:
+def _row(entry: Mapping[str, Any], knowledge: Knowledge, place: int, call: str) -> Row:
+    unnamed = knowledge.content["alarms"]["emergency"]
+
+    def say(text: str) -> str:
+        return knowledge.say(text).replace(unnamed, call)
+
     return Row(
         id=entry["id"],
         level=entry["level"],
@@ -181,14 +198,20 @@ def _row(entry: Mapping[str, Any], knowledge: Knowledge) -> Row:
         hard=entry["hard"],
         any=tuple(tuple(together) for together in entry["any"]),
         covers=tuple(entry.get("covers", ())),
-        first=tuple(knowledge.say(text) for text in entry["first"]),
+        first=tuple(say(text) for text in entry["first"]),
         tell=entry.get("tell", {}),
         persist=tuple(
-            Persist(knowledge.length_ms(p["after"]), p["level"], p["to"], knowledge.say(p["says"]))
+            Persist(knowledge.length_ms(p["after"]), p["level"], p["to"], say(p["says"]))
             for p in entry.get("persist", ())
         ),
         rule=entry.get("rule", ""),
+        turns=_whose(entry.get("turns", ()), knowledge),
+        place=place,
     )
+
+
+def _whose(turns: Iterable[Mapping[str, str]], knowledge: Knowledge) -> tuple[tuple[int, str], ...]:
+    return tuple((knowledge.length_ms(t["after"]) if "after" in t else 0, t["to"]) for t in turns)
 
 
 def _possible(measure: str, knowledge: Knowledge) -> tuple[float, float]:
@@ -373,7 +396,7 @@ def standing(state: State, now: int, table: Table) -> tuple[Alarm, ...]:
     covered = {name for e in raised for name in table.rows[e.alarm].covers}
     newest = max(state.newest, *(start for e in raised for start, *_ in _starts(e, table, now)))
     alarms = [_alarm(e, state, now, newest, table) for e in raised if e.alarm not in covered]
-    return tuple(sorted(alarms, key=lambda a: (-LEVELS.index(a.level), a.raised, a.alarm)))
+    return tuple(sorted(alarms, key=lambda a: (-LEVELS.index(a.level), table.rows[a.alarm].place, a.raised)))
 
 
 def quiet(state: State, now: int, table: Table) -> Episode | None:
@@ -410,7 +433,7 @@ def _turns(episode: Episode, table: Table, now: int) -> Iterator[tuple[int, str]
     ends = [start for start, *_ in starts[1:]] + [now + 1]
     for (start, level, to, _), end in zip(starts, ends, strict=True):
         answered = next((at for at, _ in episode.acknowledged if at >= start), now + 1)
-        turns = table.escalation[level]
+        turns = (not to and table.rows[episode.alarm].turns) or table.escalation[level]
         if to:  # it never goes back down the line
             names = [whose for _, whose in turns]
             rest = turns[names.index(to) + 1 :] if to in names else turns[-1:]
@@ -429,7 +452,7 @@ def _alarm(episode: Episode, state: State, now: int, newest: int | None, table: 
         alarm=row.id,
         level=level,
         title=row.title,
-        says=(*(says for *_, says in starts if says), *row.first),
+        says=(*(says for *_, says in starts if says), *_first(row, state, table)),
         tell=row.tell,
         dose=row.dose,
         hard=row.hard,
@@ -445,6 +468,16 @@ def _alarm(episode: Episode, state: State, now: int, newest: int | None, table: 
         because=row.rule,
         cleared=episode.cleared,
     )
+
+
+def _first(row: Row, state: State, table: Table) -> tuple[str, ...]:
+    """First actions; before the dose there is nothing to stop."""
+    if state.dose.began is not None or not row.dose:
+        return row.first
+    words = row.first
+    for stop, wait in table.before_dose:
+        words = tuple(text.replace(stop, wait) for text in words)
+    return words
 
 
 def _silent(state: State, alarm: str, since: int, level: str, now: int, newest: int, table: Table) -> int | None:
@@ -463,8 +496,10 @@ def log(state: State, now: int, table: Table) -> tuple[Alarm, ...]:
     past: Iterable[Episode] = state.past or ()
     open_ = [e for e in state.episodes.values() if e.raised <= now]
     silence = quiet(state, now, table)
-    every = [*past, *open_, *([silence] if silence else [])]
-    alarms = (_alarm(e, state, e.cleared if e.cleared is not None else now, None, table) for e in every)
+    open_ += [silence] if silence else []
+    newest = max((state.newest, *(start for e in open_ for start, *_ in _starts(e, table, now))))
+    alarms = [_alarm(e, state, e.cleared or now, None, table) for e in past]
+    alarms += [_alarm(e, state, now, newest, table) for e in open_]
     return tuple(sorted(alarms, key=lambda a: (a.raised, a.alarm)))
 
 

@@ -88,6 +88,14 @@ def _begun(state: State, event: Event, day: Day) -> State:
     ):
         if missing:
             state = flagged(state, event, code, f"{event.type}: {says}")
+    against = [
+        title
+        for name, (answer, title, hard) in day.refuses.items()
+        if name in state.answers and state.answers[name].value == answer and (hard or name not in state.overrides)
+    ]
+    if against:
+        says = f"{event.type}: given against {'; '.join(against)}: tell the prescriber"
+        state = flagged(state, event, "dose-against-answer", says)
     if state.dose.first is not None:
         return state
     begun = state.but(baseline=state.readings)
@@ -108,6 +116,10 @@ def given(state: State, event: Event, day: Day) -> State:
         state = flagged(state, event, "device-too-soon", says)
     if not nasal and dose.given:
         state = flagged(state, event, "second-injection", "a second injection: is it the same one, written twice?")
+    for code, says in pump.package(
+        event.data, dose.prepared, day.limits, nasal=nasal, at=event.at, offset=event.offset
+    ):
+        state = flagged(state, event, code, says)
     number = event.data.get("number")
     if nasal and number != len(dose.given) + 1:
         state = flagged(
@@ -135,7 +147,7 @@ def given(state: State, event: Event, day: Day) -> State:
 
 def _later(dose: Dose, event: Event) -> int:
     """The stay is counted from the latest time that was ever written for the dose."""
-    was = event.was.at if event.was is not None and event.was.at <= event.received else event.at
+    was = event.at if event.was is None else min(event.was.at, event.received)
     return max(dose.watch_from or event.at, event.at, was)
 
 

@@ -17,6 +17,7 @@ from adjunct.session.discharge import gate
 from adjunct.session.model import DURING, Chain, Ended, Event, Phase, Silence, State
 
 _MINUTE = duration_ms("1 min")
+_ASKED = frozenset({"readiness", "override", "dose-prepared", "dose-checked", "discharge-check"})  # taken at any time
 _AFTERWARDS = frozenset({"note", "correction", "action"})  # what is still written once the person has gone
 
 
@@ -29,10 +30,18 @@ def advance(state: State, event: Event, day: Day) -> State:
         state = flagged(state, event, "clock-ahead", says)
     handler = _HANDLERS.get(event.type)
     if handler is not None and state.ended is None and (state.checked_in is not None or event.type == "checked-in"):
+        if event.type in _ASKED and _moment(state.phase) not in day.moments.get(event.type, ()):
+            says = f"{event.type}: not where the session stands ({state.phase}); it is kept, and says so"
+            state = flagged(state, event, "unusual-moment", says)
         after = (_withdrawn if event.withdrawn else handler)(state, event, day)
     else:
         after = _out_of_place(state, event, day)
     return _called(after.but(at=event.at, count=state.count + 1), event.at, day)
+
+
+def _moment(phase: Phase) -> str:
+    """Where a session stands, in the words of events.toml."""
+    return "before" if phase in (Phase.EXPECTED, Phase.ARRIVED) else phase.value
 
 
 def _called(state: State, now: int, day: Day) -> State:
@@ -134,8 +143,12 @@ def _acknowledged(state: State, event: Event, day: Day) -> State:
 
 def _silenced(state: State, event: Event, day: Day) -> State:
     until, longest = event.data["until"], max(day.table.silence.values())
-    if until <= event.at or until > event.at + longest:
-        says = f"the sound rests for {longest // _MINUTE} min at most, and until a time to come"
+    levels = [
+        a.level for a in alarms.standing(state, event.at, day.table) if event.data.get("alarm", "") in ("", a.alarm)
+    ]
+    allowed = min((day.table.silence[level] for level in levels), default=longest)
+    if until <= event.at or until > event.at + allowed:
+        says = f"the sound of this rests for {allowed // _MINUTE} min at most, and until a time to come"
         state = flagged(state, event, "silence-limited", says)
     silence = Silence(event.data.get("alarm", ""), event.at, until, event.by)
     standing = tuple(s for s in state.silences if s.at + longest > event.at)
@@ -165,9 +178,14 @@ def _released(state: State, event: Event, day: Day) -> State:
 
 
 def _withdrawn(state: State, event: Event, day: Day) -> State:
-    """It did not happen here. What it showed was seen all the same; a dose counts for the stay unless two say so."""
+    """It did not happen here. What it showed was seen all the same; a dose and naloxone count unless two say so."""
+    if event.type == "correction":
+        return flagged(state, event, "corrects-nothing", "a correction that changes nothing: see why under unread")
+    second = event.second if event.second not in state.devices else ""
     if event.type in dosing.DOSES:
-        return state if event.data.get("witness") else dosing.not_of_the_plan(state, event)
+        return state if second else dosing.not_of_the_plan(state, event)
+    if event.type == "medication-given":
+        return state if second else seen.naloxone(state, event, event.data, day)
     return seen.withdrawn(state, event, day)
 
 
@@ -185,6 +203,10 @@ def _ended(state: State, event: Event, phase: Phase, day: Day) -> State:
 
 
 def _discharged(state: State, event: Event, day: Day) -> State:
+    roles = day.knowledge.content["discharge"]["signs"]
+    if event.data["role"] not in roles or event.data["signed_by"] in (*state.devices, event.source):
+        says = f"not discharged: a person signs, as {' or '.join(roles)}"
+        return flagged(state, event, "discharge-refused", says)
     found = gate(state, event.at, day.knowledge)
     if not found.open:
         missing = "; ".join(item.title for item in found.items if item.state != "met")

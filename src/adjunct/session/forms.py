@@ -458,7 +458,7 @@ def form_sheet(form: Form, knowledge: Knowledge, *, now: int) -> Sheet:
 
 def _part(form: Form, section: str, title: str) -> Part:
     rows = tuple(_row(f, form.zone) for f in form.fields if f.section == section and (f.applies or f.value is not None))
-    return Part(title=title, kind="table", head=("", "", "Recorded"), rows=rows, id=section)
+    return Part(title=title, kind="table", head=("Field", "Answer", "Recorded"), rows=rows, id=section)
 
 
 def _row(field: Field, zone: timedelta) -> tuple[Line, ...]:

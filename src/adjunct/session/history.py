@@ -81,6 +81,9 @@ class History:
             self._corrections.setdefault(event.data["corrects"], []).append(event)
         self._put(event)
         self._again(event)
+        for waiting in self._corrections.get(event.id, ()):  # they came before what they correct
+            if waiting.id in self._at:
+                self._put(waiting)
         return self.state
 
     def _again(self, correction: Event) -> None:
@@ -114,7 +117,9 @@ class History:
         return event._replace(at=event.received, was=event)
 
     def _counts(self, original: Event) -> Event:
-        """As it counts: after the last correction of it that can be read."""
+        """As it counts: after the last correction of it that can be read; one that cannot corrects nothing."""
+        if original.type == _CORRECTION and _unread(self._sent.get(original.data["corrects"]), original, self._shape):
+            return self._placed(original)._replace(withdrawn=True, was=original)
         corrections = self._corrections.get(original.id)
         if not corrections:
             return self._placed(original)
@@ -122,11 +127,12 @@ class History:
             if _unread(original, correction, self._shape):
                 continue  # it corrects nothing; `unread` tells
             data, at = correction.data, correction.data.get("at", self._placed(original).at)
+            told = original._replace(at=at, was=original, second=data["witness"] if _second(correction) else "")
             if data.get("withdrawn"):
-                witness = {"witness": data["witness"]} if _second(correction) else {}
-                return original._replace(at=at, data={**original.data, **witness}, was=original, withdrawn=True)
-            given = read_data(original.type, data["data"], self._shape) if "data" in data else original.data
-            return original._replace(at=at, data=given, was=original)
+                return told._replace(withdrawn=True)
+            if "data" not in data:
+                return told
+            return told._replace(data=read_data(original.type, data["data"], self._shape))
         return self._placed(original)
 
     def unread(self) -> Iterator[tuple[Event, str]]:
@@ -180,6 +186,8 @@ def _unread(original: Event | None, correction: Event, shape: Shape) -> str:
         return "it corrects an event that is not in this log: send that one, or name another"
     if original.type == _CORRECTION:
         return "a correction is not corrected: correct the event itself again"
+    if correction.by == correction.source != original.source:
+        return "a device corrects only what it sent itself: a person corrects the rest"
     if data.get("at", correction.received) > correction.received:
         return "it says that the event was after the correction: give the true time"
     if data.get("withdrawn"):

@@ -32,6 +32,7 @@ class Event(NamedTuple):
     offset: timedelta = timedelta(0)  # of `at`, for whoever writes it out again
     was: Event | None = None  # as it was first written, where a correction changed it
     withdrawn: bool = False  # it did not happen, or was of somebody else
+    second: str = ""  # who else stands for the correction
 
 
 class Held(NamedTuple):

@@ -17,7 +17,7 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
-from adjunct.base import FAR, duration_ms, iso
+from adjunct.base import FAR, MS_PER_DAY, duration_ms, iso
 from adjunct.due import Done, Due, Step, Window, due
 from adjunct.due import State as Standing
 from adjunct.knowledge import Knowledge
@@ -150,7 +150,9 @@ def gaps(state: State, now: int, knowledge: Knowledge) -> tuple[Due, ...]:
     if first is not None and state.dose.checked is None:
         never = Window(opens=first, due=first, overdue=first, closes=first)
         found.append((replace(_act(plan.acts["double-check"], first), window=never), None))
-    return tuple(d for d in _judged(found, now) if d.state is Standing.MISSED)
+    if state.ended is None or now < state.ended.at:
+        return tuple(d for d in _judged(found, now) if d.state is Standing.MISSED)
+    return tuple(d for d in _judged(found, state.ended.at) if d.state in (Standing.MISSED, Standing.OVERDUE))
 
 
 def _judged(found: Iterable[Found], now: int) -> tuple[Due, ...]:
@@ -259,7 +261,7 @@ def _rounds(state: State, plan: Plan, now: int, *, since: int) -> Iterator[Found
                     title = r.title.format(check=check.title, minutes=offset // MINUTE)
                     step = _step(f"{r.id}.{check.id}.{offset // MINUTE}", check.id, title, window, r.basis)
                     yield step, check.done(state, opens, closes)
-            if opens > now:
+            if opens > min(now, anchor + MS_PER_DAY):  # no session lasts longer, whatever a clock says
                 break
 
 

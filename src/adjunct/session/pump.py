@@ -6,12 +6,13 @@ never proposes a dose, a volume or a rate. A number that was not written down is
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from itertools import chain, permutations
 from typing import Any, NamedTuple
 
-from adjunct.base import BadInput, duration_ms, partial_date
+from adjunct.base import FAR, BadInput, duration_ms, partial_date
 from adjunct.knowledge import Knowledge
 from adjunct.session.model import Dose, Given
 
@@ -94,7 +95,8 @@ def ends(dose: Dose) -> int | None:
     left = _left_ml(dose)
     if left is None or not dose.rate:
         return None
-    return dose.since + round(left / dose.rate * HOUR)
+    until = dose.since + left / dose.rate * HOUR
+    return round(until) if until < FAR else None
 
 
 def _part(part: Given, now: int) -> float:
@@ -139,6 +141,27 @@ def prepared(
             _expiry(str(data["expiry"]), at, offset) if "expiry" in data else (),
         )
     )
+
+
+def package(
+    data: Mapping[str, Any],
+    prepared: Mapping[str, Any] | None,
+    limits: Limits,
+    *,
+    nasal: bool,
+    at: int,
+    offset: timedelta,
+) -> tuple[Disagreement, ...]:
+    """What in a given device or injection does not agree with its package and with what was prepared."""
+    found = list(_expiry(str(data["expiry"]), at, offset)) if "expiry" in data else []
+    lot, meant = data.get("lot"), (prepared or {}).get("lot")
+    one = not nasal or data["number"] == 1  # the second device may be of another lot
+    if one and lot is not None and meant is not None and lot != meant:
+        found.append(Disagreement("other-lot", f"lot {lot} given, lot {meant} prepared: look at the packages"))
+    if nasal and not limits.same(data["dose"], limits.device):
+        says = f"one device holds {limits.device:g} mg, {data['dose']:g} mg was written: count the devices"
+        found.append(Disagreement("device-dose", says))
+    return tuple(found)
 
 
 def _substance(data: Mapping[str, Any], treatment: str, nasal: bool) -> Iterator[Disagreement]:
@@ -258,7 +281,10 @@ def started(dose: Dose, data: Mapping[str, Any], limits: Limits) -> tuple[Disagr
 
 def person(name: str) -> str:
     """A name as it is compared: one person is one person, however it was typed."""
-    return " ".join(name.split()).casefold()
+    seen = "".join(
+        c for c in unicodedata.normalize("NFKC", name) if c.isprintable() and unicodedata.category(c) != "Mn"
+    )
+    return " ".join(seen.split()).casefold()
 
 
 def _near(value: float) -> str:

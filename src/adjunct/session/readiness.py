@@ -168,9 +168,7 @@ def with_today(
         named = state.patient.rpartition("/")[2] or "unknown"
         bundle = {"resourceType": "Bundle", "entry": [{"resource": {"resourceType": "Patient", "id": named}}]}
     read = bundle if isinstance(bundle, Bundle) else read_bundle(bundle)
-    if {state.patient.partition("/")[0], read.patient_reference.partition("/")[0]} == {"Patient"} and (
-        state.patient != read.patient_reference
-    ):
+    if state.patient and state.patient.rpartition("/")[2] != read.patient_reference.rpartition("/")[2]:
         raise BadInput("the record is of another person than the one who checked in: take the right one", "patient")
     today = entries(state, knowledge, patient=read.patient_reference, dose=dose)
     own = [Entry(e["resource"], e["fullUrl"], "session", e["fullUrl"]) for e in today]

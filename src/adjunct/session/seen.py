@@ -7,7 +7,7 @@ from typing import Any
 
 from adjunct.base import duration_ms
 from adjunct.session import alarms
-from adjunct.session.alarms import NALOXONE, OPIOID_TOLD, Kept, artefact
+from adjunct.session.alarms import NALOXONE, Kept, artefact
 from adjunct.session.day import Day, answered, flagged
 from adjunct.session.model import Band, Event, Reading, State
 
@@ -98,7 +98,9 @@ def _signs(
 ) -> Kept:
     """Signs that began or ended, and probes to be checked."""
     changes: dict[str, Band | None] = {
-        artefact(n): Band(event.at, event.id, data[n]) for n in (*wrong, *odd) if artefact(n) not in keep.bands
+        artefact(n): Band(event.at, event.id, data[n])
+        for n in (*wrong, *odd)
+        if n in day.table.vital and artefact(n) not in keep.bands
     }
     for name, value in data.items():
         sign = day.raised_by.get(name)
@@ -180,17 +182,27 @@ def with_sign(state: State, event: Event, sign: str, present: bool, day: Day) ->
 
 def medication(state: State, event: Event, day: Day) -> State:
     """Anything given but the dose; naloxone asks for a transfer."""
-    if NALOXONE in day.substances(event.data["substance"]):
-        state = answered(with_sign(state, event, NALOXONE, True, day), event, {"naloxone_given": True})
+    state = naloxone(state, event, event.data, day)
+    if event.was is not None and not event.second:  # nobody takes naloxone back alone
+        state = naloxone(state, event, event.was.data, day)
     return state.but(medications=(*state.medications, (event.at, event.data, event.id)))
 
 
+def naloxone(state: State, event: Event, data: Mapping[str, Any], day: Day) -> State:
+    """The state with naloxone given, if that is what was given."""
+    if NALOXONE not in day.substances(data["substance"]):
+        return state
+    return answered(with_sign(state, event, NALOXONE, True, day), event, {"naloxone_given": True})
+
+
 def disclosed(state: State, event: Event, day: Day) -> State:
-    """What the person says was taken; what acts like an opioid is an alarm."""
-    told = (event.data["text"], event.data.get("last_use"), event.at)
-    if day.substances(event.data["text"]) & day.table.opioid_like:
-        state = with_sign(state, event, OPIOID_TOLD, True, day)
-    return state.but(substances=(*state.substances, told))
+    """What the person says was taken; what slows the breathing and was used lately is an alarm."""
+    text, last_use = event.data["text"], event.data.get("last_use")
+    named = day.substances(text)
+    for told in day.table.told:
+        if named & told.substances and (last_use is None or event.at - last_use <= told.within):
+            state = with_sign(state, event, told.sign, True, day)
+    return state.but(substances=(*state.substances, (text, last_use, event.at)))
 
 
 def corrected(state: State, event: Event, day: Day) -> State:

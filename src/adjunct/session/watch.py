@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 import orjson
 
+from adjunct.base import instant
 from adjunct.due import PRESSING, Due
 from adjunct.knowledge import Knowledge
 from adjunct.session.alarms import artefact, standing
@@ -26,6 +27,7 @@ Kind = Literal[
     "phase", "raised", "turn", "acknowledged", "silenced", "sounds", "cleared", "due", "overdue", "flag", "held"
 ]
 _HELD = "held"
+FIRST, LAST = instant("0001-02-01T00:00:00Z").ms, instant("9999-12-01T00:00:00Z").ms
 
 
 class News(NamedTuple):
@@ -55,7 +57,7 @@ class Seen(NamedTuple):
     session: str
     state: State
     alarms: tuple[Alarm, ...]
-    due: tuple[Due, ...]
+    due: tuple[Due, ...] | None  # None: nobody looked
 
 
 class Tick(NamedTuple):
@@ -70,9 +72,9 @@ class Tick(NamedTuple):
 class Floor:
     """Every chair of a clinic on one day."""
 
-    def __init__(self, knowledge: Knowledge) -> None:
+    def __init__(self, knowledge: Knowledge, emergency: str = "") -> None:
         self.knowledge = knowledge
-        self.day = Day.of(knowledge)
+        self.day = Day.of(knowledge, emergency)
         self.sessions: dict[str, History] = {}
         self.held: list[Held] = []
         self._loose: dict[str, tuple[State, str]] = {}
@@ -104,7 +106,7 @@ class Floor:
         """One session at `now`."""
         state = self.sessions[session].state
         found = standing(state, now, self.day.table)
-        duties = due_now(state, now, self.knowledge) if due else ()
+        duties = due_now(state, now, self.knowledge) if due else None
         return Seen(now, session, state, found, duties)
 
     def loose(self, now: int) -> tuple[Loose, ...]:
@@ -138,13 +140,13 @@ _SCORE = "{score}"
 # --- the stream -------------------------------------------------------------------------------------------------------
 
 
-def watch(items: Iterable[Item], clock: Iterable[int], knowledge: Knowledge) -> Iterator[Tick]:
+def watch(items: Iterable[Item], clock: Iterable[int], knowledge: Knowledge, emergency: str = "") -> Iterator[Tick]:
     """A tick for everything that arrives and for every instant of `clock`, both in the order of time.
 
     An item arrives when it was received, and never before the one that came in front of it. Alarms are looked at on
     every tick, duties at the instants of the clock.
     """
-    floor, before = Floor(knowledge), _Before()
+    floor, before = Floor(knowledge, emergency), _Before()
     looks = iter(clock)
     look, now = next(looks, None), None
     for item in items:
@@ -226,7 +228,7 @@ def _alarm_news(seen: Seen, before: _Before) -> Iterator[News]:
 
 
 def _due_news(seen: Seen, before: _Before) -> Iterator[News]:
-    old, new = before.due.get(seen.session, {}), {d.step.id: d for d in seen.due if d.state in PRESSING}
+    old, new = before.due.get(seen.session, {}), {d.step.id: d for d in seen.due or () if d.state in PRESSING}
     before.due[seen.session] = {name: d.state for name, d in new.items()}
     for name, found in new.items():
         if old.get(name) != found.state:
@@ -263,7 +265,10 @@ def _held(text: bytes | str, shape: Shape) -> Held | None:
         held = orjson.loads(text)[_HELD]
         event = read_event(held["event"], shape) if held.get("event") is not None else None
         found = event if isinstance(event, Event) else event.event if event is not None else None
-        return Held(str(held["raw"]), str(held["where"]), str(held["why"]), held.get("received"), found)
+        received = held.get("received")
+        if received is not None and (type(received) is not int or not FIRST <= received <= LAST):
+            return None
+        return Held(str(held["raw"]), str(held["where"]), str(held["why"]), received, found)
     except (ValueError, KeyError, TypeError, AttributeError):
         return None  # then it is read as any other line, and kept aside with the reason
 

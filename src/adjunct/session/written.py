@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from adjunct.base import Instant, iso
+from adjunct.base import FAR, Instant, Verdict, iso
 from adjunct.due import Due
 from adjunct.knowledge import Knowledge
 from adjunct.session import pump
@@ -59,7 +59,7 @@ class Replayed:
         state, table = history.state, self.floor.day.table
         return {
             "session": name,
-            "verdict": verdict(standing(state, self.now.ms, table)).name,
+            "verdict": _verdict(state, standing(state, self.now.ms, table)),
             "state": written(state, self.knowledge, now=self.now.ms),
             "alarms": [alarm(a, state.zone, standing=a.cleared is None) for a in log(state, self.now.ms, table)],
             "due": [_due(d, state.zone) for d in due_now(state, self.now.ms, self.knowledge)],
@@ -75,16 +75,24 @@ class Replayed:
         }
 
 
-def replay(items: Iterable[Item], knowledge: Knowledge, *, at: int | None = None) -> Replayed:
+def replay(items: Iterable[Item], knowledge: Knowledge, *, at: int | None = None, emergency: str = "") -> Replayed:
     """Take in a log and look at it at `at`, with what had arrived by then, or at the last instant that it speaks of."""
-    floor = Floor(knowledge)
+    floor = Floor(knowledge, emergency)
     for item in items:
         if at is None or item.received is None or item.received <= at:
             floor.take(item)
     events = [e for history in floor.sessions.values() for e in history.sent]
-    last = max((e.received for e in events), default=max((h.received or 0 for h in floor.held), default=0))
+    last = max((*(e.received for e in events), *(h.received for h in floor.held if h.received is not None)), default=0)
     offset = events[-1].offset if events else timedelta(0)
     return Replayed(now=Instant(last if at is None else at, offset), floor=floor, knowledge=knowledge)
+
+
+def _verdict(state: State, alarms: Iterable[Alarm]) -> str | None:
+    """What a session comes to as it stands; before the dose at best DEFER, as `readiness` decides."""
+    if state.ended is not None:
+        return None
+    found = verdict(alarms)
+    return (found if state.dose.began is not None else max(found, Verdict.DEFER)).name
 
 
 def _named(session: Json, alone: Json | None) -> Json:
@@ -248,7 +256,7 @@ def _number(value: float | str) -> float | str | None:
 
 
 def _time(at: int | None, zone: timedelta) -> str | None:
-    return None if at is None else iso(at, zone)
+    return None if at is None or at >= FAR else iso(at, zone)
 
 
 _TIMES = frozenset({"at", "until", "due", "may_leave_from"})
