@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from adjunct.base import convert, instant
 from adjunct.devices.fhir import to_fhir
-from adjunct.devices.files import messages_of
+from adjunct.devices.files import messages_of, read_files
 from adjunct.devices.hl7v2 import acknowledgement, framed, frames, to_hl7
 from adjunct.devices.report import Words
 from adjunct.devices.stream import Stream
@@ -40,12 +40,12 @@ HEAD = "MSH|^~\\&|m3||||20261122100000+0100||ORU^R01^ORU_R01|{control}|P|2.6|||N
 ROW = "OBX|1|NM|150456^MDC_PULS_OXIM_SAT_O2^MDC|1|{value}|%|||||{status}|||{time}||||{device}\r"
 
 
-def tied(*, patient="Patient/7", session="s1", device="m3", also=None) -> Stream:
+def tied(*, patient="Patient/7", session="s1", device="m3", since=T, also=None) -> Stream:
     """A floor on which one person is checked in and one monitor is on that person."""
     stream = Stream(KNOWLEDGE, also)
     data = {"patient": patient, "treatment": "ketamine-iv"}
-    stream.see(Event("in", T, T, "checked-in", "nurse", "chair", data, session))
-    stream.see(Event("tie", T, T, "device-assigned", "nurse", "chair", {"device": device}, session))
+    stream.see(Event("in", since, since, "checked-in", "nurse", "chair", data, session))
+    stream.see(Event("tie", since, since, "device-assigned", "nurse", "chair", {"device": device}, session))
     return stream
 
 
@@ -161,16 +161,75 @@ def test_a_counter_that_begins_anew_after_an_hour_is_a_new_message():
     assert [type(o) for o in feed(stream, (at(0), 0), (again, later))] == [Event, Event]
 
 
-def test_the_last_cuff_pressure_in_every_message_is_one_reading():
-    stream, cuff = tied(), "OBX|2|NM|150021^MDC_PRESS_BLD_NONINV_SYS^MDC|1|147|mmHg|||||R|||20261122095500+0100\r"
+@pytest.mark.parametrize(("since", "becomes"), [(T - 6 * MINUTE, Event), (T, Held)], ids=["its own", "of whom?"])
+def test_the_last_cuff_pressure_in_every_message_is_one_reading(since, becomes):
+    stream, cuff = tied(since=since), "OBX|2|NM|150021^x^MDC|1|147|mmHg|||||R|||20261122095500+0100\r"
     outs = []
     for n in range(3):
         head = HEAD.format(control=n).replace("100000", f"10000{n}")
         row = ROW.format(value=97, status="R", time=f"2026112210000{n}+0100", device="m3")
         outs += stream.feed((head + row + cuff).encode(), T + n * SECOND)
-    assert [o.at for o in outs if "systolic" in o.data] == [T - 5 * MINUTE]
-    assert [o.data["spo2"] for o in outs if "spo2" in o.data] == [97.0, 97.0, 97.0]
+    (pressure,) = [o for o in outs if judged([o], systolic=147.0)]
+    assert isinstance(pressure, becomes)
+    assert getattr(pressure, "event", pressure).at == T - 5 * MINUTE
+    assert [o.data["spo2"] for o in outs if isinstance(o, Event) and "spo2" in o.data] == [97.0, 97.0, 97.0]
     assert stream.counts["repeated"] == 2
+
+
+# --- kPa sent as mmHg -------------------------------------------------------------------------------------------------
+
+
+def pressures(systolic: float, diastolic: float, wire: str, unit: str) -> bytes:
+    """One cuff reading with a heart rate, in numbers that stand under a unit that need not be theirs."""
+    values = {"systolic": systolic, "diastolic": diastolic, "heart_rate": 71.0}
+    if wire == "hl7":
+        return to_hl7(vitals(**values), KNOWLEDGE).replace(b"mm[Hg]^mm[Hg]^UCUM", unit.encode())
+    bundle = json.loads(to_fhir(vitals(**values), KNOWLEDGE))
+    for entry in bundle["entry"]:
+        for part in entry["resource"].get("component", ()):
+            part["valueQuantity"] = {"value": part["valueQuantity"]["value"], "unit": unit}
+    return json.dumps(bundle).encode()
+
+
+@pytest.mark.parametrize("wire", ["hl7", "fhir"])
+@pytest.mark.parametrize("unit", ["mm[Hg]", "mmHg", "MDC_DIM_MMHG", ""])
+@pytest.mark.parametrize(
+    ("systolic", "diastolic", "doubted"),
+    [
+        (24.9, 14.0, {"systolic", "diastolic"}),  # 187/105 in kPa
+        (34.9, 20.0, {"systolic", "diastolic"}),
+        (24.9, 40.0, {"systolic"}),  # 40 kPa is no diastolic pressure: it stands
+        (35.0, 14.0, set()),  # low, and judged as that
+        (120.0, 14.0, set()),
+        (47.0, 20.0, set()),
+    ],
+)
+def test_a_pressure_that_only_makes_sense_in_kpa_is_taken_in_neither_unit(wire, unit, systolic, diastolic, doubted):
+    outs = tied().feed(pressures(systolic, diastolic, wire, unit), T)
+    held = [o for o in outs if isinstance(o, Held) and "looks like kPa" in o.why]
+    assert {o.why.split()[0] for o in held} == doubted
+    assert all(o.event is None and str(systolic) not in o.why for o in held)
+    for measure, value in (("systolic", systolic), ("diastolic", diastolic)):
+        assert judged(outs, **{measure: value}) == (measure not in doubted)
+    assert judged([o for o in outs if isinstance(o, Event)], heart_rate=71.0)
+
+
+def test_a_temperature_that_only_makes_sense_in_fahrenheit_is_taken_in_neither_unit():
+    (out,) = tied().feed(to_hl7(vitals(temperature=98.6), KNOWLEDGE), T)
+    assert isinstance(out, Held)
+    assert "looks like [degF]" in out.why
+    assert out.event is None
+
+
+def test_another_monitors_pressure_in_the_same_message_is_not_doubted():
+    row = "OBX|{n}|NM|{code}^x^MDC|1|{value}|mmHg|||||R|||20261122100000+0100||||{device}\r"
+    rows = (
+        row.format(n=1, code="150021", value="24.9", device="m3"),
+        row.format(n=2, code="150022", value="30", device="m4"),
+    )
+    outs = tied().feed((HEAD.format(control=1) + "".join(rows)).encode(), T)
+    assert judged(outs, diastolic=30.0)
+    assert not judged(outs, systolic=24.9)
 
 
 # --- corrections ------------------------------------------------------------------------------------------------------
@@ -196,6 +255,19 @@ def test_a_correction_names_what_it_corrects_and_keeps_the_rest(status, value, c
     assert (correction.type, correction.data["corrects"]) == ("correction", first.id)
     assert {k: v for k, v in correction.data.items() if k in ("data", "withdrawn")} == change
     assert correction.data["reason"] == "m3 sent a correction"
+
+
+@pytest.mark.parametrize(("value", "unit"), [("24.9", "mmHg"), ("97", "furlong"), ("97", "")])
+def test_a_correction_that_cannot_be_read_takes_nothing_back(value, unit):
+    stream = tied()
+    measure = "systolic" if unit == "mmHg" else "spo2"
+    stream.feed(to_hl7(vitals(**{measure: 96.0}), KNOWLEDGE), T)
+    raw = to_hl7(vitals(ident="e2", **{measure: 90.0}), KNOWLEDGE, status="C")
+    for sent in (b"|90|mm[Hg]^mm[Hg]^UCUM|", b"|90|%^%^UCUM|"):
+        raw = raw.replace(sent, f"|{value}|{unit}|".encode())
+    (out,) = stream.feed(raw, T + SECOND)
+    assert isinstance(out, Held)
+    assert "takes back" not in out.why
 
 
 # --- clocks -----------------------------------------------------------------------------------------------------------
@@ -309,6 +381,43 @@ def test_a_message_of_another_person_is_held_and_judged(write, patient, also, co
     if not counts:
         assert "another person" in out.why
         assert out.event.session == "s1"
+
+
+@pytest.mark.parametrize("write", [to_hl7, to_fhir])
+@pytest.mark.parametrize(
+    ("second", "patient", "counts"),
+    [
+        (-5, "", True),  # as far as clocks may differ
+        (-6, "", False),
+        (-6, "Patient/7", True),  # it says whose it is
+        (-3600, "", False),
+        (0, "", True),
+    ],
+)
+def test_a_reading_from_before_the_tie_is_of_whoever_was_on_it_then(write, second, patient, counts):
+    stream = tied()
+    raw = write(vitals(T + second * SECOND, **DANGER), KNOWLEDGE, patient=patient, sent=T + SECOND)
+    (out,) = stream.feed(raw, T + SECOND)
+    assert isinstance(out, Event if counts else Held)
+    assert judged([out], **DANGER)
+    if not counts:
+        assert "before" in out.why
+
+
+def test_a_correction_of_the_person_before_changes_nothing_of_the_next():
+    stream = tied()
+    stream.feed(to_hl7(vitals(spo2=78.0), KNOWLEDGE), T)
+    stream.see(Event("x", T + MINUTE, T + MINUTE, "device-assigned", "nurse", "chair", {"device": "m3"}, "s2"))
+    raw = to_hl7(vitals(ident="e2", spo2=97.0), KNOWLEDGE, status="C", sent=T + 2 * MINUTE)
+    (out,) = stream.feed(raw, T + 2 * MINUTE)
+    assert isinstance(out, Held)
+
+
+def test_what_was_kept_aside_ties_nobody():
+    event = Event("x", T, T, "device-released", "nurse", "chair", {"device": "m3"}, "s1")
+    stream = tied()
+    stream.see(Held("...", "line 1", "no", T, event))
+    assert stream.feed(at(1), T + SECOND)[0].session == "s1"
 
 
 def test_a_silent_monitor_of_another_person_writes_into_nobodys_record():
@@ -673,3 +782,119 @@ def test_a_file_of_one_observation_is_read_however_it_is_laid_out():
         assert out.data == DANGER
     (one,) = messages_of(b"\xef\xbb\xbf" + at(0))
     assert tied().feed(one, T)[0].data == {"spo2": 97.0}
+
+
+@pytest.mark.parametrize("sign", ["\x00", "\x07", "\x1b[2J", "\n", "\x1f"])
+@pytest.mark.parametrize("escaped", [False, True])
+def test_a_control_character_in_an_observation_hides_no_danger(sign, escaped):
+    bundle = changed(note=[{"text": "a SIGN b"}])
+    raw = json.dumps(bundle).replace("SIGN", json.dumps(sign)[1:-1] if escaped else sign).encode()
+    (out,) = tied().feed(raw, T)
+    assert judged([out], **DANGER)
+    assert isinstance(out, Event if escaped and sign == "\n" else Held)
+    if isinstance(out, Held):
+        assert out.raw == raw.decode()
+        written_back([out])
+
+
+def test_bytes_that_are_no_text_in_an_observation_hide_no_danger():
+    raw = to_fhir(vitals(**DANGER), KNOWLEDGE).replace(b"Vital Signs", b"Vital\xe9Signs")
+    (out,) = tied().feed(raw, T)
+    assert isinstance(out, Held)
+    assert judged([out], **DANGER)
+
+
+# --- how much is remembered -------------------------------------------------------------------------------------------
+
+LIMIT = KNOWLEDGE.content["monitors"]["limit"]
+
+
+def test_names_without_end_fill_nothing_and_a_tied_monitor_keeps_its_clock():
+    stream = tied()
+    feed(stream, *((at(n, lag=-3000), n) for n in range(5)))
+    for n in range(LIMIT["devices"] + 50):
+        stream.feed(to_hl7(vitals(ident=f"x{n}", device=f"x{n}"), KNOWLEDGE), T)
+    assert len(stream.clocks) == LIMIT["devices"]
+    assert stream.clocks["m3"].skew == 3000
+    assert f"x{LIMIT['devices'] + 49}" in stream.clocks
+
+
+def test_codes_without_end_are_counted_together():
+    stream = tied()
+    for n in range(LIMIT["codes"] + 50):
+        row = f"OBX|1|NM|{n}{'9' * 500}^x^MDC|1|1|%|||||R\r"
+        stream.feed((HEAD.format(control=n) + row).encode(), T)
+    assert len(stream.counts) <= LIMIT["codes"] + 4
+    assert max(map(len, stream.counts)) < 100
+    assert sum(c for name, c in stream.counts.items() if name.startswith("not read")) == LIMIT["codes"] + 50
+
+
+def test_what_was_told_is_forgotten_at_last():
+    stream = tied()
+    for n in range(LIMIT["notes"] + 50):
+        stream.see(Event(f"t{n}", T, T, "device-assigned", "nurse", "chair", {"device": f"x{n}"}, "s1"))
+        raw = to_hl7(vitals(ident=f"x{n}", device=f"x{n}")._replace(data={}), KNOWLEDGE, silent=("spo2",))
+        stream.feed(raw, T)
+    assert len(stream._told) == LIMIT["notes"]
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+
+def person(ident: str, minute: float, kind: str, session: str = "s1", **data) -> Event:
+    when = round(T + minute * MINUTE)
+    return Event(ident, when, when, kind, "nurse", "chair", data, session, timedelta(hours=1))
+
+
+def day(*more: Event) -> list[Event]:
+    return [
+        person("in", -5, "checked-in", patient="Patient/7", treatment="ketamine-iv"),
+        person("tie", 0, "device-assigned", device="m3"),
+        *more,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("end", "counted"),
+    [
+        (person("x", 10, "device-released", device="m3"), [0, 5, 9]),
+        (person("x", 10, "transferred", to="hospital", reason="r"), [0, 5, 9]),
+        (person("x", 10, "left-before-discharge"), [0, 5, 9]),
+        (person("x", 10, "device-assigned", session="s2", device="m3"), [0, 5, 9]),
+        (person("x", 20, "correction", corrects="tie", reason="r", withdrawn=True), []),
+        (person("x", 20, "correction", corrects="tie", reason="r", data={"device": "m4"}), []),
+        (person("x", 20, "discharged"), [0, 5, 9, 15]),
+    ],
+    ids=lambda e: e.type if isinstance(e, Event) else "",
+)
+@pytest.mark.parametrize("files", ["one file", "a file each, last first"])
+def test_a_file_is_read_as_the_day_was_when_each_message_came(end, counted, files):
+    sent = [at(60 * minute) for minute in (-1, 0, 5, 9, 15)]
+    contents = [b"".join(sent)] if files == "one file" else sent[::-1]
+    for seen in (day(end), day(end)[::-1]):
+        outs = [o for o in read_files(contents, seen, KNOWLEDGE) if getattr(o, "session", "") == "s1"]
+        assert [o.at for o in outs] == [T + n * MINUTE for n in counted]
+
+
+def test_who_checked_in_is_known_of_every_message_of_a_file():
+    seen = day()
+    late = [person("in", 30, "checked-in", patient="Patient/7", treatment="ketamine-iv"), *seen[1:]]
+    raw = to_hl7(vitals(T + MINUTE, **DANGER), KNOWLEDGE, patient="Patient/8")
+    (out,) = read_files([raw], late, KNOWLEDGE)
+    assert isinstance(out, Held)
+
+
+def test_messages_that_arrived_at_one_time_are_of_whoever_was_on_the_monitor_then():
+    seen = day(person("x", 10, "device-released", device="m3"))
+    (out,) = read_files([at(300)], seen, KNOWLEDGE, received=T + 5 * MINUTE)
+    assert isinstance(out, Event)
+    (out,) = read_files([at(300)], seen, KNOWLEDGE, received=T + 11 * MINUTE)
+    assert isinstance(out, Held) or out.type == "note"
+
+
+def test_times_without_an_offset_in_a_file_are_of_the_place_of_its_log():
+    row = ROW.format(value=97, status="R", time="20261122100500", device="m3")
+    raw = HEAD.format(control=1).replace("20261122100000+0100", "20261122100501") + row
+    seen = day(person("x", 10, "device-released", device="m3"))
+    (out,) = read_files([raw.encode()], seen, KNOWLEDGE)
+    assert (out.at, out.session, out.offset) == (T + 5 * MINUTE, "s1", timedelta(hours=1))

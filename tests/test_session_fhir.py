@@ -467,5 +467,5 @@ def test_what_was_told_during_the_session_is_known_at_the_next_visit() -> None:
 def test_an_alarm_says_its_value_with_its_unit_and_a_sign_only_its_name() -> None:
     says = [i["detail"] for i in of(publish(rehearsed("hypoxia-kratom")), "DetectedIssue")]
     assert any(text.startswith("Oxygen saturation: 93 %. ") for text in says)
-    assert any(text.startswith("Kratom or an opioid told. ") for text in says)
+    assert any(text.startswith("Kratom told. ") for text in says)
     assert any(text.startswith("MOAA/S (sedation, 5 awake to 0): 2. ") for text in says)

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from rich.console import Console
-from sessions import Log, at
 
 from adjunct.base import BadInput, Instant, instant
 from adjunct.knowledge import Knowledge
@@ -19,6 +18,7 @@ from adjunct.session.stock import read_ledger, reconcile
 from adjunct.session.watch import read_items
 from adjunct.session.written import replay
 from adjunct.terminal import show_stock
+from sessions import Log, at
 
 KNOWLEDGE = Knowledge.load()
 

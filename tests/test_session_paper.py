@@ -14,7 +14,7 @@ import adjunct
 from adjunct.documents.day_chart import BETWEEN, LOWER, TOP, UPPER
 from adjunct.documents.page import page
 from adjunct.documents.pdf import pdf
-from adjunct.documents.treatment_day import ALARMS, ENTRIES, ROWS, treatment_day_sheet
+from adjunct.documents.treatment_day import ROOMS, treatment_day_sheet, _lines
 from adjunct.session.alarms import Table, log
 from adjunct.session.discharge import gate
 from adjunct.session.forms import adverse_event_report, form_sheet, monitoring_form

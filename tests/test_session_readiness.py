@@ -432,6 +432,21 @@ def test_it_can_be_written_down() -> None:
     assert orjson.loads(orjson.dumps(told))["limits"][0]["value"] == 145
 
 
+def test_it_can_be_written_down_with_overrides_and_every_instant_has_its_offset() -> None:
+    state = session(withdrawal_seen=True)
+    state = state.but(overrides={"withdrawal_seen": ("Dr Vega", "mild, seen by me", state.at)})
+    found = ready(state)
+    told = orjson.loads(orjson.dumps(found.to_dict()))
+    held = [x["override"] for x in (*told["questions"], *told["grounds"]) if x["override"]]
+    assert {o["prescriber"] for o in held} == {"Dr Vega"}
+    times = [o["at"] for o in held] + [q["at"] for q in told["questions"] if q["at"] is not None]
+    meals = [q["value"] for q in told["questions"] if q["kind"] == "instant" and q["value"] is not None]
+    assert meals
+    assert {instant(at).offset for at in times + meals} == {NOW.offset}
+    asked = {q.id: q for q in found.questions}
+    assert all(instant(q["at"]).ms == asked[q["id"]].at for q in told["questions"] if q["at"] is not None)
+
+
 # --- a session as FHIR ------------------------------------------------------------------------------------------------
 
 LOG = [

@@ -78,18 +78,18 @@ def test_a_quiet_day_balances() -> None:
 
 def test_it_is_written_down_in_the_calendar_of_who_wrote_it() -> None:
     there = {"at": "2026-11-22T08:00:00-06:00", "received": "2026-11-22T08:05:00-06:00"}
-    lines = [TEN | there, raw("x", 7, "recalled", reason="letter"), raw("c1", 8, "counted", units=9) | there]
+    counted = {"at": "2026-11-22T09:30:00-06:00", "received": "2026-11-22T09:30:00-06:00"}
+    lines = [TEN | there, raw("x", 7, "recalled", reason="letter"), raw("c1", 8, "counted", units=9) | counted]
     told = json.loads(json.dumps(stock.to_dict(book(*lines, hour=8))))
     assert told["now"] == "2026-11-22T10:00:00-06:00"
-    assert (told["lots"][0]["expires"], told["lots"][0]["recalled"]) == (
-        "2027-03-31T23:59:59.999000-06:00",
-        "2026-11-22T09:00:00-06:00",
-    )
-    assert told["lots"][0]["since"] == told["lots"][0]["counts"][0]["at"] == there["at"]
-    first = next(line["entry"] for line in told["lines"] if line["entry"]["id"] == "r1")
+    (lot,) = told["lots"]
+    assert lot["expires"] == "2027-03-31T23:59:59-06:00"
+    assert (lot["since"], lot["recalled"]) == (there["at"], "2026-11-22T09:00:00-06:00")
+    assert lot["counts"][0]["at"] == counted["at"]
+    first, recalled, _ = (line["entry"] for line in told["lines"])
     assert {name: first[name] for name in there} == there
-    assert told["lines"][0]["entry"]["at"] == "2026-11-22T15:00:00+00:00"
-    assert {flag["at"] for flag in told["flags"]} == {there["at"], "2026-11-22T10:00:00-06:00"}
+    assert recalled["at"] == "2026-11-22T15:00:00+00:00"  # as it was written
+    assert {flag["at"] for flag in told["flags"]} == {counted["at"], told["now"]}
 
 
 FLAGGED = [

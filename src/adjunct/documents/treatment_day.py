@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from adjunct.base import FAR, MS_PER_SECOND, Instant
 from adjunct.documents.day_chart import MINUTE_MS, Bar, Series, chart
@@ -27,11 +27,13 @@ if TYPE_CHECKING:
     from adjunct.session.predicted import Curve
 
 NOT_MEASURED = "\u2013"
+CUT = "\u2026"
 NOTHING = "nothing on record"
-ROWS = 10  # layout: rows of vital signs; the chart has them all
 STEPS = (5, 10, 15, 20, 30, 60, 120)  # layout: minutes that a row may stand for
-ALARMS = 6  # layout: alarms on the page; the log has them all
-ENTRIES = 5  # layout: entries of a list, then how many more there are
+PAGE = 88  # layout: lines of the least letters that one page holds, as `_lines` counts them
+WIDE, NARROW = 160, 120  # layout: letters on a line, and on a line of a table
+DRAWING = 17  # layout: lines that the picture takes
+WORDS, CELL, VALUES = 240, 100, 2  # layout: letters of an entry, of a cell; values of a correction that are named
 COLUMNS = (
     ("BP", ("systolic", "diastolic")),
     ("HR", ("heart_rate",)),
@@ -59,6 +61,24 @@ ENDS = {
 WHY = {"to": "To", "reason": "Reason", "text": "Noted"}
 
 
+class Room(NamedTuple):
+    """How much of each list stands on the page; the log has it all, and the page says how much more."""
+
+    rows: int = 10  # of vital signs; the chart has them all
+    alarms: int = 6
+    entries: int = 5
+    orders: bool = True  # whether the gate says what is to be done, and each open item has a row
+
+
+ROOMY = Room()
+ROOMS = (
+    ROOMY,
+    Room(rows=8, alarms=5, entries=3),
+    Room(rows=6, alarms=4, entries=2, orders=False),
+    Room(rows=4, alarms=2, entries=1, orders=False),
+)
+
+
 def treatment_day_sheet(
     state: State,
     events: Iterable[Event],
@@ -69,10 +89,17 @@ def treatment_day_sheet(
     curve: Curve | None = None,
 ) -> Sheet:
     """The session as it stands at `now`. `events`: as they count, in order; `gate`: what discharge asked for;
-    `curve`: the predicted concentration.
+    `curve`: the predicted concentration. Of a day with too much for one page the lists are cut, and counted.
     """
-    alarms = log(state, now.ms, Table.of_knowledge(knowledge))
-    say = _Page(state, {e.id: e for e in events}, knowledge, now, alarms)
+    alarms, found = log(state, now.ms, Table.of_knowledge(knowledge)), {e.id: e for e in events}
+    made = (_sheet(_Page(state, found, knowledge, now, alarms, room), gate, curve) for room in ROOMS)
+    return next((s for s in made if _lines(s) <= PAGE), None) or _sheet(
+        _Page(state, found, knowledge, now, alarms, ROOMS[-1]), gate, curve
+    )
+
+
+def _sheet(say: _Page, gate: Gate | None, curve: Curve | None) -> Sheet:
+    state, knowledge, now = say.state, say.knowledge, say.now
     parts = (
         say.dose(),
         *say.drawing(curve),
@@ -91,7 +118,9 @@ def treatment_day_sheet(
         reader=ONE_PAGE,
         lead=say.lead(),
         parts=parts,
-        foot=(Line(text=f"{NOT_MEASURED} : not measured. No value is copied forward."),),
+        foot=(
+            Line(text=f"{NOT_MEASURED} : not measured. No value is copied forward. {CUT} : the rest is in the log."),
+        ),
         meta={
             "made": f"{say.date(now.ms)} {say.clock(now.ms)} ({say.offset})",
             "knowledge": f"{knowledge.version}, {knowledge.as_of}",
@@ -109,6 +138,7 @@ class _Page:
     knowledge: Knowledge
     now: Instant
     raised: tuple[Alarm, ...]
+    room: Room
 
     # --- words ------------------------------------------------------------------------------------------------------
 
@@ -140,18 +170,20 @@ class _Page:
             f"chair {state.chair}" if state.chair else "",
             f"times in {self.offset}",
         )
-        return Line(text=" \u00b7 ".join(filter(None, who))), Line(text=self.standing(), strong=True)
+        line = Line(text=" \u00b7 ".join(_short(text, CELL) for text in who if text))
+        return line, Line(text=self.standing(), strong=True)
 
     def standing(self) -> str:
         ended = self.state.ended
         if ended is None:
             return f"The day is not over: {self.state.phase.value}. This page is a state of {self.clock(self.now.ms)}."
         words = [f"{ENDS.get(ended.phase, ended.phase.value)}, {self.clock(ended.at)}"]
-        words += [f"{word}: {str(ended.data[name]).strip(' .')}" for name, word in WHY.items() if ended.data.get(name)]
+        told = [(word, str(ended.data[name]).strip(" .")) for name, word in WHY.items() if ended.data.get(name)]
+        words += [f"{word}: {_short(text, WORDS)}" for word, text in told]
         if ended.phase is Phase.LEFT:
             warned = ended.data.get("warned")
-            told = "Not recorded whether warned" if warned is None else "Was warned" if warned else "Was NOT warned"
-            words.append(f"{told} not to drive")
+            how = "Not recorded whether warned" if warned is None else "Was warned" if warned else "Was NOT warned"
+            words.append(f"{how} not to drive")
         return ". ".join(words) + "."
 
     # --- the dose ---------------------------------------------------------------------------------------------------
@@ -159,18 +191,16 @@ class _Page:
     def dose(self) -> Part:
         """Each part with its lot and who gave it; above it who ordered, prepared and checked."""
         dose = self.state.dose
-        rows: tuple[tuple[Line, ...], ...] = tuple(
-            tuple(Line(text=text) for text in self.part(number, part))
-            for number, part in enumerate(dose.given, start=1)
-        )
+        most = self.room.entries
+        rows = [_row(self.part(number, part)) for number, part in enumerate(dose.given[:most], start=1)]
         if dose.rate is not None:
-            running = (f"{self.clock(dose.since)} \u2013 ", f"running at {dose.rate:g} mL/h", "not over", "", "")
-            rows = (*rows, tuple(Line(text=text or NOT_MEASURED) for text in running))
+            running = (f"{self.clock(dose.since)} \u2013 ", f"running at {dose.rate:g} mL/h", "not over")
+            rows.append(_row((*running, NOT_MEASURED, NOT_MEASURED)))
         outside = [e for name in dose.refused if (e := self.events.get(name))]
-        rows = (*rows, *(tuple(Line(text=text) for text in self.outside(event)) for event in outside))
-        lines = tuple(Line(text=text) for text in (" ".join(filter(None, self.ordered())), *self.overridden()))
+        rows += [_row(self.outside(event)) for event in outside[:most]]
+        lines = tuple(Line(text=text) for text in (" ".join(self.ordered()), *self.first(self.overridden())))
         head = ("Time", "Given", "Amount", "Lot", "By")
-        return Part(title="Dose", kind="table", lines=lines, head=head, rows=rows, id="dose")
+        return Part(title="Dose", kind="table", lines=lines, head=head, rows=tuple(rows), id="dose")
 
     def ordered(self) -> Iterator[str]:
         dose = self.state.dose
@@ -178,13 +208,14 @@ class _Page:
             yield "No dose was prepared."
         else:
             made = dose.prepared
-            yield f"Ordered by {made.get('prescriber', 'nobody named')}: {made['substance']} {made['dose']:g} mg."
-            yield f"Prepared by {dose.prepared_by}."
+            by = _short(str(made.get("prescriber", "nobody named")), CELL)
+            yield f"Ordered by {by}: {made['substance']} {made['dose']:g} mg."
+            yield f"Prepared by {_short(dose.prepared_by, CELL)}."
             if dose.checked is None:
                 yield "NOT checked by a second person."
             else:
                 agrees = "agrees" if dose.checked.get("agrees") else "DOES NOT AGREE"
-                yield f"Worked out anew by {dose.checked_by}: {dose.checked['dose']:g} mg, {agrees}."
+                yield f"Worked out anew by {_short(dose.checked_by, CELL)}: {dose.checked['dose']:g} mg, {agrees}."
         if dose.given:
             yield f"Given: {_amount(sum(part.mg for part in dose.given))}."
         if dose.stopped is not None:
@@ -193,6 +224,8 @@ class _Page:
             yield f"Ended {self.clock(dose.stopped)}, {how}."
         if dose.refused:
             yield f"{len(dose.refused)} outside the plan: it may have gone in, and the stay is counted from it."
+        if more := sum(max(len(all_) - self.room.entries, 0) for all_ in (dose.given, dose.refused)):
+            yield f"{more} more stand in the log."
 
     def overridden(self) -> Iterator[str]:
         for item, (who, why, at) in self.state.overrides.items():
@@ -256,7 +289,7 @@ class _Page:
         """The last value of each interval, the values before the dose, and the furthest ones since it began."""
         track, dose = self.state.track, self.state.dose
         used = [c for c in COLUMNS if c[0] not in WHERE_USED or any(track.get(name) for name in c[1])]
-        step, starts = _intervals(track, [name for _, names in used for name in names], dose.first)
+        step, starts = _intervals(track, [n for _, names in used for n in names], dose.first, self.room.rows)
         rows = []
         if dose.first is not None:
             before = {name: ((r.at, r.value),) for name, r in self.state.baseline.items()}
@@ -272,7 +305,7 @@ class _Page:
             kind="table",
             lines=(Line(text=says if rows else "Nothing was measured."),),
             head=("Time", *(self.headed(title, names) for title, names in used)),
-            rows=tuple(tuple(Line(text=text) for text in row) for row in rows),
+            rows=tuple(map(_row, rows)),
             id="vitals",
         )
 
@@ -288,12 +321,14 @@ class _Page:
         for alarm in self.raised:
             ranked.append((times[alarm.alarm], -LEVELS.index(alarm.level), alarm.raised, alarm))
             times[alarm.alarm] += 1
-        chosen = sorted((a for *_, a in sorted(ranked, key=lambda r: r[:-1])[:ALARMS]), key=lambda a: a.raised)
+        chosen = sorted(
+            (a for *_, a in sorted(ranked, key=lambda r: r[:-1])[: self.room.alarms]), key=lambda a: a.raised
+        )
         lines = [] if chosen else [Line(text="No alarm was raised.")]
         if more := Counter(a.title for a in self.raised) - Counter(a.title for a in chosen):
             kinds = "; ".join(f"{title}, {count}" for title, count in more.most_common())
             lines.append(Line(text=f"{more.total()} more stand in the log: {kinds}."))
-        rows = tuple(tuple(Line(text=text) for text in self.alarm(a)) for a in chosen)
+        rows = tuple(_row(self.alarm(a)) for a in chosen)
         head = ("Raised", "Alarm", "Level", "Shown by", "Passed on", "Acknowledged", "Over")
         yield Part(title="Alarms", kind="table", lines=tuple(lines), head=head, rows=rows, id="alarms")
 
@@ -303,7 +338,7 @@ class _Page:
         yield alarm.level
         yield "; ".join(self.showed(name, value) for name, value in alarm.by) or NOT_MEASURED
         yield ", ".join(f"{self.clock(at)} {whose}" for at, whose in alarm.turns[1:]) or NOT_MEASURED
-        yield ", ".join(f"{self.clock(e.at)} {e.by}" for e in self.seen(alarm)) or "NOBODY"
+        yield ", ".join(f"{self.clock(e.at)} {_short(e.by, CELL)}" for e in self.seen(alarm)) or "NOBODY"
         yield "STANDS" if alarm.cleared is None else self.clock(alarm.cleared)
 
     def showed(self, name: str, value: float | str) -> str:
@@ -329,13 +364,13 @@ class _Page:
         ]
         found = [f"{self.clock(at)} {what} ({by})" for at, what, by in sorted(given + acts)]
         if found:
-            words = " \u00b7 ".join(_first(found))
+            words = " \u00b7 ".join(self.first(found))
             yield Part(title="Given and done", lines=(Line(text=words),), id="done")
 
     def entries(self, title: str, texts: Iterable[str]) -> Iterator[Part]:
         """A list of what there is; nothing where there is none."""
         if found := list(texts):
-            yield Part(title=title, kind="list", lines=tuple(Line(text=text) for text in _first(found)))
+            yield Part(title=title, kind="list", lines=tuple(Line(text=text) for text in self.first(found)))
 
     def corrections(self) -> Iterator[str]:
         """What was first written, what counts, who says so and why."""
@@ -355,7 +390,15 @@ class _Page:
         return f"said {self.said(old) or 'the same'}; counts as {self.said(new) or 'the same'}{moved}"
 
     def said(self, data: Mapping[str, object]) -> str:
-        return ", ".join(f"{self.title(name)} {self.measured(name, value)}" for name, value in data.items())
+        said = [f"{self.title(name)} {self.measured(name, value)}" for name, value in data.items()]
+        more = [f"{len(said) - VALUES} more"] if len(said) > VALUES else []
+        return ", ".join((*said[:VALUES], *more))
+
+    def first(self, texts: Iterable[str]) -> list[str]:
+        """The first of a list, none too long, and how many more there are."""
+        every, most = list(texts), self.room.entries
+        rest = [f"{len(every) - most} more stand in the log."] if len(every) > most else []
+        return [*(_short(text, WORDS) for text in every[:most]), *rest]
 
     # --- the end ----------------------------------------------------------------------------------------------------
 
@@ -370,23 +413,29 @@ class _Page:
         over = ended is not None and ended.phase is not Phase.DISCHARGED
         names = Counter(str(e.by) for item in gate.items for e in item.evidence if e.by)
         usual = names.most_common(1)[0][0] if names else ""
+        orders = self.room.orders and not over
         brief = [item for item in gate.items if (item.state == MET if over else not item.evidence and not item.says)]
+        blank = [] if self.room.orders else [i for i in gate.items if i.state == MISSING and not i.evidence]
         rows = tuple(
             (
                 self.judged(item.title, item),
                 Line(text=STATES[item.state], strong=item.state != MET),
-                Line(text=". ".join(filter(None, (self.evidence(item, usual), "" if over else item.says))) or NOTHING),
+                Line(
+                    text=". ".join(filter(None, (self.evidence(item, usual), item.says if orders else ""))) or NOTHING
+                ),
             )
             for item in gate.items
-            if item not in brief
+            if item not in brief and item not in blank
         )
         says = "Open: everything is met." if gate.open else f"CLOSED: {len(gate.lacking)} not met."
-        says += f" Seen by {usual} where nobody else is named." if usual else ""
+        says += f" Seen by {_short(usual, CELL)} where nobody else is named." if usual else ""
         lines = [Line(text=says, strong=not gate.open)]
         if brief:
             met = "Met" if over else "Met, with nothing on record against it"
             lines.append(self.judged(f"{met}: {'; '.join(item.title for item in brief)}.", brief[0]))
-        head = ("Item", "State", "On record then" if over else "By what, and what is to be done")
+        if blank:
+            lines.append(self.judged(f"{STATES[MISSING]}, {NOTHING}: {'; '.join(i.title for i in blank)}.", blank[0]))
+        head = ("Item", "State", "On record then" if over else f"By what{', and what is to be done' if orders else ''}")
         yield Part(title="Discharge gate", kind="table", lines=tuple(lines), head=head, rows=rows, id="gate")
 
     def judged(self, text: str, item: Item) -> Line:
@@ -400,20 +449,16 @@ class _Page:
     def evidence(self, item: Item, usual: str) -> str:
         """Each value with its time; named where there are several, and by whom where it was not the usual one."""
         several = len(item.evidence) > 1
-        return "; ".join(
-            " ".join(
-                filter(
-                    None,
-                    (
-                        self.title(e.what) if several or isinstance(e.value, str) else "",
-                        self.measured(e.what, e.value, e.unit),
-                        f"since {self.clock(e.at)}" if e.what == WATCHED else self.clock(e.at),
-                        "" if e.by == usual else e.by,
-                    ),
-                )
+        shown = (
+            (
+                self.title(e.what) if several or isinstance(e.value, str) else "",
+                self.measured(e.what, e.value, e.unit),
+                f"since {self.clock(e.at)}" if e.what == WATCHED else self.clock(e.at),
+                "" if e.by == usual else e.by,
             )
             for e in item.evidence
         )
+        return _short("; ".join(" ".join(filter(None, words)) for words in shown), WORDS)
 
     def measured(self, name: str, value: object, unit: str = "") -> str:
         """A value with its unit; a score has none."""
@@ -428,7 +473,9 @@ class _Page:
                 Line(text=duty.owner),
                 Line(text=NOT_MEASURED if duty.due is None else self.when(duty.due)),
                 Line(
-                    text=duty.state if duty.done is None else f"{duty.state} {self.clock(duty.done[0])} {duty.done[1]}",
+                    text=duty.state
+                    if duty.done is None
+                    else f"{duty.state} {self.clock(duty.done[0])} {_short(duty.done[1], CELL)}",
                     strong=duty.state in ("open", "overdue"),
                     sure=how_sure(self.knowledge, duty.status, duty.source),
                 ),
@@ -442,20 +489,42 @@ class _Page:
     def signature(self) -> Part:
         ended = self.state.ended
         if ended is not None and ended.phase is Phase.DISCHARGED:
-            who = ended.data.get("signed_by") or ended.by
+            who = _short(ended.data.get("signed_by") or ended.by, CELL)
             text = f"Discharge signed by {who} ({ended.data.get('role', 'role not recorded')}), {self.clock(ended.at)}."
         else:
             text = "No discharge was signed."
         return Part(title="Signature", lines=(Line(text=text, strong=True),), id="signature")
 
 
-def _first(texts: Sequence[str]) -> list[str]:
-    rest = [f"{len(texts) - ENTRIES} more stand in the log."] if len(texts) > ENTRIES else []
-    return [*texts[:ENTRIES], *rest]
+def _row(texts: Iterable[str]) -> tuple[Line, ...]:
+    return tuple(Line(text=_short(text, CELL)) for text in texts)
+
+
+def _short(text: str, most: int) -> str:
+    """
+    >>> _short("as it was written", 10)
+    'as it was\u2026'
+    """
+    return text if len(text) <= most else text[: most - 1].rstrip() + CUT
+
+
+def _lines(sheet: Sheet) -> int:
+    """About how many lines a sheet takes."""
+
+    def tall(texts: Iterable[str], width: int) -> int:
+        return max(math.ceil(sum(map(len, texts)) / width), 1)
+
+    parts = sheet.parts
+    heads = sum(2 + bool(part.head) for part in parts) + DRAWING * any(part.svg for part in parts)
+    every = [line for lines in (sheet.lead, sheet.foot, *(part.lines for part in parts)) for line in lines]
+    cells = [cell for part in parts for row in part.rows for cell in row]
+    rows = (tall((cell.text for cell in row), NARROW) for part in parts for row in part.rows)
+    sources = tall({line.source for line in (*every, *cells)}, WIDE)
+    return heads + sum(tall([line.text], WIDE) for line in every) + sum(rows) + sources
 
 
 def _intervals(
-    track: Mapping[str, Sequence[tuple[int, float]]], names: Sequence[str], since: int | None
+    track: Mapping[str, Sequence[tuple[int, float]]], names: Sequence[str], since: int | None, most: int
 ) -> tuple[int, list[int]]:
     """The shortest step that leaves few enough rows, and the starts of those intervals that hold a value.
 
@@ -464,7 +533,7 @@ def _intervals(
     times = {at for name in names for at, _ in track.get(name, ()) if since is None or at >= since}
     begin = since or 0
     every = ((s, sorted({at - (at - begin) % s for at in times})) for s in (m * MINUTE_MS for m in STEPS))
-    return next((found for found in every if len(found[1]) <= ROWS), (MINUTE_MS, []))
+    return next((found for found in every if len(found[1]) <= most), (MINUTE_MS, []))
 
 
 def _cell(values: Mapping[str, Sequence[tuple[int, float]]], names: Sequence[str]) -> str:

@@ -36,7 +36,10 @@ def advance(state: State, event: Event, day: Day) -> State:
         after = (_withdrawn if event.withdrawn else handler)(state, event, day)
     else:
         after = _out_of_place(state, event, day)
-    return _called(after.but(at=event.at, count=state.count + 1), event.at, day)
+    if after is state:
+        after = state.but()
+    after.__dict__.update(at=event.at, count=state.count + 1)  # nobody has seen it yet: no second copy
+    return _called(after, event.at, day) if after.episodes else after
 
 
 def _moment(phase: Phase) -> str:

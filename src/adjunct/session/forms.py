@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
-from math import isfinite
 from typing import Any, NamedTuple
 
-from adjunct.base import BadInput, duration_ms, instant, iso, partial_date, shown
+from adjunct.base import FAR, BadInput, duration_ms, instant, iso, partial_date, shown
+from adjunct.fhir import Bundle
 from adjunct.knowledge import Knowledge
 from adjunct.session.model import Event, Phase, State
 from adjunct.session.pump import so_far
+from adjunct.session.watch import FIRST, LAST
 from adjunct.sheet import Line, Part, Sheet, cited, how_sure
 
 MONITORING, ADVERSE_EVENT = "monitoring", "adverse-event"
@@ -24,6 +25,7 @@ MINUTE = duration_ms("1 min")
 BEFORE_CLOCK, CLOCK = len("2026-11-22T"), len("09:30")
 MEASURES = ("systolic", "diastolic", "heart_rate", "resp_rate", "spo2", "moaas", "rass")
 DISSOCIATION = ("cadss6", "cadss")
+IN_USE = ("official", "usual")  # names that somebody goes by now; one without a use is taken for usual
 EMPTY = {"person": "not filled in", "session": "not recorded"}
 WORDS = {True: "yes", False: "no"}
 
@@ -133,6 +135,34 @@ def sign(form: Form, *, by: str, role: str, at: int) -> Form:
     return replace(form, signed=(by, role, at))
 
 
+def of_person(record: Bundle, state: State, knowledge: Knowledge) -> dict[str, str]:
+    """Who the person is, as the monitoring form asks: the fields that the record fills, and nothing measured.
+
+    Raises `BadInput` for the record of somebody else, or where the session does not say whose it is.
+    """
+    patient = record.patient
+    if state.patient.rpartition("/")[2] != record.patient_reference.rpartition("/")[2]:
+        raise BadInput("the record is of another person than the one who checked in: take the right one", "patient")
+    names = _all(patient.get("name"), Mapping)
+    name: Mapping[str, Any] = next((n for use in IN_USE for n in names if n.get("use", "usual") == use), {})
+    said = {
+        "given_name": " ".join(_all(name.get("given"), str)),
+        "family_name": name.get("family"),
+        "birth_date": patient.get("birthDate"),
+        "sex": patient.get("gender"),
+    }
+    found = {}
+    for field in _form(MONITORING, knowledge)["field"]:
+        with suppress(BadInput):  # what does not fit is asked of a person
+            if field["id"] in said:
+                found[field["id"]] = _read(field, said[field["id"]])
+    return found
+
+
+def _all(listed: Any, kind: type) -> list[Any]:
+    return [one for one in listed if isinstance(one, kind)] if isinstance(listed, list) else []
+
+
 # --- filling ----------------------------------------------------------------------------------------------------------
 
 
@@ -223,17 +253,17 @@ def _given(form: Mapping[str, Any], given: Mapping[str, Any], held: Mapping[str,
 def _read(field: Mapping[str, Any], value: Any) -> Any:
     """A given value in the kind of its field. Raises `BadInput` that names the field and not the value."""
     kind, name = field["kind"], field["id"]
-    number = isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+    number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < FAR
     if kind == "yes-no" and isinstance(value, bool):
         return value
     if kind == "number" and number and value >= 0:
         return value
-    if kind == "instant" and number:
+    if kind == "instant" and number and FIRST <= value <= LAST:
         return int(value)
     if isinstance(value, str):
         with suppress(BadInput):  # whose message would repeat what was written
-            if kind == "instant":
-                return instant(value).ms
+            if kind == "instant" and FIRST <= (at := instant(value).ms) <= LAST:
+                return at
             if kind == "date" and len(value) == len("2026-11-22"):
                 partial_date(value, timedelta())
                 return value
@@ -371,6 +401,8 @@ def _happened(state: State, events: Sequence[Event], told: Event, knowledge: Kno
     yield "what", _of(told, _title(told, knowledge))
     if told.data.get("text"):
         yield "words", _of(told, told.data["text"])
+    if "serious" in told.data:
+        yield "serious_recorded", _of(told, told.data["serious"])
     yield "began", _of(told, told.at)
     yield "reported_by", _of(told, told.by)
     yield "treatment", _of(told, state.treatment)

@@ -19,11 +19,12 @@ from adjunct.base import BadInput, instant, iso, partial_date, shown
 from adjunct.knowledge import Knowledge
 from adjunct.session.events import hidden, json_object
 from adjunct.session.model import Held, State
-from adjunct.session.pump import person, so_far
+from adjunct.session.pump import Limits, person, so_far
 
 COMMON = ("id", "at", "received", "kind", "by", "product", "lot")
 RECEIVED, ISSUED, COUNT, EXPLAINED = "received", "issued", "counted", "explained"
 RECALLED, CORRECTION = "recalled", "correction"
+TIMES = frozenset({"at", "received", "expires", "recalled", "since", "last"})
 
 
 class Entry(NamedTuple):
@@ -221,7 +222,7 @@ def reconcile(entries: Iterable[Entry], now: int, knowledge: Knowledge) -> Ledge
     through; product and lot are not corrected: the entry is withdrawn and written anew. What happened counts whoever
     signed it; a correction or an explanation changes the book only with two signatures.
     """
-    book, every = _Book(now=now, knowledge=knowledge), list(entries)
+    book, every = _Book(now=now, knowledge=knowledge, limits=Limits.of(knowledge)), list(entries)
     known = [entry for entry in every if entry.received <= now]
     placed = book.placed(book.once(known))
     reasons = [entry for entry, _, struck in placed if entry.kind == EXPLAINED and not struck]
@@ -257,6 +258,7 @@ class _Book:
 
     now: int
     knowledge: Knowledge
+    limits: Limits
     lots: dict[tuple[str, str], Lot] = field(default_factory=dict)
     uses: dict[tuple[str, str, str], Use] = field(default_factory=dict)
     lines: list[Line] = field(default_factory=list)
@@ -318,6 +320,8 @@ class _Book:
             self.flag("late", entry)
         if entry.at - entry.received > self.knowledge.length_ms("session.clock.tolerance"):
             self.flag("early", entry)
+        if not self._fits(entry):
+            self.flag("strength", entry, f"{entry.data['mg']:g} mg in {entry.data['ml']:g} mL")
         kinds = {kind["id"]: kind["change"] for kind in self.knowledge.content["stock"]["entry"]}
         lot, units = self.lot(entry), entry.data.get("units", 0)
         match kinds[entry.kind]:
@@ -335,6 +339,11 @@ class _Book:
         self.lots[entry.product, entry.lot] = lot
         if "session" in entry.data:
             self._used(entry)
+
+    def _fits(self, entry: Entry) -> bool:
+        """Whether mg and mL are of one strength, where both were written down and the strength is known."""
+        mg, ml, strength = entry.data.get("mg"), entry.data.get("ml"), strength_mg_ml(entry.product, self.knowledge)
+        return mg is None or ml is None or strength is None or self.limits.same(mg, ml * strength)
 
     def _came_in(self, lot: Lot, entry: Entry) -> Lot:
         if content_mg(entry.product, self.knowledge) is None:
@@ -378,7 +387,7 @@ class _Book:
     def standing(self) -> None:
         """What is wrong with no entry but with how things stand now."""
         soon, overdue, settle = (
-            self.knowledge.length_ms(f"session.stock.{name}") for name in ("expires_soon", "count", "late")
+            self.knowledge.length_ms(f"session.stock.{name}") for name in ("expires_soon", "count", "settle")
         )
         for lot in self.lots.values():
             if lot.balance <= 0:
@@ -422,6 +431,12 @@ def content_mg(product: str, knowledge: Knowledge) -> float | None:
     return None
 
 
+def strength_mg_ml(product: str, knowledge: Knowledge) -> float | None:
+    """mg in one mL; None for what is no solution or not in the list."""
+    products = knowledge.content["stock"]["product"]
+    return next((p.get("concentration") for p in products if p["id"] == product), None)
+
+
 def may_issue(ledger: Ledger, product: str, lot: str, units: int, at: int) -> None:
     """Raises `BadInput` where this must not be taken out: never received, recalled, expired, or not enough there."""
     found = next((x for x in ledger.lots if (x.product, x.lot) == (product, lot)), None)
@@ -454,24 +469,25 @@ def waste(state: State, product: str, packages: int, knowledge: Knowledge, *, no
     left = 0 if isclose(drawn, given) else drawn - given
     if left < 0:
         raise BadInput(f"{given:g} mg given, {drawn:g} mg drawn: look for the missing package", "waste")
-    strength = next(p.get("concentration") for p in knowledge.content["stock"]["product"] if p["id"] == product)
+    strength = strength_mg_ml(product, knowledge)
     return Waste(left, left / strength if strength else None)
 
 
 def to_dict(ledger: Ledger) -> dict[str, Any]:
-    """Plain values; instants as milliseconds, those of the entries also in the calendar of who wrote them."""
+    """Plain values; an entry's instants in the calendar of who wrote it, the others in that of the last entry."""
+    zone = max((line.entry for line in ledger.lines), key=lambda e: e.received).offset if ledger.lines else timedelta(0)
+
+    def timed(fields: Mapping[str, Any], zone: timedelta = zone) -> dict[str, Any]:
+        return {n: iso(v, zone) if n in TIMES and v is not None else v for n, v in fields.items()}
+
+    def entry(line: Line) -> dict[str, Any]:
+        return {name: value for name, value in line.entry._asdict().items() if name != "offset"}
+
     return {
-        "now": ledger.now,
+        "now": iso(ledger.now, zone),
         "later": ledger.later,
-        "lots": [asdict(lot) | {"counts": [c._asdict() for c in lot.counts]} for lot in ledger.lots],
-        "uses": [asdict(use) | {"open": use.open} for use in ledger.uses],
-        "lines": [
-            line._asdict()
-            | {
-                "entry": line.entry._asdict()
-                | {"offset": line.entry.offset.total_seconds(), "written": iso(line.entry.at, line.entry.offset)}
-            }
-            for line in ledger.lines
-        ],
-        "flags": [flag._asdict() for flag in ledger.flags],
+        "lots": [timed(asdict(lot)) | {"counts": [timed(c._asdict()) for c in lot.counts]} for lot in ledger.lots],
+        "uses": [timed(asdict(use)) | {"open": use.open} for use in ledger.uses],
+        "lines": [line._asdict() | {"entry": timed(entry(line), line.entry.offset)} for line in ledger.lines],
+        "flags": [timed(flag._asdict()) for flag in ledger.flags],
     }
