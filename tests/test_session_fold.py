@@ -515,6 +515,24 @@ def test_a_device_is_no_pump(knowledge: Knowledge) -> None:
     assert [part.mg for part in day.state.dose.given] == [28]
 
 
+@pytest.mark.parametrize(
+    ("witness", "data", "counts"),
+    [
+        ("", {"withdrawn": True}, True),
+        ("Nurse Ito", {"withdrawn": True}, True),
+        ("Dr Okoye", {"withdrawn": True}, False),
+        ("", {"data": {"substance": "ondansetron", "dose": "4 mg", "route": "iv"}}, True),
+        ("Dr Okoye", {"data": {"substance": "ondansetron", "dose": "4 mg", "route": "iv"}}, False),
+    ],
+)
+def test_nobody_takes_naloxone_back_alone(knowledge: Knowledge, witness: str, data: Any, counts: bool) -> None:
+    day = Log(knowledge)
+    name = day.add(0, "medication-given", substance="naloxone", dose="0.1 mg", route="iv")
+    second = {"witness": witness} if witness else {}
+    day.add(1, "correction", corrects=name, reason="was another one", **data, **second)
+    assert ("naloxone_given" in day.state.yes) == counts
+
+
 # --- corrections ------------------------------------------------------------------------------------------------------
 
 

@@ -23,12 +23,13 @@ _CATEGORY = {
     "code": "vital-signs",
     "display": "Vital Signs",
 }
+_BLANK = dict.fromkeys(range(ord(" ")), " ")  # characters that move a cursor or end a line
 _ABSENT = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
 
 
-def read(raw: bytes | Mapping[str, Any], words: Words) -> Report:
+def read(raw: bytes, words: Words) -> Report:
     """What an Observation, or a Bundle of them, says. `BadInput`: it is neither."""
-    document = mapped(read_json(raw)[0])
+    document, faults = _document(raw)
     kind = str(document.get("resourceType"))
     if kind == "Bundle":
         found = [mapped(mapped(e).get("resource")) for e in listed(document.get("entry"))]
@@ -37,7 +38,7 @@ def read(raw: bytes | Mapping[str, Any], words: Words) -> Report:
     seen = [r for r in found if r.get("resourceType") == "Observation"]
     if not seen or (kind == "Bundle" and document.get("type", "collection") not in _BUNDLES):
         raise BadInput(f"{shown(kind)} holds no Observation of FHIR R4: send an Observation, or a Bundle of them")
-    rows, silent, unknown, faults = [], [], [], []
+    rows, silent, unknown = [], [], []
     people = {_local(str(who)) for r in seen if (who := mapped(r.get("subject")).get("reference"))}
     if len(people) > 1:
         faults.append("Observations of several persons in one message: send each person's on their own")
@@ -57,7 +58,20 @@ def read(raw: bytes | Mapping[str, Any], words: Words) -> Report:
     version = str(mapped(document.get("meta")).get("versionId", ""))
     control = called("/".join(filter(None, (str(document.get("id", "")), version))))
     first = next((r.device for r in rows), "")
-    return Report(first, control, tuple(people), sent, tuple(rows), tuple(silent), tuple(unknown), tuple(faults))
+    return Report(
+        first, control, tuple(people), sent, words.doubted(rows), tuple(silent), tuple(unknown), tuple(faults)
+    )
+
+
+def _document(raw: bytes) -> tuple[Json, list[str]]:
+    """A message as JSON. What breaks the rules of FHIR, but can be read, comes with what is wrong with it."""
+    try:
+        return mapped(read_json(raw)[0]), []
+    except BadInput as error:
+        text = raw.decode("utf-8", "replace").translate(_BLANK)
+        with suppress(orjson.JSONDecodeError):
+            return mapped(orjson.loads(text)), [str(error)]
+        raise
 
 
 def _rows(resource: Json, place: str, words: Words) -> Iterator[Row | str]:
@@ -85,11 +99,11 @@ def _result(
         return Row(measure, rank, None, NONE if means in (COUNTS, DOUBT) else means, at, device, place)
     coded = quantity.get("code") if quantity.get("system") == words.systems["UCUM"] else None
     spoken = tuple(u for u in (coded, quantity.get("code"), quantity.get("unit")) if isinstance(u, str))
-    value, why, odd = words.amount(measure, f"{number:.9f}", spoken)
+    value, why, *rest = words.amount(measure, f"{number:.9f}", spoken)
     if means in (NONE, DOUBT) or quantity.get("comparator"):
         why = why or f"the monitor itself does not vouch for this {measure}: look at the probe and the screen"
         means = DOUBT
-    return Row(measure, rank, value, means, at, device, place, why, odd)
+    return Row(measure, rank, value, means, at, device, place, why, *rest)
 
 
 def _device(reference: Json) -> str:

@@ -153,7 +153,7 @@ def _report(
             found.append(result)
     sender = "|".join(("^".join(app), _text(header, MSH["site"])))
     control = called(_text(header, MSH["control"]))
-    return Report(sender, control, patient, sent, tuple(found), tuple(silent), tuple(unknown), tuple(faults))
+    return Report(sender, control, patient, sent, words.doubted(found), tuple(silent), tuple(unknown), tuple(faults))
 
 
 def _known(code: tuple[str, ...], words: Words) -> tuple[str, int] | None:
@@ -169,11 +169,11 @@ def _result(row: Any, measure: str, rank: int, at: Moment | None, device: str, p
     flags = {words.flags.get(_parts(flag)[0], COUNTS) for flag in flagged}
     if not text or text in words.absent:
         return Row(measure, rank, None, NONE if means in (COUNTS, DOUBT) else means, at, device, place)
-    value, why, odd = words.amount(measure, text, _at(row, OBX["unit"]))
+    value, why, *rest = words.amount(measure, text, _at(row, OBX["unit"]))
     if means in (NONE, DOUBT) or flags & {NONE, DOUBT}:
         why = why or f"the monitor itself does not vouch for this {measure}: look at the probe and the screen"
         means = DOUBT
-    return Row(measure, rank, value, means, at, device, place, why, odd)
+    return Row(measure, rank, value, means, at, device, place, why, *rest)
 
 
 def _parts(field: Any) -> tuple[str, ...]:

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import re
 from codecs import BOM_UTF8
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
-from adjunct.base import BadInput, unit_spellings, units
+from adjunct.base import BadInput, convert, unit_spellings, units
 from adjunct.knowledge import Knowledge
-from adjunct.session.events import IMPLAUSIBLE, Shape, read_data
+from adjunct.session.events import IMPLAUSIBLE, MISTAKEN, Shape, read_data
 
 COUNTS, CORRECTS, WITHDRAWS, WRONG, NONE, DOUBT = "counts", "corrects", "withdraws", "wrong-person", "none", "doubt"
 MDC, LOINC = "MDC", "LN"
@@ -46,6 +46,7 @@ class Row(NamedTuple):
     place: str
     why: str = ""
     implausible: bool = False
+    looks: str = ""  # the unit that its number looks to be in, where that is another than the one sent
 
 
 class Report(NamedTuple):
@@ -91,25 +92,52 @@ class Words:
             _COMPILED[knowledge] = _compiled(knowledge)
         return _COMPILED[knowledge]
 
-    def amount(self, measure: str, text: str, spoken: tuple[str, ...]) -> tuple[float | None, str, bool]:
-        """A value in the unit of its measure, what is wrong with it, and whether it is outside all that is plausible.
+    def amount(self, measure: str, text: str, spoken: tuple[str, ...]) -> tuple[float | None, str, bool, str]:
+        """A value in the unit of its measure, and of the `Row` that it goes into `why`, `implausible` and `looks`.
 
         Where no unit was sent the number is taken as it stands, to be judged; a unit that does not fit gives no number.
+        A monitor that is set to another unit than it names gives none either: neither reading of it may be taken.
         """
         if not _NUMBER(text):
-            return None, f"{measure} is not a plain number; send digits with a point", False
+            return None, f"{measure} is not a plain number; send digits with a point", False, ""
         spoken = tuple(filter(None, spoken))
         forms = (*spoken, *(_REMARK.sub("", unit) for unit in spoken))
         unit = next((self.units[form] for form in forms if form in self.units), "")
         if spoken and not unit:
-            return None, f"{measure} has a unit that is not known; send UCUM or MDC units", False
+            return None, f"{measure} has a unit that is not known; send UCUM or MDC units", False, ""
+        canonical = self.canonical[measure]
+        bare = unit in ("", canonical)
         try:
-            sent = {"value": float(text), "unit": unit or self.canonical[measure]}
-            data = read_data(VITALS, {measure: sent}, self.shape)
+            data = read_data(
+                VITALS, {measure: float(text) if bare else {"value": float(text), "unit": unit}}, self.shape
+            )
         except BadInput as error:
-            return None, str(error), False
+            return (
+                (None, _looks(measure, canonical), False, MISTAKEN[canonical])
+                if bare
+                else (None, str(error), False, "")
+            )
         why = "" if unit else f"{measure} has no unit; send one with every value"
-        return data[measure], why, IMPLAUSIBLE in data
+        return data[measure], why, IMPLAUSIBLE in data, ""
+
+    def doubted(self, rows: Iterable[Row]) -> tuple[Row, ...]:
+        """The rows of one message: what one number says of the unit of a device holds for the others in that unit."""
+        found = tuple(rows)
+        looks = {(row.device, self.canonical[row.measure]): row.looks for row in found if row.looks}
+        return tuple(self._alike(row, looks) for row in found) if looks else found
+
+    def _alike(self, row: Row, looks: Mapping[tuple[str, str], str]) -> Row:
+        canonical, bounds = self.canonical[row.measure], self.shape.types[VITALS].fields[row.measure]
+        other = looks.get((row.device, canonical))
+        if other is None or row.value is None or bounds.high is None:
+            return row
+        if convert(row.value, other, canonical) > bounds.high:
+            return row
+        return row._replace(value=None, why=_looks(row.measure, canonical), implausible=False, looks=other)
+
+
+def _looks(measure: str, unit: str) -> str:
+    return f"{measure} looks like {MISTAKEN[unit]}, sent as {unit}: look at the screen and set the unit of the monitor"
 
 
 _COMPILED: WeakKeyDictionary[Knowledge, Words] = WeakKeyDictionary()

@@ -33,7 +33,7 @@ STEPS = (5, 10, 15, 20, 30, 60, 120)  # layout: minutes that a row may stand for
 PAGE = 88  # layout: lines of the least letters that one page holds, as `_lines` counts them
 WIDE, NARROW = 160, 120  # layout: letters on a line, and on a line of a table
 DRAWING = 17  # layout: lines that the picture takes
-WORDS, CELL, VALUES = 240, 100, 2  # layout: letters of an entry, of a cell; values of a correction that are named
+CELL, NAME, VALUES = 80, 40, 2  # layout: letters of a cell, of a name; values of a correction that are named
 COLUMNS = (
     ("BP", ("systolic", "diastolic")),
     ("HR", ("heart_rate",)),
@@ -67,6 +67,8 @@ class Room(NamedTuple):
     rows: int = 10  # of vital signs; the chart has them all
     alarms: int = 6
     entries: int = 5
+    doses: int = 6
+    letters: int = 240  # of an entry
     orders: bool = True  # whether the gate says what is to be done, and each open item has a row
 
 
@@ -74,8 +76,8 @@ ROOMY = Room()
 ROOMS = (
     ROOMY,
     Room(rows=8, alarms=5, entries=3),
-    Room(rows=6, alarms=4, entries=2, orders=False),
-    Room(rows=4, alarms=2, entries=1, orders=False),
+    Room(rows=6, alarms=4, entries=2, doses=4, orders=False),
+    Room(rows=4, alarms=2, entries=1, doses=3, letters=90, orders=False),
 )
 
 
@@ -145,6 +147,9 @@ class _Page:
     def local(self, ms: int) -> datetime:
         return datetime.fromtimestamp(ms // MS_PER_SECOND, tz=UTC).astimezone(timezone(self.state.zone))
 
+    def brief(self, text: str) -> str:
+        return _short(text, self.room.letters)
+
     def clock(self, ms: int) -> str:
         return f"{self.local(ms):%H:%M}"
 
@@ -179,7 +184,7 @@ class _Page:
             return f"The day is not over: {self.state.phase.value}. This page is a state of {self.clock(self.now.ms)}."
         words = [f"{ENDS.get(ended.phase, ended.phase.value)}, {self.clock(ended.at)}"]
         told = [(word, str(ended.data[name]).strip(" .")) for name, word in WHY.items() if ended.data.get(name)]
-        words += [f"{word}: {_short(text, WORDS)}" for word, text in told]
+        words += [f"{word}: {self.brief(text)}" for word, text in told]
         if ended.phase is Phase.LEFT:
             warned = ended.data.get("warned")
             how = "Not recorded whether warned" if warned is None else "Was warned" if warned else "Was NOT warned"
@@ -191,7 +196,7 @@ class _Page:
     def dose(self) -> Part:
         """Each part with its lot and who gave it; above it who ordered, prepared and checked."""
         dose = self.state.dose
-        most = self.room.entries
+        most = self.room.doses
         rows = [_row(self.part(number, part)) for number, part in enumerate(dose.given[:most], start=1)]
         if dose.rate is not None:
             running = (f"{self.clock(dose.since)} \u2013 ", f"running at {dose.rate:g} mL/h", "not over")
@@ -208,14 +213,14 @@ class _Page:
             yield "No dose was prepared."
         else:
             made = dose.prepared
-            by = _short(str(made.get("prescriber", "nobody named")), CELL)
+            by = _short(str(made.get("prescriber", "nobody named")), NAME)
             yield f"Ordered by {by}: {made['substance']} {made['dose']:g} mg."
-            yield f"Prepared by {_short(dose.prepared_by, CELL)}."
+            yield f"Prepared by {_short(dose.prepared_by, NAME)}."
             if dose.checked is None:
                 yield "NOT checked by a second person."
             else:
                 agrees = "agrees" if dose.checked.get("agrees") else "DOES NOT AGREE"
-                yield f"Worked out anew by {_short(dose.checked_by, CELL)}: {dose.checked['dose']:g} mg, {agrees}."
+                yield f"Worked out anew by {_short(dose.checked_by, NAME)}: {dose.checked['dose']:g} mg, {agrees}."
         if dose.given:
             yield f"Given: {_amount(sum(part.mg for part in dose.given))}."
         if dose.stopped is not None:
@@ -224,12 +229,12 @@ class _Page:
             yield f"Ended {self.clock(dose.stopped)}, {how}."
         if dose.refused:
             yield f"{len(dose.refused)} outside the plan: it may have gone in, and the stay is counted from it."
-        if more := sum(max(len(all_) - self.room.entries, 0) for all_ in (dose.given, dose.refused)):
+        if more := sum(max(len(all_) - self.room.doses, 0) for all_ in (dose.given, dose.refused)):
             yield f"{more} more stand in the log."
 
     def overridden(self) -> Iterator[str]:
         for item, (who, why, at) in self.state.overrides.items():
-            yield f"{self.clock(at)}: {who} went on although open: {self.title(item)}. Reason: {why}"
+            yield f"{self.clock(at)}: {_short(who, NAME)} went on although open: {self.title(item)}. Reason: {why}"
 
     def part(self, number: int, part: Given) -> Iterator[str]:
         """When, what, how much, of which lot and by whom; of an infusion, who set the pump to run so."""
@@ -243,16 +248,16 @@ class _Page:
         yield self.clock(part.at) + (f" \u2013 {self.clock(part.until)}" if part.until > part.at else "")
         yield " ".join(map(str, filter(None, words)))
         yield _amount(part.mg)
-        yield part.lot or str((self.state.dose.prepared or {}).get("lot") or "not recorded")
-        yield event.by if event else "not recorded"
+        yield _short(part.lot or str((self.state.dose.prepared or {}).get("lot") or "not recorded"), NAME)
+        yield _short(event.by, NAME) if event else "not recorded"
 
     def outside(self, event: Event) -> Iterator[str]:
         yield self.clock(event.at)
         why = "taken back by one person" if event.withdrawn else "NOT PLANNED"
         yield f"{BY_HAND.get(event.type, 'infusion')}, {why}"
         yield _amount(event.data["dose"]) if "dose" in event.data else "not recorded"
-        yield str(event.data.get("lot") or "not recorded")
-        yield event.by
+        yield _short(str(event.data.get("lot") or "not recorded"), NAME)
+        yield _short(event.by, NAME)
 
     def by(self, event: str) -> str:
         found = self.events.get(event)
@@ -338,7 +343,7 @@ class _Page:
         yield alarm.level
         yield "; ".join(self.showed(name, value) for name, value in alarm.by) or NOT_MEASURED
         yield ", ".join(f"{self.clock(at)} {whose}" for at, whose in alarm.turns[1:]) or NOT_MEASURED
-        yield ", ".join(f"{self.clock(e.at)} {_short(e.by, CELL)}" for e in self.seen(alarm)) or "NOBODY"
+        yield ", ".join(f"{self.clock(e.at)} {_short(e.by, NAME)}" for e in self.seen(alarm)) or "NOBODY"
         yield "STANDS" if alarm.cleared is None else self.clock(alarm.cleared)
 
     def showed(self, name: str, value: float | str) -> str:
@@ -362,7 +367,7 @@ class _Page:
         acts = [
             (at, ": ".join(filter(None, (data["what"], data.get("text")))), by) for at, data, by in self.state.actions
         ]
-        found = [f"{self.clock(at)} {what} ({by})" for at, what, by in sorted(given + acts)]
+        found = [f"{self.clock(at)} {what} ({_short(by, NAME)})" for at, what, by in sorted(given + acts)]
         if found:
             words = " \u00b7 ".join(self.first(found))
             yield Part(title="Given and done", lines=(Line(text=words),), id="done")
@@ -377,7 +382,7 @@ class _Page:
         for which, _, at, by, reason in self.state.corrections:
             event = self.events.get(which)
             what = f"{event.type} of {self.clock((event.was or event).at)}" if event else which
-            yield f"{self.clock(at)} {by}: {what} {self.changed(event)}. Reason: {reason}"
+            yield f"{self.clock(at)} {_short(by, NAME)}: {what} {self.changed(event)}. Reason: {reason}"
 
     def changed(self, event: Event | None) -> str:
         if event is None or event.was is None:
@@ -398,7 +403,7 @@ class _Page:
         """The first of a list, none too long, and how many more there are."""
         every, most = list(texts), self.room.entries
         rest = [f"{len(every) - most} more stand in the log."] if len(every) > most else []
-        return [*(_short(text, WORDS) for text in every[:most]), *rest]
+        return [*map(self.brief, every[:most]), *rest]
 
     # --- the end ----------------------------------------------------------------------------------------------------
 
@@ -428,7 +433,7 @@ class _Page:
             if item not in brief and item not in blank
         )
         says = "Open: everything is met." if gate.open else f"CLOSED: {len(gate.lacking)} not met."
-        says += f" Seen by {_short(usual, CELL)} where nobody else is named." if usual else ""
+        says += f" Seen by {_short(usual, NAME)} where nobody else is named." if usual else ""
         lines = [Line(text=says, strong=not gate.open)]
         if brief:
             met = "Met" if over else "Met, with nothing on record against it"
@@ -454,11 +459,11 @@ class _Page:
                 self.title(e.what) if several or isinstance(e.value, str) else "",
                 self.measured(e.what, e.value, e.unit),
                 f"since {self.clock(e.at)}" if e.what == WATCHED else self.clock(e.at),
-                "" if e.by == usual else e.by,
+                "" if e.by == usual else _short(e.by, NAME),
             )
             for e in item.evidence
         )
-        return _short("; ".join(" ".join(filter(None, words)) for words in shown), WORDS)
+        return self.brief("; ".join(" ".join(filter(None, words)) for words in shown))
 
     def measured(self, name: str, value: object, unit: str = "") -> str:
         """A value with its unit; a score has none."""
@@ -475,7 +480,7 @@ class _Page:
                 Line(
                     text=duty.state
                     if duty.done is None
-                    else f"{duty.state} {self.clock(duty.done[0])} {_short(duty.done[1], CELL)}",
+                    else f"{duty.state} {self.clock(duty.done[0])} {_short(duty.done[1], NAME)}",
                     strong=duty.state in ("open", "overdue"),
                     sure=how_sure(self.knowledge, duty.status, duty.source),
                 ),
@@ -489,7 +494,7 @@ class _Page:
     def signature(self) -> Part:
         ended = self.state.ended
         if ended is not None and ended.phase is Phase.DISCHARGED:
-            who = _short(ended.data.get("signed_by") or ended.by, CELL)
+            who = _short(ended.data.get("signed_by") or ended.by, NAME)
             text = f"Discharge signed by {who} ({ended.data.get('role', 'role not recorded')}), {self.clock(ended.at)}."
         else:
             text = "No discharge was signed."

@@ -9,14 +9,26 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime, timezone
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from datetime import UTC, datetime, timedelta, timezone
 from functools import cache
 from typing import Any, NamedTuple
 
 from adjunct.assessment.result import Assessment, Finding, Gap, Reason
 from adjunct.assessment.weigh import assess
-from adjunct.base import MS_PER_SECOND, YES, AdjunctError, BadInput, Instant, Verdict, convert, instant, shown, worst
+from adjunct.base import (
+    MS_PER_SECOND,
+    YES,
+    AdjunctError,
+    BadInput,
+    Instant,
+    Verdict,
+    convert,
+    instant,
+    iso,
+    shown,
+    worst,
+)
 from adjunct.clinic import Clinic
 from adjunct.fhir import Bundle, Entry, read_bundle
 from adjunct.knowledge import Knowledge
@@ -107,10 +119,33 @@ class Readiness:
     assessment: Assessment
 
     def to_dict(self) -> dict[str, Any]:
-        limits = [
-            {"id": li.entry["id"], "title": li.entry["title"], "value": li.value, "unit": li.unit} for li in self.limits
-        ]
-        return asdict(replace(self, limits=())) | {"limits": limits, "assessment": self.assessment.to_dict()}
+        """Plain values; every instant in the calendar of the one that counted as now."""
+        offset = instant(self.assessment.at).offset
+        return {
+            "verdict": self.verdict,
+            "questions": [_plain(question, offset) for question in self.questions],
+            "grounds": [_plain(ground, offset) for ground in self.grounds],
+            "limits": [
+                {"id": li.entry["id"], "title": li.entry["title"], "value": li.value, "unit": li.unit}
+                for li in self.limits
+            ],
+            "assessment": self.assessment.to_dict(),
+        }
+
+
+def _plain(found: Any, offset: timedelta) -> Any:
+    if isinstance(found, Mapping):
+        return {name: _plain(value, offset) for name, value in found.items()}
+    if is_dataclass(found):
+        told = {f.name: _plain(getattr(found, f.name), offset) for f in fields(found)}
+    elif isinstance(found, Override):
+        told = found._asdict()
+    else:
+        return [_plain(one, offset) for one in found] if isinstance(found, (tuple, list)) else found
+    for name in ("at", "value") if told.get("kind") == "instant" else ("at",):
+        if isinstance(told.get(name), int):
+            told[name] = iso(told[name], offset)
+    return told
 
 
 def readiness(
