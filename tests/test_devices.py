@@ -36,6 +36,7 @@ ORDINARY = {
     "temperature": 36.8,
 }
 DANGER = {"spo2": 78.0}
+SURE = {"systolic": (35, 99), "temperature": (30, 60)}  # numbers that look like no other unit
 HEAD = "MSH|^~\\&|m3||||20261122100000+0100||ORU^R01^ORU_R01|{control}|P|2.6|||NE|AL||UNICODE UTF-8\r"
 ROW = "OBX|1|NM|150456^MDC_PULS_OXIM_SAT_O2^MDC|1|{value}|%|||||{status}|||{time}||||{device}\r"
 
@@ -97,7 +98,9 @@ def test_a_row_becomes_what_its_line_says(case):
 
 @pytest.mark.parametrize("write", [to_hl7, to_fhir])
 @given(
-    data=st.dictionaries(st.sampled_from(sorted(ORDINARY)), st.integers(1, 99).map(float), min_size=1),
+    data=st.fixed_dictionaries(
+        {}, optional={m: st.integers(*SURE.get(m, (0, 99))).map(float) for m in sorted(ORDINARY)}
+    ).filter(bool),
     late=st.integers(0, 4999),
     zone=st.integers(-48, 56),
 )
@@ -202,6 +205,7 @@ def pressures(systolic: float, diastolic: float, wire: str, unit: str) -> bytes:
         (35.0, 14.0, set()),  # low, and judged as that
         (120.0, 14.0, set()),
         (47.0, 20.0, set()),
+        (0.0, 0.0, set()),  # nothing, in either unit
     ],
 )
 def test_a_pressure_that_only_makes_sense_in_kpa_is_taken_in_neither_unit(wire, unit, systolic, diastolic, doubted):
@@ -784,7 +788,7 @@ def test_a_file_of_one_observation_is_read_however_it_is_laid_out():
     assert tied().feed(one, T)[0].data == {"spo2": 97.0}
 
 
-@pytest.mark.parametrize("sign", ["\x00", "\x07", "\x1b[2J", "\n", "\x1f"])
+@pytest.mark.parametrize("sign", ["\x00", "\x07", "\x08", "\x0c", "\x1b[2J", "\n", "\x1f", "\x07\\u0007"])
 @pytest.mark.parametrize("escaped", [False, True])
 def test_a_control_character_in_an_observation_hides_no_danger(sign, escaped):
     bundle = changed(note=[{"text": "a SIGN b"}])
@@ -794,6 +798,7 @@ def test_a_control_character_in_an_observation_hides_no_danger(sign, escaped):
     assert isinstance(out, Event if escaped and sign == "\n" else Held)
     if isinstance(out, Held):
         assert out.raw == raw.decode()
+        assert "control character" in out.why
         written_back([out])
 
 
@@ -827,6 +832,13 @@ def test_codes_without_end_are_counted_together():
     assert len(stream.counts) <= LIMIT["codes"] + 4
     assert max(map(len, stream.counts)) < 100
     assert sum(c for name, c in stream.counts.items() if name.startswith("not read")) == LIMIT["codes"] + 50
+
+
+def test_a_long_name_of_a_sender_is_not_remembered_whole():
+    stream = tied()
+    stream.feed(at(0).replace(b"MSH|^~\\&|m3|", b"MSH|^~\\&|" + b"m" * 5000 + b"|"), T)
+    ((sender, _),) = stream._messages
+    assert len(sender) < 100
 
 
 def test_what_was_told_is_forgotten_at_last():

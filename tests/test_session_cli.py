@@ -10,12 +10,18 @@ import struct
 import subprocess
 import sys
 import termios
+import tomllib
 from fcntl import ioctl
 from pathlib import Path
 
 import pytest
 
+import adjunct
+from adjunct.base import BadInput
 from adjunct.demo import bundle_path
+from adjunct.knowledge import Knowledge
+from adjunct.session import Shape, read_items
+from sessions import Log
 
 ADJUNCT = [sys.executable, "-m", "adjunct.cli", "session"]
 DOSE_AT = "2027-01-11T09:09:30+01:00"
@@ -62,6 +68,76 @@ def test_what_is_open_before_the_dose_comes_first(day: Path) -> None:
     assert "DEFER" in run("ready", str(day), "--at", DOSE_AT).splitlines()[0]
 
 
+def test_what_is_open_is_asked_once(day: Path) -> None:
+    told = " ".join(run("ready", str(day), "--at", DOSE_AT).split())
+    assert told.count("- Age:") == 1
+    assert told.count("- Alanine aminotransferase") == 1
+    assert "- Itching:" in told  # asked for by itself as well as with the enzymes
+    whole = json.loads(run("ready", str(day), "--at", DOSE_AT, "--json"))["questions"]
+    assert [q["id"] for q in whole if q["open"]].count("age") == 3  # each rule that waits for it
+
+
+def test_an_override_is_told_with_its_time(day: Path) -> None:
+    decided = {"item": "bmi, weight", "prescriber": "Dr Vega", "reason": "weighed last week"}
+    at = "2027-01-11T09:08:00+01:00"
+    event = {"id": "o1", "at": at, "received": at, "type": "override", "by": "Dr Vega", "source": "chair"}
+    line = json.dumps(event | {"data": decided, "session": "quiet-nasal-1"}).encode()
+    told = json.loads(run("ready", "-", "--at", DOSE_AT, "--json", given=day.read_bytes() + line))
+    (held,) = (q for q in told["questions"] if q["override"])
+    assert held["override"] == {"prescriber": "Dr Vega", "reason": "weighed last week", "at": at, "refused": ""}
+    asked = {q["id"]: q for q in told["questions"]}
+    assert asked["escort"]["at"] == "2027-01-11T09:03:00+01:00"
+
+
+NUMBER = "01555 0100 200"
+
+
+@pytest.fixture(scope="module")
+def clinic(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("clinic") / "clinic.toml"
+    path.write_text(f'[clinic]\nname = "Harbour Street"\nemergency = "{NUMBER}"\n')
+    return path
+
+
+def test_first_actions_name_the_number_that_this_clinic_calls(clinic: Path, tmp_path: Path) -> None:
+    log, place = tmp_path / "day.jsonl", ("--clinic", str(clinic))
+    played = run("simulate", "--scenario", "anaphylaxis", "--out", str(log), "--json", *place)
+    read = run("replay", str(log), "--json", *place)
+    assert NUMBER in played
+    assert read == played
+    given = tomllib.loads(clinic.read_text())
+    assert adjunct.replay(log, clinic=given).to_json() + "\n" == read
+    assert NUMBER not in adjunct.replay(log).to_json()
+    items = read_items(log.read_bytes().splitlines(), Shape.of(Knowledge.load()))
+    seen = (seen for tick in adjunct.watch(items, clock=(), clinic=given) for seen in tick.seen)
+    assert any(NUMBER in says for one in seen for alarm in one.alarms for says in alarm.says)
+
+
+@pytest.mark.parametrize("command", ["replay", "simulate"])
+def test_a_clinic_that_cannot_be_read_is_refused(command: str, day: Path, tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text("[clinic]\nemergency = 112\n")
+    what = (str(day),) if command == "replay" else ("--scenario", "anaphylaxis", "--out", str(tmp_path / "out.jsonl"))
+    done = subprocess.run([*ADJUNCT, command, *what, "--clinic", str(wrong)], capture_output=True)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b"settings.clinic" in done.stderr
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_a_wrong_file_of_the_clinic_keeps_no_emergency_back(tmp_path: Path) -> None:
+    knowledge = Knowledge.load()
+    log = Log(knowledge)
+    log.infusion()
+    log.add(10, "event", sign="seizure", present=True)
+    with pytest.raises(BadInput) as refused:
+        adjunct.replay(log.events, clinic={"clinic": {"emergency": 112}}, knowledge=knowledge)
+    assert any("dose" in says for says in refused.value.advice)
+    quiet = Log(knowledge)
+    with pytest.raises(BadInput) as refused:
+        adjunct.replay(quiet.events, clinic={"clinic": {"emergency": 112}}, knowledge=knowledge)
+    assert refused.value.advice == ()
+
+
 def test_a_discharge_is_signed_once_the_gate_is_open(day: Path, tmp_path: Path) -> None:
     lines = day.read_text().splitlines(keepends=True)
     unsigned = [line for line in lines if '"discharged"' not in line]
@@ -82,6 +158,36 @@ def test_the_papers_of_a_day(day: Path, tmp_path: Path) -> None:
     run("report", str(day), "--out", str(tmp_path / "papers"))
     names = {path.name for path in (tmp_path / "papers").iterdir()}
     assert names == {f"{name}.{kind}" for name in ("treatment-day", "monitoring-form") for kind in ("html", "pdf")}
+
+
+def test_who_the_person_is_stands_on_the_form_from_the_record_of_the_same_person(tmp_path: Path) -> None:
+    log, told = str(bundle_path("mara-day.jsonl")), str(bundle_path("mara-story.json"))
+    run("report", log, "--out", str(tmp_path / "without"))
+    run("report", log, "--out", str(tmp_path / "with"), "--record", told)
+    before, after = ((tmp_path / where / "monitoring-form.html").read_text() for where in ("without", "with"))
+    for said in ("Quiroga", "1985-02-11", "female"):
+        assert said not in before
+        assert said in after
+    said = tmp_path / "answers.toml"
+    said.write_text('[monitoring]\nfamily_name = "Klein"\n')  # what a person says comes before the record
+    run("report", log, "--out", str(tmp_path / "said"), "--record", told, "--answers", str(said))
+    words = (tmp_path / "said" / "monitoring-form.html").read_text()
+    assert "Klein" in words
+    assert "Quiroga" not in words
+    other = str(bundle_path("ben-kratom-this-morning.json"))
+    done = subprocess.run(
+        [*ADJUNCT, "report", log, "--out", str(tmp_path / "other"), "--record", other], capture_output=True
+    )
+    assert done.returncode == 2
+    assert b"another person" in done.stderr
+    assert not (tmp_path / "other").exists()
+
+
+def test_the_book_as_json_is_in_the_calendar_of_the_clinic() -> None:
+    told = json.loads(run("stock", str(bundle_path("ledger.jsonl")), "--at", "2026-11-23T23:00:00Z", "--json"))
+    assert told["now"] == "2026-11-23T17:00:00-06:00"
+    assert {lot["expires"] for lot in told["lots"]} == {"2028-03-31T23:59:59-06:00", "2027-06-30T23:59:59-06:00"}
+    assert told["lines"][0]["entry"]["at"] == "2026-11-16T08:10:00-06:00"
 
 
 def test_messages_become_lines_and_a_ledger_is_added_up() -> None:

@@ -357,7 +357,9 @@ def test_what_was_said_at_the_event_of_its_seriousness_stands_beside_the_judgeme
     assert form.value("serious_recorded") is shows
     assert form.value("serious") is None
     row = {None: "not recorded", False: "no\n11:05, Nina Ortiz", True: "yes\n11:05, Nina Ortiz"}[shows]
-    assert f"Recorded as serious\n{row}" in forms.form_sheet(form, KNOWLEDGE, now=NINE).text()
+    text = forms.form_sheet(form, KNOWLEDGE, now=NINE).text()
+    assert f"Recorded as serious\n{row}" in text
+    assert text.count("Field\nAnswer\nRecorded\n") == len(form.sections)
 
 
 PATIENT: dict[str, Any] = {

@@ -7,6 +7,7 @@ import re
 from functools import cache
 from typing import Any
 
+import pypdfium2
 import pytest
 from pypdf import PdfReader
 
@@ -14,7 +15,7 @@ import adjunct
 from adjunct.documents.day_chart import BETWEEN, LOWER, TOP, UPPER
 from adjunct.documents.page import page
 from adjunct.documents.pdf import pdf
-from adjunct.documents.treatment_day import ROOMS, treatment_day_sheet, _lines
+from adjunct.documents.treatment_day import CELL, ROOMY, treatment_day_sheet
 from adjunct.session.alarms import Table, log
 from adjunct.session.discharge import gate
 from adjunct.session.forms import adverse_event_report, form_sheet, monitoring_form
@@ -70,6 +71,29 @@ def crowded() -> Whole:
     return day(*arrival(), *nasal_dose(), *readings, *probes, *acts)
 
 
+def worst(*end: dict[str, Any], many: int = 60) -> Whole:
+    """As much as can go wrong, in as many words as a log takes: alarms, acts, corrections, flags, doses, overrides."""
+    words, name = "as it was told " * 120, "N" * 180
+    minutes = range(22, 22 + many)
+    signs = ["dizziness", "new_headache", "vomiting", "chest_pain"] * (many // 4)
+    changed = {"systolic": 141, "diastolic": 85, "heart_rate": 70}
+    return day(
+        *arrival(),
+        *(at(8, "override", item=item, prescriber=name, reason=words, id=item) for item in ("age", "alt", "ecg")),
+        *nasal_dose(),
+        *course([(m, 150 + 45 * (m % 4 == 0), 90, 80, 97 - 9 * (m % 5 == 0)) for m in minutes]),
+        *(at(m + 0.1, "action", name, what="other", text=words) for m in minutes),
+        *(at(m + 0.2, "device-given", name, number=3, dose=28, lot="L" * 99, expiry="2028-03") for m in minutes),
+        *(at(m + 0.3, "event", sign=sign, present=True, text=words) for m, sign in zip(minutes, signs, strict=True)),
+        *(at(m + 0.4, "acknowledged", name, alarm="hypertension-severe") for m in minutes),
+        *(
+            at(m + 0.6, "correction", name, corrects=f"{m:06.1f}-vitals", reason=words, data=changed)
+            for m in minutes[::2]
+        ),
+        *end,
+    )
+
+
 DISCHARGED = day(*arrival(), *nasal_dose(), *SURGE, *settled()[1:], signed())
 DAYS = {
     "empty": day(),
@@ -79,6 +103,10 @@ DAYS = {
     "running": day(*arrival("ketamine-iv"), *infusion()[:4], until=33),
     "left": day(*arrival(), *nasal_dose(), *SURGE, at(75, "left-before-discharge", warned=False, text=HOSTILE)),
     "crowded": crowded(),
+    "worst": worst(),
+    "worst-left": worst(at(95, "left-before-discharge", "N" * 180, text="as it was told " * 120)),
+    "worst-discharged": worst(*settled()[1:], signed()),
+    "busy": worst(many=20),
 }
 
 
@@ -92,7 +120,7 @@ def test_the_day_is_one_page_tagged_and_with_words_for_its_picture(name: str) ->
     root: Any = found.trailer["/Root"]
     figures = [t for t in tags(root["/StructTreeRoot"]) if t["/S"] == "/Figure"]
     assert all(str(f["/Alt"]) for f in figures)
-    assert len(figures) == (name != "empty")
+    assert len(figures) == (name not in ("empty", "worst-left", "worst-discharged"))
 
 
 STORIES = ["quiet-nasal", "hypertensive-surge", "hypoxia-kratom", "early-leaver", "anaphylaxis", "vomiting-sedated"]
@@ -113,15 +141,50 @@ def test_a_day_with_a_monitor_and_a_story_is_one_page(name: str) -> None:
 
 def test_too_much_for_one_page_is_counted_not_lost() -> None:
     found = sheet(DAYS["crowded"])
-    assert len(part(found, "Vital signs").rows) <= ROWS + 2
+    assert len(part(found, "Vital signs").rows) <= ROOMY.rows + 2
     alarms = part(found, "Alarms")
-    assert len(alarms.rows) == ALARMS
+    assert len(alarms.rows) == ROOMY.alarms
     raised = log(DAYS["crowded"].state, DAYS["crowded"].now.ms, Table.of_knowledge(KNOWLEDGE))
-    assert alarms.lines[0].text.startswith(f"{len(raised) - ALARMS} more stand in the log: ")
+    assert alarms.lines[0].text.startswith(f"{len(raised) - ROOMY.alarms} more stand in the log: ")
     assert {row[1] for row in cells(alarms)} == {a.title for a in raised}  # of each kind at least the first
     done = part(found, "Given and done")
-    assert done.lines[0].text.count("looked at the chair") == ENTRIES
-    assert done.lines[0].text.endswith(f"{20 - ENTRIES} more stand in the log.")
+    assert done.lines[0].text.count("looked at the chair") == ROOMY.entries
+    assert done.lines[0].text.endswith(f"{20 - ROOMY.entries} more stand in the log.")
+
+
+def test_nothing_runs_off_the_paper() -> None:
+    """Names, lots and reasons without a space."""
+    whole = worst(at(95, "left-before-discharge", "N" * 180, text="W" * 1800))
+    text = pypdfium2.PdfDocument(printed(sheet(whole), found=whole))[0].get_textpage()
+    right = [text.get_charbox(n)[2] for n in range(text.count_chars())]
+    assert max(right) < 210 / 25.4 * 72 - 30
+
+
+def test_a_day_without_an_end_shows_its_last_values() -> None:
+    found = day(*arrival(), *nasal_dose(), *course([(30 + 600 * n, 130 + n, 80, 72, 97) for n in range(12)]))
+    rows = cells(part(sheet(found), "Vital signs"))
+    assert rows[-2][1] == "141/80"
+    assert len(rows) == ROOMY.rows + 2
+
+
+def test_where_the_most_is_cut_the_dose_the_worst_alarm_and_what_is_missing_stand() -> None:
+    whole = DAYS["worst-left"]
+    found = sheet(whole)
+    dose = part(found, "Dose")
+    given = len(whole.state.dose.given) + len(whole.state.dose.refused)
+    assert f"{given - len(dose.rows)} more stand in the log." in dose.lines[0].text
+    assert [row[:2] for row in cells(dose)][:2] == [["09:15", "nasal device 1"], ["09:21", "nasal device 2"]]
+    assert "emergency" in {row[2] for row in cells(part(found, "Alarms"))}
+    gate_ = part(found, "Discharge gate")
+    missing = next(line.text for line in gate_.lines if line.text.startswith("MISSING, nothing on record: "))
+    shown = {row[0] for row in cells(gate_)} | set(missing.partition(": ")[2].strip(".").split("; "))
+    met = next(line.text for line in gate_.lines if line.text.startswith("Met: "))
+    closed = gate(whole.state, whole.now.ms, KNOWLEDGE)
+    assert {item.title for item in closed.items} == shown | set(met.removeprefix("Met: ").strip(".").split("; "))
+    for title in ("Corrections", "Flags"):
+        assert part(found, title).lines[-1].text.endswith("more stand in the log.")
+    assert not [cell for p in found.parts for row in cells(p)[1:] for cell in row if len(cell) > CELL * 2]
+    assert "the rest is in the log" in found.foot[0].text
 
 
 def test_the_html_holds_the_words_and_nothing_that_runs() -> None:
@@ -292,6 +355,15 @@ def test_what_a_pump_delivered_is_known_to_four_figures() -> None:
     dose = part(sheet(rehearsed("hypoxia-kratom")), "Dose")
     assert "Given: 17.94 mg." in dose.lines[0].text
     assert cells(dose)[0][2] == "17.94 mg"
+
+
+def test_an_amount_that_is_no_concept_has_the_unit_of_its_field() -> None:
+    rows = {row[0].text: row[2].text for row in part(sheet(DISCHARGED), "Discharge gate").rows}
+    assert "oxygen 0 L/min" in rows["Oxygen saturation on room air"]
+    wrong = at(25.5, "correction", corrects="slower", reason="misread", data={"rate": 50})
+    found = day(*arrival("ketamine-iv"), *infusion()[:4], wrong)
+    said = part(sheet(found), "Corrections").lines[0].text
+    assert "said rate 60 mL/h; counts as rate 50 mL/h" in said
 
 
 def test_a_sign_that_raised_an_alarm_is_said_once() -> None:

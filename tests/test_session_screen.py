@@ -15,7 +15,7 @@ from adjunct.knowledge import Knowledge
 from adjunct.session.model import Held
 from adjunct.session.stock import Ledger, Lot
 from adjunct.session.watch import Item, News, Tick, watch
-from adjunct.terminal.session import CURVES, FRAME, NOTABLE, _Floor, curve, run, show_replay, show_stock
+from adjunct.terminal.session import CURVES, FRAME, NOTABLE, _Floor, brief, chair, curve, run, show_replay, show_stock
 from sessions import MINUTE, NINE, Log, at
 
 K = Knowledge.load()
@@ -132,6 +132,69 @@ def test_nothing_is_shown_of_nothing() -> None:
     out = io.StringIO()
     show_replay(adjunct.replay(b"", at="2027-01-11T09:00:00+01:00"), Console(file=out, width=80))
     assert "0 events" in out.getvalue()
+
+
+def replayed(*logs: Log, width: int = 100) -> str:
+    """A log of several sessions, a, b, c ..., read back."""
+    items = [
+        e._replace(id=f"{name}-{e.id}", session=name)
+        for name, day in zip("abcd", logs, strict=False)
+        for e in day.events
+    ]
+    out = io.StringIO()
+    show_replay(adjunct.replay(items, knowledge=K), Console(file=out, width=width))
+    return out.getvalue()
+
+
+def quiet() -> Log:
+    day = Log(K)
+    day.infusion()
+    day.add(5, "vitals", systolic=128, diastolic=80, heart_rate=72, spo2=98, resp_rate=14)
+    return day
+
+
+def test_of_several_sessions_the_worst_stands_first() -> None:
+    low, high, gone = quiet(), quiet(), quiet()
+    low.add(6, "vitals", spo2=78)
+    high.add(6, "vitals", systolic=196, diastolic=112)
+    gone.add(6, "left-before-discharge", warned=False)
+    lines = replayed(quiet(), high, gone, low).splitlines()
+    assert [line.partition(":")[0] for line in lines if "====" in line] == ["d", "b", "c", "a"]
+
+
+def test_an_event_before_the_check_in_reads_as_one() -> None:
+    stray, severe = Log(K, ready=False), Log(K, ready=False)
+    stray.add(0, "vitals", systolic=128, diastolic=80)
+    severe.add(0, "vitals", spo2=78)
+    text = replayed(stray, severe)
+    assert "a: nobody has checked in =" in text
+    assert "whose is it?" in text[text.index("a: nobody") :]
+    assert " 1 event." in text
+    assert "DEFER" not in text
+    assert "what stands now: ESCALATE" in text[: text.index("a: nobody")]  # judged all the same
+    assert ". ," not in text
+
+
+def test_before_the_dose_a_replay_says_where_the_open_questions_stand() -> None:
+    day = Log(K)
+    assert "no dose yet: DEFER, see adjunct session ready" in replayed(day)
+    day.infusion()
+    assert "see adjunct session ready" not in replayed(day)
+    day.add(3, "left-before-discharge", warned=True)
+    assert "what stands now" not in replayed(day)
+
+
+def test_where_nobody_looked_nothing_is_said_to_be_done() -> None:
+    tick = next(t for t in ticks("hypertensive-surge", 35) if t.seen and t.seen[0].due is None)
+    out = io.StringIO()
+    console = Console(file=out, width=100)
+    console.print(brief(tick.seen[0]), chair(tick.seen[0], K, 100))
+    assert "to do" not in out.getvalue()
+    stray = Log(K, ready=False)
+    stray.add(0, "vitals", systolic=128, diastolic=80)
+    *_, last = watch(stray.events, [at(1)], K)
+    console.print(brief(last.seen[0]))
+    assert "expected, nobody has checked in" in out.getvalue()
 
 
 # --- words ------------------------------------------------------------------------------------------------------------

@@ -368,3 +368,20 @@ def test_a_correction_or_an_explanation_of_another_lot_changes_nothing() -> None
     ledger = book(TEN, count, raw("x1", 3, "explained", count="c1", units=-2, reason="found", lot="M1"))
     assert ledger.lots[0].balance == 10
     assert {"discrepancy", "bad-correction"} <= set(codes(ledger))
+
+
+EDGES = {
+    "at": ["0001-01-01T00:00:00+00:00", "9999-12-31T23:59:59-11:00"],
+    "received": ["9999-12-31T23:59:59-11:00"],
+    "expiry": ["9999-12", "9999", "0001-01-01"],
+}
+
+
+@pytest.mark.parametrize(("field", "when"), [(field, when) for field, times in EDGES.items() for when in times])
+def test_a_time_at_the_edge_of_the_calendar_is_held(field: str, when: str) -> None:
+    assert field in kept(json.dumps(TEN | {field: when}))
+
+
+def test_a_correction_to_the_edge_of_the_calendar_is_held() -> None:
+    moved = raw("k", 1, "correction", corrects="r1", reason="typo", true_at=EDGES["at"][1])
+    assert "true_at" in kept(json.dumps(moved))

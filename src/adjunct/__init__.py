@@ -486,12 +486,17 @@ def rehearse(
 
 
 def replay(
-    log: str | Path | bytes | Iterable[Event | Held], *, at: str | None = None, knowledge: Knowledge | None = None
+    log: str | Path | bytes | Iterable[Event | Held],
+    *,
+    at: str | None = None,
+    clinic: Mapping[str, Any] | None = None,
+    knowledge: Knowledge | None = None,
 ) -> Replayed:
     """Read the log of a treatment day back: state, alarms, what is due, gaps, what was kept aside.
 
     `log` is the path of JSON Lines, their bytes, or items already read; `at` the instant to look from (default: the
-    last one that the log speaks of). A line that cannot be read is kept aside with the reason; nothing is lost.
+    last one that the log speaks of); `clinic` its file as plain values, for the number that first actions name. A line
+    that cannot be read is kept aside with the reason; nothing is lost.
     """
     from adjunct.base import BadInput, instant
     from adjunct.session import Shape, read_items
@@ -499,24 +504,46 @@ def replay(
 
     known = knowledge or _knowledge()
     if isinstance(log, (str, Path)):
+        path = Path(log)
         try:
-            log = Path(log).read_bytes()
+            log = path.read_bytes()
         except OSError as error:
-            raise BadInput(f"the log cannot be read ({error.strerror})", Path(log).name) from None
+            raise BadInput(f"the log cannot be read ({error.strerror})", path.name) from None
     items = read_items(log.splitlines(), Shape.of(known)) if isinstance(log, bytes) else log
-    return run(items, known, at=None if at is None else instant(at, "--at").ms)
+    now = None if at is None else instant(at, "--at").ms
+    try:
+        number = _emergency(clinic, known)
+    except BadInput as error:  # a fault of a file keeps back nothing that the log calls for at once
+        alarms = [a for s in run(items, known, at=now).to_dict()["sessions"] for a in s["alarms"]]
+        standing = (a for a in alarms if a["standing"] and a["level"] == "emergency")
+        error.advice = (*error.advice, *(says for alarm in standing for says in alarm["do"]))
+        raise
+    return run(items, known, at=now, emergency=number)
 
 
 def watch(
-    items: Iterable[Event | Held], *, clock: Iterable[int], knowledge: Knowledge | None = None
+    items: Iterable[Event | Held],
+    *,
+    clock: Iterable[int],
+    clinic: Mapping[str, Any] | None = None,
+    knowledge: Knowledge | None = None,
 ) -> Iterator[Tick]:
     """Watch a day as it arrives: after every item, and at every instant of `clock` (ms since 1970 UTC, in order).
 
-    The same items and the same clock give the same states, alarms and duties, wherever they are looked at.
+    The same items and the same clock give the same states, alarms and duties, wherever they are looked at. `clinic` is
+    its file as plain values, for the number that first actions name.
     """
     from adjunct.session import watch as run
 
-    return run(items, clock, knowledge or _knowledge())
+    known = knowledge or _knowledge()
+    return run(items, clock, known, _emergency(clinic, known))
+
+
+def _emergency(clinic: Mapping[str, Any] | None, knowledge: Knowledge) -> str:
+    """The number that this clinic calls; empty where it has told none."""
+    from adjunct.clinic import Clinic
+
+    return Clinic.of(clinic, knowledge).emergency
 
 
 def triage(

@@ -99,7 +99,7 @@ SCENES = (
     Scene(
         at="2026-06-01T12:10:00-05:00",
         shows="day",
-        story="Two hours in the chair. Her pressure jumps at 40 minutes, somebody comes, it settles. Home with a friend.",
+        story="Two hours in the chair. Her pressure jumps at minute 40, a nurse comes, it settles. Home with a friend.",
     ),
     Scene(
         at="2026-07-27T12:00:00-05:00",

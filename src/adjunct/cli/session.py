@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,12 +15,16 @@ from adjunct.cli.options import AsFhir, AsJson, At, Country, as_text, one_form, 
 
 if TYPE_CHECKING:
     from adjunct.session import Event, Held, History, Replayed
+    from adjunct.session.readiness import Question
 
 app = typer.Typer(help="The treatment day: readiness, infusion, monitoring, discharge.", no_args_is_help=True)
 
 Log = Annotated[str, typer.Argument(help="The log of a day: JSON Lines, one event a line; - reads standard input.")]
 Scenario = Annotated[str, typer.Option(help="Such as hypertensive-surge; a wrong name lists them.")]
 Seed = Annotated[int, typer.Option(help="The same seed, the same day.")]
+ClinicFile = Annotated[
+    Path | None, typer.Option("--clinic", help="The clinic's file (TOML): its own limits and emergency number count.")
+]
 EVERY_S = 5  # simulated seconds between two looks at the clock
 SPEED = 300
 
@@ -33,25 +37,29 @@ def simulate(
     wire: Annotated[str, typer.Option(help="How the monitor speaks: hl7 or fhir.")] = "hl7",
     speed: Annotated[float, typer.Option(help="Simulated seconds a second on a live screen; 0 does not wait.")] = SPEED,
     plain: Annotated[bool, typer.Option("--plain", help="One line a change, also on a terminal.")] = False,
+    clinic: ClinicFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Rehearse a day with simulated monitors: chairs with curves, alarms and duties as they run."""
     import adjunct
-    from adjunct.session.watch import watch
 
-    knowledge = adjunct._knowledge()
+    from adjunct.clinic import Clinic
+
+    knowledge, place = adjunct._knowledge(), _settings(clinic)
+    Clinic.of(place, knowledge)  # refused before anything is written
     items = tuple(adjunct.rehearse(scenario, seed=seed, wire=wire, knowledge=knowledge))
     if out is not None:
         _write(out, items)
     if as_json:
-        print_json(adjunct.replay(items, knowledge=knowledge).to_json())
+        print_json(adjunct.replay(items, clinic=place, knowledge=knowledge).to_json())
         return
     from adjunct.terminal import run_day
 
     times = [item.received for item in items if item.received is not None]
     clock = range(min(times), max(times) + 1, EVERY_S * MS_PER_SECOND)
     live = sys.stdout.isatty() and not plain
-    run_day(watch(items, clock, knowledge), knowledge, live=live, pace=_pace(speed))
+    ticks = adjunct.watch(items, clock=clock, clinic=place, knowledge=knowledge)
+    run_day(ticks, knowledge, live=live, pace=_pace(speed))
 
 
 def _pace(speed: float) -> Iterator[None]:
@@ -73,12 +81,14 @@ def _write(out: Path, items: tuple[Event | Held, ...]) -> None:
 
 
 @app.command()
-def replay(log: Log, at: At = None, as_json: AsJson = False, as_fhir: AsFhir = False) -> None:
+def replay(
+    log: Log, clinic: ClinicFile = None, at: At = None, as_json: AsJson = False, as_fhir: AsFhir = False
+) -> None:
     """Read a log back: state, alarms with their times, what is due, gaps, what was kept aside."""
     import adjunct
 
     one_form(as_json=as_json, as_other=as_fhir)
-    result = adjunct.replay(_source(log), at=at)
+    result = adjunct.replay(_source(log), at=at, clinic=_settings(clinic))
     if as_json:
         print_json(result.to_json())
     elif as_fhir:
@@ -104,12 +114,14 @@ def _alone(result: Replayed) -> History:
 def ready(
     log: Log,
     record: Annotated[Path | None, typer.Option(help="The person's FHIR R4 Bundle.")] = None,
-    clinic: Annotated[Path | None, typer.Option(help="The clinic's file (TOML): its own limits count.")] = None,
+    clinic: ClinicFile = None,
     at: At = None,
     country: Country = None,
     as_json: AsJson = False,
 ) -> None:
     """May the dose be given? Open questions first, with reasons; by the rules of `adjunct assess`."""
+    from dataclasses import replace
+
     import adjunct
     from adjunct.clinic import Clinic
     from adjunct.fhir import read_bundle
@@ -121,7 +133,7 @@ def ready(
         result.knowledge,
         now=result.now,
         bundle=read_bundle(record) if record is not None else None,
-        clinic=Clinic.of(toml(clinic), result.knowledge) if clinic is not None else None,
+        clinic=Clinic.of(_settings(clinic), result.knowledge),
         country=(country or "").upper(),
     )
     if as_json:
@@ -129,7 +141,17 @@ def ready(
     else:
         from adjunct.terminal import show_readiness
 
-        show_readiness(found, result.knowledge)
+        show_readiness(replace(found, questions=tuple(_once(found.questions))), result.knowledge)
+
+
+def _once(questions: Iterable[Question]) -> Iterator[Question]:
+    """Without what is open for several rules and was asked by those before: the answers that a rule waits for."""
+    asked: set[str] = set()
+    for question in questions:
+        facts = question.id.split(", ")
+        if not (question.open and asked.issuperset(facts)):
+            asked.update(facts)
+            yield question
 
 
 @app.command()
@@ -178,6 +200,9 @@ def report(
     answers: Annotated[
         Path | None, typer.Option(help="What only a person can say on the forms, and who signs them (TOML).")
     ] = None,
+    record: Annotated[
+        Path | None, typer.Option(help="The person's FHIR R4 Bundle: who it is, for the monitoring form.")
+    ] = None,
     at: At = None,
 ) -> None:
     """Write the day's papers as pages and PDF: the session on one page, the monitoring form, adverse event reports.
@@ -186,10 +211,16 @@ def report(
     """
     import adjunct
     from adjunct.documents.day_folder import write_day
+    from adjunct.fhir import read_bundle
+    from adjunct.session.forms import of_person
 
     result = adjunct.replay(_source(log), at=at)
     history = _alone(result)
     given = toml(answers) if answers is not None else {}
+    if record is not None:
+        who = of_person(read_bundle(record), history.state, result.knowledge)
+        said = given.get("monitoring", {})
+        given["monitoring"] = who | said if isinstance(said, dict) else said
     done, drafts = write_day(history, result.knowledge, out, now=result.now, answers=given)
     typer.echo("written: " + ", ".join(map(str, done)), err=True)
     for form, missing in drafts:
@@ -244,6 +275,10 @@ def stock(
         from adjunct.terminal import show_stock
 
         show_stock(book, held, now)
+
+
+def _settings(clinic: Path | None) -> dict[str, Any] | None:
+    return toml(clinic) if clinic is not None else None
 
 
 def _source(name: str) -> str | bytes:

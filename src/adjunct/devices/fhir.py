@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
@@ -23,7 +24,8 @@ _CATEGORY = {
     "code": "vital-signs",
     "display": "Vital Signs",
 }
-_BLANK = dict.fromkeys(range(ord(" ")), " ")  # characters that move a cursor or end a line
+_FORBIDDEN = re.compile(r"[\x00-\x1f]|\\(?:\\|u00[01][0-9a-fA-F]|[bf])")  # as it is, or escaped
+_UNREADABLE = "holds a control character, or bytes that are not UTF-8: read without them; send valid JSON"
 _ABSENT = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
 
 
@@ -57,20 +59,18 @@ def read(raw: bytes, words: Words) -> Report:
     sent = _moment(document.get("timestamp") if kind == "Bundle" else seen[0].get("issued"))
     version = str(mapped(document.get("meta")).get("versionId", ""))
     control = called("/".join(filter(None, (str(document.get("id", "")), version))))
-    first = next((r.device for r in rows), "")
-    return Report(
-        first, control, tuple(people), sent, words.doubted(rows), tuple(silent), tuple(unknown), tuple(faults)
-    )
+    first, whole = next((r.device for r in rows), ""), words.doubted(rows)
+    return Report(first, control, tuple(people), sent, whole, tuple(silent), tuple(unknown), tuple(faults))
 
 
 def _document(raw: bytes) -> tuple[Json, list[str]]:
-    """A message as JSON. What breaks the rules of FHIR, but can be read, comes with what is wrong with it."""
+    """A message as JSON, and what is wrong with it where it can be read without the signs that FHIR forbids."""
     try:
         return mapped(read_json(raw)[0]), []
-    except BadInput as error:
-        text = raw.decode("utf-8", "replace").translate(_BLANK)
-        with suppress(orjson.JSONDecodeError):
-            return mapped(orjson.loads(text)), [str(error)]
+    except BadInput:
+        plain = _FORBIDDEN.sub(" ", raw.decode("utf-8", "replace"))
+        with suppress(BadInput):
+            return mapped(read_json(plain)[0]), [_UNREADABLE]
         raise
 
 
@@ -99,11 +99,11 @@ def _result(
         return Row(measure, rank, None, NONE if means in (COUNTS, DOUBT) else means, at, device, place)
     coded = quantity.get("code") if quantity.get("system") == words.systems["UCUM"] else None
     spoken = tuple(u for u in (coded, quantity.get("code"), quantity.get("unit")) if isinstance(u, str))
-    value, why, *rest = words.amount(measure, f"{number:.9f}", spoken)
+    value, why, odd, looks = words.amount(measure, f"{number:.9f}", spoken)
     if means in (NONE, DOUBT) or quantity.get("comparator"):
         why = why or f"the monitor itself does not vouch for this {measure}: look at the probe and the screen"
         means = DOUBT
-    return Row(measure, rank, value, means, at, device, place, why, *rest)
+    return Row(measure, rank, value, means, at, device, place, why, odd, looks)
 
 
 def _device(reference: Json) -> str:

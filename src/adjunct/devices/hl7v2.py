@@ -169,11 +169,11 @@ def _result(row: Any, measure: str, rank: int, at: Moment | None, device: str, p
     flags = {words.flags.get(_parts(flag)[0], COUNTS) for flag in flagged}
     if not text or text in words.absent:
         return Row(measure, rank, None, NONE if means in (COUNTS, DOUBT) else means, at, device, place)
-    value, why, *rest = words.amount(measure, text, _at(row, OBX["unit"]))
+    value, why, odd, looks = words.amount(measure, text, _at(row, OBX["unit"]))
     if means in (NONE, DOUBT) or flags & {NONE, DOUBT}:
         why = why or f"the monitor itself does not vouch for this {measure}: look at the probe and the screen"
         means = DOUBT
-    return Row(measure, rank, value, means, at, device, place, why, *rest)
+    return Row(measure, rank, value, means, at, device, place, why, odd, looks)
 
 
 def _parts(field: Any) -> tuple[str, ...]:

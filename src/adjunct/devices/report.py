@@ -106,17 +106,14 @@ class Words:
         if spoken and not unit:
             return None, f"{measure} has a unit that is not known; send UCUM or MDC units", False, ""
         canonical = self.canonical[measure]
-        bare = unit in ("", canonical)
+        number, bare = float(text), unit in ("", canonical)
+        sent = number if bare else {"value": number, "unit": unit}
         try:
-            data = read_data(
-                VITALS, {measure: float(text) if bare else {"value": float(text), "unit": unit}}, self.shape
-            )
+            data = read_data(VITALS, {measure: sent}, self.shape)
         except BadInput as error:
-            return (
-                (None, _looks(measure, canonical), False, MISTAKEN[canonical])
-                if bare
-                else (None, str(error), False, "")
-            )
+            if bare:
+                return None, _looks(measure, canonical), False, MISTAKEN[canonical]
+            return None, str(error), False, ""
         why = "" if unit else f"{measure} has no unit; send one with every value"
         return data[measure], why, IMPLAUSIBLE in data, ""
 

@@ -124,8 +124,7 @@ def heard(messages: Iterable[Message], knowledge: Knowledge) -> Iterator[Event |
     for received, kind, payload in messages:
         if kind == "event":
             event = read_event(payload, shape)
-            if isinstance(event, Event):
-                stream.see(event)
+            stream.see(event)
             yield event
         else:
             yield from stream.feed(payload, received)

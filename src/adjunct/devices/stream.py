@@ -42,6 +42,8 @@ from adjunct.session.model import Event, Held
 OF_MESSAGE, OF_DEVICE = "message", "device"  # how the place of a Held begins: its content, or whose it is and when
 _ENDS = frozenset({"left-before-discharge", "transferred", "not-treated"})  # a discharge may yet be refused
 AMENDS = frozenset({CORRECTS, WITHDRAWS, WRONG})
+_OTHERS = "not read: others"
+_BEFORE = "measured before this monitor was tied to this person, and it names nobody: look whose it was"
 
 
 class Tie(NamedTuple):
@@ -102,10 +104,12 @@ class Stream:
         self._messages: OrderedDict[tuple[str, str], tuple[str, int]] = OrderedDict()
         self._readings: OrderedDict[tuple[str, int, int], tuple[float, str]] = OrderedDict()
         self._data: OrderedDict[str, dict[str, Any]] = OrderedDict()  # of the events that readings went into
-        self._told: set[tuple[str, str]] = set()
+        self._told: OrderedDict[tuple[str, str], bool] = OrderedDict()
 
-    def see(self, event: Event) -> None:
-        """Who is on which device, from the events that people record."""
+    def see(self, event: Event | Held) -> None:
+        """Who is on which device, from the events that people record; what was kept aside ties nobody."""
+        if isinstance(event, Held):
+            return
         match event.type:
             case "checked-in":  # the first one; another is a mistake, and flagged in the session
                 self._patients.setdefault(event.session, (str(event.data.get("patient", "")), event.id))
@@ -153,8 +157,9 @@ class Stream:
             report = (fhir if data.lstrip()[:1] in (b"{", b"[") else hl7v2).read(sent, self.words)
         except BadInput as error:
             return (Held(text, OF_MESSAGE, str(error), received),)
-        self.counts.update(f"not read: {code}" for code in report.unknown)
-        known = self._messages.get(key := (report.sender, report.control or digest))
+        for code in report.unknown:
+            self._not_read(called(code))
+        known = self._messages.get(key := (called(report.sender), report.control or digest))
         again = known is not None and abs(received - known[1]) <= self._repeat
         if known and again and known[0] == digest:
             self.counts["doubled"] += 1
@@ -168,7 +173,21 @@ class Stream:
         if not report.rows and (report.faults or not report.silent):
             why = "; ".join(report.faults) or "holds no measure of a session: send vital signs with MDC or LOINC codes"
             return (Held(text, f"{OF_MESSAGE} {report.control}", why, received),)
-        return tuple(self._placed(arrival, self.clocks.setdefault(name, Clock(deque(maxlen=limit["clock"])))))
+        return tuple(self._placed(arrival, self._clock(name)))
+
+    def _not_read(self, code: str) -> None:
+        name = f"not read: {code}"
+        self.counts[name if name in self.counts or len(self.counts) < self.words.limit["codes"] else _OTHERS] += 1
+
+    def _clock(self, name: str) -> Clock:
+        """The clock of a device. Of too many, the one on nobody that was not heard for longest is forgotten."""
+        limit = self.words.limit
+        self.clocks[name] = clock = self.clocks.pop(name, None) or Clock(deque(maxlen=limit["clock"]))
+        if len(self.clocks) > limit["devices"]:
+            stray = next((n for n in self.clocks if n not in self._ties), None)
+            if stray is not None:  # what waits for its time was judged and handed out on its arrival
+                del self.clocks[stray]
+        return clock
 
     def answer(self, raw: bytes, outcome: tuple[Event | Held, ...], received: int) -> bytes:
         """The HL7 acknowledgement of a message that was fed. Whose monitor it is does not concern its sender."""
@@ -233,7 +252,7 @@ class Stream:
 
     def _about_clock(self, arrival: Arrival, clock: Clock) -> Iterator[Event]:
         if abs(clock.skew) <= self._steady:
-            self._told.discard((arrival.device, "clock"))
+            self._told.pop((arrival.device, "clock"), None)
             return
         side, seconds = "behind" if clock.skew > 0 else "ahead", abs(clock.skew) // MS_PER_SECOND
         text = f"has a clock that is {seconds} s {side}: its times are set right"
@@ -253,8 +272,8 @@ class Stream:
             if not (unsure or report.faults or arrival.again) and self._known(name, row, report.sent):
                 self.counts["repeated"] += 1
                 continue
-            if row.means in AMENDS and not (unsure or report.faults):
-                if made := self._corrected(name, row, arrival, next(ids)):
+            if row.means in AMENDS and not (unsure or report.faults or row.why):
+                if made := self._corrected(name, row, at, arrival, next(ids)):
                     yield made
                     continue
                 if row.value is None:
@@ -269,12 +288,10 @@ class Stream:
             event = self._vitals(name, at, rows, arrival, next(ids), clock)
             reason, where = wrong, f"{OF_MESSAGE} {report.control}" + (f", {place}" if place else "")
             if not reason:
-                reason, where = unsure or self._whose(name, report.patient), f"{OF_DEVICE} {name}"
-            if reason:
-                yield Held(arrival.raw, where, reason, arrival.received, event if event.data else None)
-                continue
-            self._keep(event, rows)
-            yield event
+                reason, where = unsure or self._whose(name, report.patient, at), f"{OF_DEVICE} {name}"
+            if reason in ("", _BEFORE):
+                self._keep(event, rows)
+            yield Held(arrival.raw, where, reason, arrival.received, event if event.data else None) if reason else event
 
     def _keep(self, event: Event, rows: list[Row]) -> None:
         """What a reading went into, so that a repetition is known and a correction finds it."""
@@ -301,11 +318,11 @@ class Stream:
         found = self._readings.get((name, row.rank, row.at.ms))
         return found is not None and found[0] == row.value
 
-    def _corrected(self, name: str, row: Row, arrival: Arrival, ident: str) -> Event | None:
+    def _corrected(self, name: str, row: Row, at: int, arrival: Arrival, ident: str) -> Event | None:
         """The correction of an earlier reading, if that reading is remembered."""
         key = name, row.rank, row.at.ms if row.at else 0
         found = self._readings.get(key)
-        if found is None or found[1] not in self._data or self._whose(name, arrival.report.patient):
+        if found is None or found[1] not in self._data or self._whose(name, arrival.report.patient, at):
             return None
         data = dict(self._data[found[1]])
         odd = {m for m in data.pop(IMPLAUSIBLE, ()) if m != row.measure}
@@ -325,11 +342,11 @@ class Stream:
     def _silence(self, arrival: Arrival) -> Iterator[Event | Held]:
         """Once for each measure that a device can no longer give: what it says of it."""
         for row in arrival.report.rows:
-            self._told.discard((arrival.given or row.device or arrival.device, row.measure))
+            self._told.pop((arrival.given or row.device or arrival.device, row.measure), None)
         for device, measure, says in arrival.report.silent:
             about = f"{self.words.titles[measure]}: " if measure else ""
             name = arrival.given or device or arrival.device
-            if not (reason := self._whose(name, arrival.report.patient)):
+            if not (reason := self._whose(name, arrival.report.patient, arrival.received)):
                 yield from self._note(name, arrival, measure or says, f"says: {about}{says}")
             elif not arrival.report.rows:
                 yield Held(arrival.raw, f"{OF_DEVICE} {name}", reason, arrival.received)
@@ -339,21 +356,22 @@ class Stream:
         tie = self._ties.get(name)
         if tie is None or (name, key) in self._told:
             return
-        self._told.add((name, key))
+        _remember(self._told, (name, key), True, self.words.limit["notes"])
         ident, when = f"{name}/{arrival.digest[:HASH]}/{key.replace(' ', '-')}", arrival.received
         yield Event(ident, when, when, "note", name, name, {"text": f"{name} {text}."}, tie.session)
 
     # --- whose --------------------------------------------------------------------------------------------------------
 
-    def _whose(self, name: str, named: tuple[str, ...]) -> str:
-        """Why a reading does not count for anybody; empty: it is that of the person the device is tied to."""
+    def _whose(self, name: str, named: tuple[str, ...], at: int) -> str:
+        """Why a reading of `at` does not count for anybody; empty: it is that of the person the device is tied to."""
         if name not in self._ties:
             return "not tied to a person: look at the chair and say whose monitor this is"
-        patient, _ = self._patients.get(self._ties[name].session, ("", ""))
+        tie = self._ties[name]
+        patient, _ = self._patients.get(tie.session, ("", ""))
         own = {patient, patient.rpartition("/")[2], *self._also.get(patient, ())}
         if named and patient and not own & set(named):
             return "its messages name another person than the one it is tied to: look at the chair who is on it"
-        return ""
+        return _BEFORE if not named and at < tie.since - self._steady else ""
 
     def _at(self, row: Row, arrival: Arrival, clock: Clock | None) -> int:
         """When it was measured. Nothing is measured after it arrived."""

@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 NOT_MEASURED = "\u2013"
 CUT = "\u2026"
 NOTHING = "nothing on record"
-STEPS = (5, 10, 15, 20, 30, 60, 120)  # layout: minutes that a row may stand for
+STEPS = (5, 10, 15, 20, 30, 60, 120, 240, 480)  # layout: minutes that a row may stand for
 PAGE = 88  # layout: lines of the least letters that one page holds, as `_lines` counts them
 WIDE, NARROW = 160, 120  # layout: letters on a line, and on a line of a table
 DRAWING = 17  # layout: lines that the picture takes
-CELL, NAME, VALUES = 80, 40, 2  # layout: letters of a cell, of a name; values of a correction that are named
+CELL, NAME, VALUES = 80, 30, 2  # layout: letters of a cell, of a name; values of a correction that are named
 COLUMNS = (
     ("BP", ("systolic", "diastolic")),
     ("HR", ("heart_rate",)),
@@ -70,6 +70,7 @@ class Room(NamedTuple):
     doses: int = 6
     letters: int = 240  # of an entry
     orders: bool = True  # whether the gate says what is to be done, and each open item has a row
+    picture: bool = True
 
 
 ROOMY = Room()
@@ -78,6 +79,7 @@ ROOMS = (
     Room(rows=8, alarms=5, entries=3),
     Room(rows=6, alarms=4, entries=2, doses=4, orders=False),
     Room(rows=4, alarms=2, entries=1, doses=3, letters=90, orders=False),
+    Room(rows=4, alarms=2, entries=1, doses=3, letters=90, orders=False, picture=False),
 )
 
 
@@ -94,10 +96,10 @@ def treatment_day_sheet(
     `curve`: the predicted concentration. Of a day with too much for one page the lists are cut, and counted.
     """
     alarms, found = log(state, now.ms, Table.of_knowledge(knowledge)), {e.id: e for e in events}
-    made = (_sheet(_Page(state, found, knowledge, now, alarms, room), gate, curve) for room in ROOMS)
-    return next((s for s in made if _lines(s) <= PAGE), None) or _sheet(
-        _Page(state, found, knowledge, now, alarms, ROOMS[-1]), gate, curve
-    )
+    sheets = [_sheet(_Page(state, found, knowledge, now, alarms, ROOMY), gate, curve)]
+    while _lines(sheets[-1]) > PAGE and len(sheets) < len(ROOMS):
+        sheets.append(_sheet(_Page(state, found, knowledge, now, alarms, ROOMS[len(sheets)]), gate, curve))
+    return sheets[-1]
 
 
 def _sheet(say: _Page, gate: Gate | None, curve: Curve | None) -> Sheet:
@@ -275,6 +277,11 @@ class _Page:
         """The day as a picture; nothing measured, no picture."""
         series = [Series(title, name, self.state.track.get(name, ())) for name, title in DRAWN]
         if not any(s.points for s in series):
+            return
+        if not self.room.picture:
+            yield Part(
+                title="Course", lines=(Line(text="There is no room for the picture: see the log."),), id="course"
+            )
             return
         alarms = sorted(self.raised, key=lambda a: LEVELS.index(a.level))  # the worst is drawn over the others
         bars = [Bar(a.alarm, a.level, a.raised, a.cleared) for a in alarms if a.level != LEVELS[0]]
@@ -466,9 +473,12 @@ class _Page:
         return self.brief("; ".join(" ".join(filter(None, words)) for words in shown))
 
     def measured(self, name: str, value: object, unit: str = "") -> str:
-        """A value with its unit; a score has none."""
+        """A value with its unit, of its concept or of its field; a score has none."""
         known = self.knowledge.concepts.get(name)
-        return " ".join(filter(None, (_written(value), _unit(unit or (known.unit if known else "")))))
+        types = self.knowledge.content["events"]["type"] if known is None and not unit else ()
+        fields = (field for kind in types for field in kind.get("field", ()) if field["id"] == name)
+        unit = unit or (known.unit if known else next((f["unit"] for f in fields if "unit" in f), ""))
+        return " ".join(filter(None, (_written(value), _unit(unit))))
 
     def duties(self) -> Iterator[Part]:
         """What must follow now that the person has walked out."""
@@ -531,14 +541,14 @@ def _lines(sheet: Sheet) -> int:
 def _intervals(
     track: Mapping[str, Sequence[tuple[int, float]]], names: Sequence[str], since: int | None, most: int
 ) -> tuple[int, list[int]]:
-    """The shortest step that leaves few enough rows, and the starts of those intervals that hold a value.
-
-    Counted from `since`, the start of the dose.
+    """The shortest step that leaves few enough rows, and the starts of those intervals that hold a value; where no
+    step does, the last of them. Counted from `since`, the start of the dose.
     """
     times = {at for name in names for at, _ in track.get(name, ()) if since is None or at >= since}
     begin = since or 0
-    every = ((s, sorted({at - (at - begin) % s for at in times})) for s in (m * MINUTE_MS for m in STEPS))
-    return next((found for found in every if len(found[1]) <= most), (MINUTE_MS, []))
+    every = [(s, sorted({at - (at - begin) % s for at in times})) for s in (m * MINUTE_MS for m in STEPS)]
+    step, starts = next((found for found in every if len(found[1]) <= most), every[-1])
+    return step, starts[-most:]
 
 
 def _cell(values: Mapping[str, Sequence[tuple[int, float]]], names: Sequence[str]) -> str:

@@ -20,6 +20,7 @@ from adjunct.knowledge import Knowledge
 from adjunct.session.events import hidden, json_object
 from adjunct.session.model import Held, State
 from adjunct.session.pump import Limits, person, so_far
+from adjunct.session.watch import FIRST
 
 COMMON = ("id", "at", "received", "kind", "by", "product", "lot")
 RECEIVED, ISSUED, COUNT, EXPLAINED = "received", "issued", "counted", "explained"
@@ -204,8 +205,8 @@ def _wanted(name: str, value: Any, kind: str) -> str:
         return "words"
     try:
         if name == "expiry":
-            partial_date(value, timedelta())
-        elif name == "true_at":
+            return "" if partial_date(value, timedelta())[0] >= FIRST else "a date that every zone has"
+        if name == "true_at":
             instant(value)
     except BadInput as error:
         return str(error)

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from adjunct.base import Instant, Verdict, duration_ms, iso
-from adjunct.due import PRESSING
+from adjunct.due import PRESSING, Due
 from adjunct.knowledge import Knowledge
 from adjunct.session import pump
 from adjunct.session.alarms import LEVELS
@@ -49,6 +49,7 @@ NOTABLE = frozenset({"phase", "raised", "turn", "acknowledged", "silenced", "sou
 MINUTE = duration_ms("1 min")
 FRAME = duration_ms("5 s")  # layout: of the day, between two pictures of a live screen
 NOWHERE = -1
+STRANGE = "nobody has checked in"
 
 
 def clock(ms: int, zone: timedelta) -> str:
@@ -149,7 +150,8 @@ def _how_bad(seen: Seen) -> int:
 
 def _head(seen: Seen) -> Text:
     state, now = seen.state, seen.at
-    head = _one_line(f"{clock(now, state.zone)}  {state.phase.value}")
+    strange = f", {STRANGE}" if state.checked_in is None and state.count else ""
+    head = _one_line(f"{clock(now, state.zone)}  {state.phase.value}{strange}")
     if state.dose.watch_from is not None:
         head.append(f"  since the dose {(now - (state.dose.first or state.dose.watch_from)) // MINUTE} min")
         given = pump.so_far(state.dose, now)
@@ -175,9 +177,13 @@ def _last(seen: Seen) -> Iterator[str]:
         found = [readings[name] for name in names if name in readings]
         values = "/".join(f"{r.value:g}" for r in found) or "not measured"
         yield f"{title} {values}{_age(min(r.at for r in found), now) if found else ''}"
-    pressing = [d for d in seen.due if d.state in PRESSING]
-    if pressing:
+    if pressing := _pressing(seen):
         yield f"{len(pressing)} to do"
+
+
+def _pressing(seen: Seen) -> list[Due]:
+    """What is due or overdue; where nobody looked, nothing is said."""
+    return [d for d in seen.due or () if d.state in PRESSING]
 
 
 def _age(at: int, now: int) -> str:
@@ -188,7 +194,7 @@ def chair(seen: Seen, knowledge: Knowledge, width: int, predicted: Iterable[Rend
     """One chair: where it stands, alarms, curves with the last value, the prediction, duties."""
     rows: list[RenderableType] = [_head(seen), *(_alarm(alarm, seen.state.zone) for alarm in seen.alarms)]
     rows += [_curves(seen.state, seen.at, knowledge, width), *predicted]
-    pressing = [d for d in seen.due if d.state in PRESSING]
+    pressing = _pressing(seen)
     rows += [_words(f"{d.state.value}: {d.step.title} ({d.step.owner})") for d in pressing[:MOST]]
     if len(pressing) > MOST:
         rows.append(Text(f"and {len(pressing) - MOST} more to do", style="dim"))
@@ -257,9 +263,11 @@ def _alarm(alarm: Alarm, zone: timedelta) -> RenderableType:
 
 
 def show_replay(replayed: Replayed, console: Console | None = None) -> None:
-    """Where each session of a log stands, its alarms with times, what is due, what was missed, what was kept aside."""
+    """Where each session of a log stands, the worst first: its alarms with times, what is due, what was missed; and
+    what was kept aside.
+    """
     console, told = _console(console), replayed.to_dict()
-    for session in told["sessions"]:
+    for session in sorted(told["sessions"], key=_how_bad_it_is, reverse=True):
         _session(console, session)
     for loose in told["loose"]:
         console.print(Text(f" {loose['level'].upper()} ", style=STYLES[loose["level"]]), _words(loose["says"]))
@@ -276,15 +284,31 @@ def show_replay(replayed: Replayed, console: Console | None = None) -> None:
     console.print(Padding(Text(f"{told_times}. Knowledge {told['knowledge']['version']}.", style="dim"), INDENT))
 
 
+def _how_bad_it_is(session: Mapping[str, Any]) -> tuple[int, bool, int]:
+    """By the worst alarm that stands, then by what is open after somebody left, then by the verdict."""
+    level = max((LEVELS.index(a["level"]) for a in session["alarms"] if a["standing"]), default=NOWHERE)
+    open_ = any(duty["state"] in ("open", "overdue") for duty in session["duties"])
+    return level, open_, Verdict[session["verdict"]] if session["verdict"] else NOWHERE
+
+
+def _stands(session: Mapping[str, Any]) -> str:
+    """What the session comes to now; before the dose a person still has to look at what is open."""
+    found, dose = session["verdict"], session["state"]["dose"]
+    if found in (None, Verdict.ELIGIBLE.name):
+        return ""
+    if found == Verdict.DEFER.name and not dose["stay_counts_from"]:
+        return "" if session["state"]["checked_in"] is None else f"no dose yet: {found}, see adjunct session ready"
+    return f"what stands now: {found}"
+
+
 def _session(console: Console, session: Mapping[str, Any]) -> None:
     state = session["state"]
     over = state["ended"] is not None
-    console.print(Rule(_words(f"{session['session'] or 'session'}: {state['phase']}"), align="left", characters="="))
+    phase = state["phase"] if state["checked_in"] else STRANGE
+    console.print(Rule(_words(f"{session['session'] or 'session'}: {phase}"), align="left", characters="="))
     since = state["checked_in"] or state["last_event"] or ""
     words = [f"{since[: len('2027-01-11')]}, times UTC{since[-len('+01:00') :]}"] if since else []
-    words += [state["treatment"], f"{state['events']} events"]
-    if session["verdict"] != Verdict.ELIGIBLE.name and not over:
-        words.append(f"what stands now: {session['verdict']}")
+    words += [state["treatment"], f"{state['events']} event{'s' if state['events'] > 1 else ''}", _stands(session)]
     console.print(Padding(_words(", ".join(filter(None, words)) + "."), INDENT))
     dose = state["dose"]
     if dose["first"]:
