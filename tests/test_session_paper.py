@@ -15,7 +15,7 @@ import adjunct
 from adjunct.documents.day_chart import BETWEEN, LOWER, TOP, UPPER
 from adjunct.documents.page import page
 from adjunct.documents.pdf import pdf
-from adjunct.documents.treatment_day import CELL, ROOMY, treatment_day_sheet
+from adjunct.documents.treatment_day import CELL, ROOMS, treatment_day_sheet
 from adjunct.session.alarms import Table, log
 from adjunct.session.discharge import gate
 from adjunct.session.forms import adverse_event_report, form_sheet, monitoring_form
@@ -141,15 +141,15 @@ def test_a_day_with_a_monitor_and_a_story_is_one_page(name: str) -> None:
 
 def test_too_much_for_one_page_is_counted_not_lost() -> None:
     found = sheet(DAYS["crowded"])
-    assert len(part(found, "Vital signs").rows) <= ROOMY.rows + 2
+    assert len(part(found, "Vital signs").rows) <= ROOMS[0].rows + 2
     alarms = part(found, "Alarms")
-    assert len(alarms.rows) == ROOMY.alarms
+    assert len(alarms.rows) == ROOMS[0].alarms
     raised = log(DAYS["crowded"].state, DAYS["crowded"].now.ms, Table.of_knowledge(KNOWLEDGE))
-    assert alarms.lines[0].text.startswith(f"{len(raised) - ROOMY.alarms} more stand in the log: ")
+    assert alarms.lines[0].text.startswith(f"{len(raised) - ROOMS[0].alarms} more stand in the log: ")
     assert {row[1] for row in cells(alarms)} == {a.title for a in raised}  # of each kind at least the first
     done = part(found, "Given and done")
-    assert done.lines[0].text.count("looked at the chair") == ROOMY.entries
-    assert done.lines[0].text.endswith(f"{20 - ROOMY.entries} more stand in the log.")
+    assert done.lines[0].text.count("looked at the chair") == ROOMS[0].entries
+    assert done.lines[0].text.endswith(f"{20 - ROOMS[0].entries} more stand in the log.")
 
 
 def test_nothing_runs_off_the_paper() -> None:
@@ -164,7 +164,7 @@ def test_a_day_without_an_end_shows_its_last_values() -> None:
     found = day(*arrival(), *nasal_dose(), *course([(30 + 600 * n, 130 + n, 80, 72, 97) for n in range(12)]))
     rows = cells(part(sheet(found), "Vital signs"))
     assert rows[-2][1] == "141/80"
-    assert len(rows) == ROOMY.rows + 2
+    assert len(rows) == ROOMS[0].rows + 2
 
 
 def test_where_the_most_is_cut_the_dose_the_worst_alarm_and_what_is_missing_stand() -> None:

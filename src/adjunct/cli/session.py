@@ -42,7 +42,6 @@ def simulate(
 ) -> None:
     """Rehearse a day with simulated monitors: chairs with curves, alarms and duties as they run."""
     import adjunct
-
     from adjunct.clinic import Clinic
 
     knowledge, place = adjunct._knowledge(), _settings(clinic)

@@ -31,9 +31,12 @@ CUT = "\u2026"
 NOTHING = "nothing on record"
 STEPS = (5, 10, 15, 20, 30, 60, 120, 240, 480)  # layout: minutes that a row may stand for
 PAGE = 88  # layout: lines of the least letters that one page holds, as `_lines` counts them
-WIDE, NARROW = 160, 120  # layout: letters on a line, and on a line of a table
+WIDE = 160  # layout: letters on a line
+NARROW = 120  # layout: letters on a line of a table
 DRAWING = 17  # layout: lines that the picture takes
-CELL, NAME, VALUES = 80, 30, 2  # layout: letters of a cell, of a name; values of a correction that are named
+CELL = 80  # layout: letters of a cell
+NAME = 30  # layout: letters of a name
+VALUES = 2  # of a correction, how many are named
 COLUMNS = (
     ("BP", ("systolic", "diastolic")),
     ("HR", ("heart_rate",)),
@@ -64,20 +67,19 @@ WHY = {"to": "To", "reason": "Reason", "text": "Noted"}
 class Room(NamedTuple):
     """How much of each list stands on the page; the log has it all, and the page says how much more."""
 
-    rows: int = 10  # of vital signs; the chart has them all
-    alarms: int = 6
-    entries: int = 5
-    doses: int = 6
-    letters: int = 240  # of an entry
+    rows: int  # of vital signs; the chart has them all
+    alarms: int
+    entries: int
+    doses: int
+    letters: int  # of an entry
     orders: bool = True  # whether the gate says what is to be done, and each open item has a row
     picture: bool = True
 
 
-ROOMY = Room()
-ROOMS = (
-    ROOMY,
-    Room(rows=8, alarms=5, entries=3),
-    Room(rows=6, alarms=4, entries=2, doses=4, orders=False),
+ROOMS = (  # layout: how much of each list, until it fits on one page
+    Room(rows=10, alarms=6, entries=5, doses=6, letters=240),
+    Room(rows=8, alarms=5, entries=3, doses=6, letters=240),
+    Room(rows=6, alarms=4, entries=2, doses=4, letters=240, orders=False),
     Room(rows=4, alarms=2, entries=1, doses=3, letters=90, orders=False),
     Room(rows=4, alarms=2, entries=1, doses=3, letters=90, orders=False, picture=False),
 )
@@ -96,10 +98,11 @@ def treatment_day_sheet(
     `curve`: the predicted concentration. Of a day with too much for one page the lists are cut, and counted.
     """
     alarms, found = log(state, now.ms, Table.of_knowledge(knowledge)), {e.id: e for e in events}
-    sheets = [_sheet(_Page(state, found, knowledge, now, alarms, ROOMY), gate, curve)]
-    while _lines(sheets[-1]) > PAGE and len(sheets) < len(ROOMS):
-        sheets.append(_sheet(_Page(state, found, knowledge, now, alarms, ROOMS[len(sheets)]), gate, curve))
-    return sheets[-1]
+    sheets = (_sheet(_Page(state, found, knowledge, now, alarms, room), gate, curve) for room in ROOMS)
+    made = next(sheets)
+    while _lines(made) > PAGE and (smaller := next(sheets, None)):
+        made = smaller
+    return made
 
 
 def _sheet(say: _Page, gate: Gate | None, curve: Curve | None) -> Sheet:
