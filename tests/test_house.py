@@ -373,7 +373,9 @@ QUESTIONS = [
 
 @pytest.mark.parametrize(("page", "line"), QUESTIONS, ids=lambda value: named(value) if isinstance(value, Path) else "")
 def test_every_question_shown_on_a_page_is_answered(page: Path, line: str) -> None:
-    line = re.sub(r"--(?:plot|page|ics|pdf|requests|out) \S+", "", line)  # what is written to a file has tests of its own
+    line = re.sub(
+        r"--(?:plot|page|ics|pdf|requests|out) \S+", "", line
+    )  # what is written to a file has tests of its own
     command = [sys.executable, "-m", *shlex.split(line.replace("adjunct", "adjunct.cli", 1))]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")

@@ -17,9 +17,9 @@ from adjunct.fhir import read_bundle
 from adjunct.knowledge.entries import TREATMENTS
 from adjunct.planning.aftercare import escort_sheet
 from adjunct.record import from_bundle
+from adjunct.session.day import Day
 from adjunct.session.discharge import MET, MISSING, NOT_MET, Gate, gate, left, sign
 from adjunct.session.events import Shape, read_event
-from adjunct.session.day import Day
 from adjunct.session.history import History
 from adjunct.session.model import Answer, Chain, Dose, Ended, Episode, Event, Phase, Reading, State
 from adjunct.session.resources import entries
