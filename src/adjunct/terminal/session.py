@@ -225,7 +225,7 @@ def curve(values: list[float]) -> str:
     """Values as a line of blocks, from the least to the greatest; what hardly moves is drawn as hardly moving.
 
     >>> curve([100, 200, 300]), curve([97, 98, 97]), curve([])
-    ('▁▄█', '▁▁▁', '')
+    ('▁▅█', '▁▁▁', '')
     """
     if not values:
         return ""
