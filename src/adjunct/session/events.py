@@ -128,9 +128,10 @@ def _event(sent: Any, shape: Shape) -> Event:
     try:
         session = shape.name.read(sent["session"]) if "session" in sent else ""
         read = shape.name.read
-        ident, by, source = (read(sent[name := "id"]), read(sent[name := "by"]), read(sent[name := "source"]))
+        ident, by = read(sent[name := "id"]), read(sent[name := "by"])
+        source = by if sent[name := "source"] == by else read(sent["source"])
         at, offset = _instant(sent[name := "at"])
-        received, _ = _instant(sent[name := "received"])
+        received = at if sent[name := "received"] == sent["at"] else _instant(sent["received"])[0]
         kind, given = sent[name := "type"], sent[name := "data"]
     except KeyError:
         raise BadInput(f"{name}: missing; every event carries {', '.join(REQUIRED)}") from None
@@ -191,6 +192,9 @@ def _each_once(text: bytes, sent: dict[str, Any]) -> None:
     """
     names = text.count(b'":')
     if not (b'" ' in text or b'"\n' in text or b'"\r' in text or b'"\t' in text):  # nothing before a colon
+        inner = sent.get("data")
+        if names == len(sent) + (len(inner) if type(inner) is dict else 0):
+            return
         level = [sent]
         while names > 0 and level:
             names -= sum(map(len, level))

@@ -76,7 +76,10 @@ class History:
         if known is not None and not self._takes_the_place(known, event):
             return self.state
         self._sent[event.id] = event
-        self.latest = max(self.latest, event.received - event.at)
+        if event.received - event.at > self.latest:
+            self.latest = event.received - event.at
+        if known is None and self._is_next(event):
+            return self._append(event)
         if event.type == _CORRECTION:
             self._corrections.setdefault(event.data["corrects"], []).append(event)
         self._put(event)
@@ -84,6 +87,22 @@ class History:
         for waiting in self._corrections.get(event.id, ()):  # they came before what they correct
             if waiting.id in self._at:
                 self._put(waiting)
+        return self.state
+
+    def _is_next(self, event: Event) -> bool:
+        """Whether an event simply comes after all others, as nearly every one does."""
+        first = event.type == _CORRECTION or event.id in self._corrections
+        ahead = event.at > event.received + self.day.tolerance
+        return not (first or ahead) and (not self._keys or (event.at, event.id) > self._keys[-1])
+
+    def _append(self, event: Event) -> State:
+        self._at[event.id] = event.at
+        self._keys.append((event.at, event.id))
+        self._events.append(event)
+        self.state = advance(self.state, event, self.day)
+        self._folded += 1
+        if self._folded % _APART == 0:
+            self._kept.append((self._folded, self.state))
         return self.state
 
     def _again(self, correction: Event) -> None:

@@ -114,19 +114,20 @@ def _signs(
 def _taken(state: State, event: Event, values: Mapping[str, float], day: Day) -> dict[str, Any]:
     """Last values, one a minute for the day's course, and the extremes since the dose began."""
     at, by, source, ident = event.at, event.by, event.source, event.id
-    readings = dict(state.readings)
+    readings, tracks, peaks = dict(state.readings), state.track, state.peak
+    minute, begun = at // _MINUTE, state.dose.watch_from is not None
     track: dict[str, tuple[tuple[int, float], ...]] | None = None
     peak: dict[str, tuple[float, float]] | None = None
     for name, value in values.items():
         readings[name] = Reading(value, at, by, source, ident)
-        course = state.track.get(name, ())
-        if not course or at // _MINUTE > course[-1][0] // _MINUTE:
-            track = track if track is not None else dict(state.track)
+        course = tracks.get(name, ())
+        if not course or minute > course[-1][0] // _MINUTE:
+            track = track if track is not None else dict(tracks)
             track[name] = (*course, (at, value))
-        if state.dose.watch_from is not None:
-            low, high = state.peak.get(name, (value, value))
-            if value < low or value > high or name not in state.peak:
-                peak = peak if peak is not None else dict(state.peak)
+        if begun:
+            low, high = peaks.get(name) or (value, value)
+            if not low < value < high and (value < low or value > high or name not in peaks):
+                peak = peak if peak is not None else dict(peaks)
                 peak[name] = (min(low, value), max(high, value))
     changes: dict[str, Any] = {"readings": readings}
     if track is not None:
@@ -150,11 +151,14 @@ def _heard(
     state: State, taken: Mapping[str, float], keep: Kept, at: int, day: Day
 ) -> tuple[Mapping[str, int], Kept, tuple[tuple[int, str], ...]]:
     """A tied monitor was heard; a silence that was long enough to be an alarm is over."""
-    fresh = taken.keys() & day.table.monitored
+    heard, oldest, fresh = dict(state.heard), at, False
+    for name in day.table.monitored:
+        if name in taken:
+            oldest, fresh = min(oldest, heard.get(name, at)), True
+            heard[name] = at
     if not fresh:
         return state.heard, keep, state.no_data
-    heard = {**state.heard, **dict.fromkeys(fresh, at)}
-    if at - min(state.heard.values(), default=at) <= day.table.no_data:
+    if at - min(oldest, *heard.values()) <= day.table.no_data:
         return heard, keep, state.no_data
     silence = alarms.quiet(state, at, day.table)
     if silence is None or min(heard.values()) < silence.raised:

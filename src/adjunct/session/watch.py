@@ -253,13 +253,13 @@ def read_items(lines: Iterable[bytes | str], shape: Shape) -> Iterator[Item]:
     """What `log_line` wrote, and any log of events: in the order in which it stands."""
     for number, text in enumerate(lines, 1):
         if text and not text.isspace():
-            where = f"line {number}"
-            yield _held(text, shape) or read_event(text, shape, where=where)
+            held = _held(text, shape)
+            item = held or read_event(text, shape)
+            yield item._replace(where=f"line {number}") if held is None and isinstance(item, Held) else item
 
 
 def _held(text: bytes | str, shape: Shape) -> Held | None:
-    start = b'{"held"' if isinstance(text, bytes) else '{"held"'
-    if not text.startswith(start):  # type: ignore[arg-type]
+    if not (text.startswith(b'{"held"') if isinstance(text, bytes) else text.startswith('{"held"')):
         return None
     try:
         held = orjson.loads(text)[_HELD]
