@@ -23,10 +23,7 @@ def main() -> None:
     gc.set_threshold(200_000)  # as the commands do
     knowledge = Knowledge.load()
     day, shape = Day.of(knowledge), Shape.of(knowledge)
-    lines = [line_.encode() for line_ in log(REPLAYED - 7)]
-    replayed = timed(lambda: replayed_anew(lines, day, shape))
-    line(f"a log of {len(lines)} events read and folded", replayed, "s", limit=2)
-    del lines
+    line(f"a log of {REPLAYED} events read and folded", replayed(day, shape), "s", limit=2)
     text = [line_.encode() for line_ in log(HOURS * 3600)]
     events = [e for e in read_items(text, shape) if isinstance(e, Event)]
     assert len(events) == len(text)
@@ -109,12 +106,16 @@ def folded(events: list[Event], day: Day) -> State:
     return state
 
 
-def replayed_anew(lines: list[bytes], day: Day, shape: Shape) -> State:
-    history = History(day)
-    for item in read_items(lines, shape):
-        assert isinstance(item, Event)
-        history.add(item)
-    return history.state
+def replayed(day: Day, shape: Shape) -> float:
+    """Seconds for a whole log; first of all, while nothing else fills the memory."""
+    lines, history = [line_.encode() for line_ in log(REPLAYED - 7)], History(day)
+
+    def run() -> None:
+        for item in read_items(lines, shape):
+            assert isinstance(item, Event)
+            history.add(item)
+
+    return timed(run)
 
 
 def timed(run: Callable[[], object]) -> float:
