@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
+import adjunct
 from adjunct.base import Instant, instant, iso
 from adjunct.knowledge import Knowledge
 from adjunct.session.day import Day
@@ -146,3 +148,11 @@ def infusion() -> list[dict[str, Any]]:
         at(40, "dose-resumed", rate=60, id="resume"),
         at(45, "dose-stopped", complete=False, reason="the person wants to stop", id="stop"),
     ]
+
+
+@cache
+def rehearsed(name: str) -> Whole:
+    """A day of the simulator, played once for all tests that look at it."""
+    replayed = adjunct.replay(tuple(adjunct.rehearse(name, seed=1, knowledge=KNOWLEDGE)), knowledge=KNOWLEDGE)
+    (history,) = replayed.floor.sessions.values()
+    return Whole(history.state, history.events, replayed.now)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 import fhirkit
@@ -28,6 +27,7 @@ from session_days import (
     day,
     infusion,
     nasal_dose,
+    rehearsed,
     settled,
     signed,
 )
@@ -423,13 +423,6 @@ def test_the_person_may_be_named_by_whoever_publishes() -> None:
 
 REHEARSED = ["quiet-nasal", "hypoxia-kratom", "early-leaver", "anaphylaxis", "wrong-patient"]
 MEASURES = ("systolic", "diastolic", "heart_rate", "resp_rate", "moaas")
-
-
-@cache
-def rehearsed(name: str) -> Whole:
-    replayed = adjunct.replay(tuple(adjunct.rehearse(name, seed=1, knowledge=KNOWLEDGE)), knowledge=KNOWLEDGE)
-    (history,) = replayed.floor.sessions.values()
-    return Whole(history.state, history.events, replayed.now)
 
 
 @pytest.mark.parametrize("name", REHEARSED)

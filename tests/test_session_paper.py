@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import io
 import re
-from functools import cache
 from typing import Any
 
 import pypdfium2
 import pytest
 from pypdf import PdfReader
 
-import adjunct
 from adjunct.documents.day_chart import BETWEEN, LOWER, TOP, UPPER
 from adjunct.documents.page import page
 from adjunct.documents.pdf import pdf
@@ -33,6 +31,7 @@ from session_days import (
     day,
     infusion,
     nasal_dose,
+    rehearsed,
     settled,
     signed,
 )
@@ -124,13 +123,6 @@ def test_the_day_is_one_page_tagged_and_with_words_for_its_picture(name: str) ->
 
 
 STORIES = ["quiet-nasal", "hypertensive-surge", "hypoxia-kratom", "early-leaver", "anaphylaxis", "vomiting-sedated"]
-
-
-@cache
-def rehearsed(name: str) -> Whole:
-    replayed = adjunct.replay(tuple(adjunct.rehearse(name, seed=1, knowledge=KNOWLEDGE)), knowledge=KNOWLEDGE)
-    (history,) = replayed.floor.sessions.values()
-    return Whole(history.state, history.events, replayed.now)
 
 
 @pytest.mark.parametrize("name", STORIES)

@@ -89,4 +89,3 @@ def test_a_table_counts_every_run_twice() -> None:
         assert sum(r.runs for r in rows) == 5
         assert all(r.shown == r.at_once + r.late + r.never for r in rows)
     assert {r.id for r in table.dangers} == set(DANGERS)
-    assert all(r.grave_per_hour is None for r in table.dangers if not r.hours)

@@ -56,10 +56,6 @@ class Row:
     mild: int = 0
     silent: int = 0
 
-    @property
-    def grave_per_hour(self) -> float | None:
-        return self.grave / self.hours if self.hours else None
-
     def with_run(self, found: Told) -> Row:
         outcome = {found.outcome: getattr(self, found.outcome) + 1} if found.outcome else {}
         return replace(
