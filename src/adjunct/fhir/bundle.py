@@ -15,10 +15,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from fhirkit import validate
-
 from adjunct.base import BadInput
 from adjunct.fhir.releases import refuse_other_releases, types, unknown_type
+from adjunct.fhir.structure import faults
 from adjunct.fhir.wire import Json, listed, mapped, read_json, walk
 
 Code = Literal[
@@ -209,55 +208,24 @@ def _remarks(bundle: Json) -> Iterator[Problem]:
 # --- one resource that cannot be used ---------------------------------------------------------------------------------
 
 _OF_ENTRY = re.compile(r"(Bundle\.entry\[(\d+)\]\.resource)(?:\.|\Z)")
-_WRONG_TYPE = (
-    "expected ",
-    "only one type may be given",
-    "null is not allowed in an array",
-    "a resource needs a resourceType",
-    "not a FHIR R4 resource type",
-    "nested too deeply",
-)
-_UNTIDY = (
-    "required element missing",
-    "unknown element",
-    "null is not allowed",
-    "an empty string is not allowed",
-    "an empty array is not allowed",
-)
-_INVALID = re.compile(r"is (not a (?:valid \w+|FHIR R4 resource type))[^\"]*\Z")
-_PLACE = re.compile(r"[\w.\[\]]{1,500}")
-
-
-def _without_values(message: str) -> str:
-    """Only what the validator says of its own; it also repeats the value it complains about.
-
-    >>> _without_values('"1985-13-01" is not a valid date')
-    'not a valid date'
-    """
-    if message.startswith(_WRONG_TYPE + _UNTIDY):
-        return message
-    invalid = _INVALID.search(message)
-    return invalid[1] if invalid else "not as FHIR R4 says"
 
 
 def _unusable(raw: bytes, problems: list[Problem]) -> dict[str, str]:
     """Why a resource must not be interpreted, by its place; what is merely untidy goes to `problems`.
 
-    The structure of R4 is fhirkit's knowledge; what to do about a deviation is decided here.
+    The structure of R4 is known by `structure`; what to do about a deviation is decided here.
     """
     why: dict[str, str] = {}
-    for issue in validate(raw):
-        entry = _OF_ENTRY.match(issue.path)
-        said = _without_values(issue.message)
-        wrong = said.startswith(_WRONG_TYPE)
-        place = issue.path if _PLACE.fullmatch(issue.path) else entry[1] if entry else "Bundle"
-        if not wrong:
-            problems.append(Problem("invalid", said, place))
+    for fault in faults(raw):
+        entry = _OF_ENTRY.match(fault.path)
+        place = fault.place or (entry[1] if entry else "Bundle")
+        if not fault.wrong:
+            problems.append(Problem("invalid", fault.said, place))
         elif entry:
-            why[entry[1]] = f"{said} at {place}"
-            problems.append(Problem("malformed", f"{said}: this resource is not read", place, blocks=True))
+            why[entry[1]] = f"{fault.said} at {place}"
+            problems.append(Problem("malformed", f"{fault.said}: this resource is not read", place, blocks=True))
         else:
-            raise BadInput(f"{said}: write it as FHIR R4 says", place)
+            raise BadInput(f"{fault.said}: write it as FHIR R4 says", place)
     return why
 
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from datetime import UTC, datetime
 from typing import NamedTuple, Protocol, TypeVar
 
-from adjunct.base import AdjunctError
+from adjunct.base import MS_PER_SECOND, AdjunctError
 from adjunct.fhir.criteria import Cursor, Search
 from adjunct.fhir.indexing import Rows
-from adjunct.fhir.wire import Json
+from adjunct.fhir.wire import Json, write_exact
 
 T = TypeVar("T")
 
@@ -34,8 +35,32 @@ class Stored(NamedTuple):
         return f'W/"{self.version}"'
 
 
+def timestamp(ms: int) -> str:
+    """An instant of FHIR, to the millisecond.
+
+    >>> timestamp(1_794_182_400_120)
+    '2026-11-09T00:00:00.120Z'
+    """
+    return datetime.fromtimestamp(ms / MS_PER_SECOND, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def stamp(document: Json, version: int, at: int) -> bytes:
+    """Set the version and its time in the document's `meta`, which comes after the id if it is new; the bytes.
+
+    >>> stamp({"resourceType": "Basic", "id": "a", "code": {}}, 2, 1)
+    b'{"resourceType":"Basic","id":"a","meta":{"versionId":"2","lastUpdated":"1970-01-01T00:00:00.001Z"},"code":{}}'
+    """
+    meta = {**document.get("meta", {}), "versionId": str(version), "lastUpdated": timestamp(at)}
+    if "meta" not in document:
+        rest = dict(document)
+        document.clear()
+        document |= {name: rest.pop(name) for name in ("resourceType", "id")} | {"meta": meta} | rest
+    document["meta"] = meta
+    return write_exact(document)
+
+
 class Page(NamedTuple):
-    """Matches in order, what they include, where to go on (None: the end), and how many there are (None: not counted)."""
+    """Matches in order, what they include, where to go on (None: the end), how many there are (None: not counted)."""
 
     matches: tuple[Stored, ...]
     included: tuple[Stored, ...]
@@ -44,7 +69,14 @@ class Page(NamedTuple):
 
 
 class Unavailable(AdjunctError):
-    """The store cannot be reached or cannot write. Nothing was stored; try again later."""
+    """The store cannot be reached or cannot write; the message says whether something may have been stored.
+
+    `full`: there is no room left.
+    """
+
+    def __init__(self, message: str, *, full: bool = False) -> None:
+        super().__init__(message)
+        self.full = full
 
 
 class Reader(Protocol):
@@ -64,7 +96,7 @@ class Reader(Protocol):
 
     def count(self, search: Search) -> int: ...
 
-    def every(self, type: str, *, since: int | None = None, where: Search | None = None) -> Iterator[Stored]:
+    def every(self, type: str, *, since: int | None = None) -> Iterator[Stored]:
         """Every current resource of a type in the order of writing, in memory that does not grow with their number."""
 
     def newest_key(self) -> int: ...
@@ -79,16 +111,20 @@ class Unit(Reader, Protocol):
     def delete(self, type: str, id: str) -> Stored | None:
         """Adds a version without content; None if there is nothing to delete."""
 
+    def erase(self, type: str, id: str) -> int:
+        """Remove every version for good; how many there were. For retention, not for DELETE."""
+
 
 class Repository(Protocol):
     """A store. `write` returns when what was written will survive a crash; two writes never interleave."""
 
     def reading(self) -> AbstractContextManager[Reader]: ...
 
+    @property
+    def quick(self) -> bool:
+        """Reading by id takes microseconds here: not worth a thread of its own."""
+
     def write(self, work: Callable[[Unit], T]) -> T:
         """Do the work as one unit. If it raises, nothing of it is kept, and the error comes out here."""
-
-    def erase(self, type: str, id: str) -> int:
-        """Remove every version of one resource for good; how many there were. For retention, not for DELETE."""
 
     def close(self) -> None: ...

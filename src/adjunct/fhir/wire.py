@@ -30,6 +30,52 @@ def read_json(source: object) -> tuple[object, bytes]:
     return _from_objects(source) if isinstance(source, Mapping) else _from_json(_bytes(source))
 
 
+class Exact(float):
+    """A number as it was written: it computes as a float and is written back digit by digit.
+
+    >>> document = read_exact(b'{"value": 120.50, "factor": 1E2}')
+    >>> document["value"] + 1, write_exact(document)
+    (121.5, b'{"value":120.50,"factor":1E2}')
+    """
+
+    __slots__ = ("text",)
+    text: str
+
+    def __new__(cls, text: str) -> Exact:
+        number = super().__new__(cls, text)
+        number.text = text
+        return number
+
+
+def read_exact(raw: bytes) -> object:
+    """The value with every number as it was written. Raises BadInput for what is not JSON that can be read in one way."""
+    value, _ = _from_json(_bytes(raw))
+    if not _INEXACT.search(raw):
+        return value
+    return json.loads(raw.removeprefix(UTF8_BOM), parse_float=Exact, parse_int=_integer)
+
+
+def write_exact(value: object) -> bytes:
+    """Compact JSON; the inverse of `read_exact`."""
+    return orjson.dumps(value, default=_as_written)
+
+
+#: Numbers that a float would write differently: trailing zeros, exponents, many digits, minus zero. A hit inside a
+#: string costs time and nothing else.
+_INEXACT = re.compile(rb"[:\[,]\s*-?(?:\d+\.\d*0\s*[,\]}]|\d+(?:\.\d+)?[eE]|[\d.]{16})|-0[\s,\]}]")
+EXACT_DIGITS = 15
+
+
+def _integer(text: str) -> int | Exact:
+    return int(text) if len(text) <= EXACT_DIGITS and text != "-0" else Exact(text)
+
+
+def _as_written(value: object) -> orjson.Fragment:
+    if isinstance(value, Exact):
+        return orjson.Fragment(value.text)
+    raise TypeError(type(value).__name__)
+
+
 def listed(value: object) -> list[Any]:
     """The value if it is a list, otherwise an empty one."""
     return value if isinstance(value, list) else []

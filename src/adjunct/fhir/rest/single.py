@@ -1,0 +1,255 @@
+"""One resource at a time: read, create, update, patch, delete, each also by a search that must find one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from http import HTTPStatus as Status
+from typing import Any
+
+import jsonpatch
+import jsonpointer
+
+from adjunct.fhir import search
+from adjunct.fhir.indexing import rows
+from adjunct.fhir.outcome import Refusal
+from adjunct.fhir.repository import Reader, Repository, Stored, Unit
+from adjunct.fhir.rest.call import (
+    Call,
+    Reply,
+    checked,
+    document,
+    named,
+    proper_id,
+    reply,
+    unchanged,
+    version_wanted,
+    written,
+)
+from adjunct.fhir.wire import Json, read_exact
+
+JSON_PATCH = "application/json-patch+json"
+PATCH_LIMIT = 1000  # operations
+
+
+def read(call: Call, repository: Repository) -> Reply:
+    """One resource as it is now."""
+    with repository.reading() as record:
+        found = current(record, call.type, call.id)
+    if unchanged(call, found):
+        return Reply(Status.NOT_MODIFIED, named(found))
+    return reply(Status.OK, search.shortened(found.content or b"", call.query), *named(found))
+
+
+def vread(call: Call, repository: Repository) -> Reply:
+    """One version of a resource."""
+    if not call.rest.isdigit() or len(call.rest) > len(str(2**31)):
+        raise Refusal(Status.NOT_FOUND, "not-found", "no such version: versions are counted from 1", "_history")
+    with repository.reading() as record:
+        found = record.vread(call.type, call.id, int(call.rest))
+    if found is None:
+        raise Refusal(Status.NOT_FOUND, "not-found", f"no such version of this {call.type}", "_history")
+    if found.content is None:
+        raise Refusal(Status.GONE, "deleted", f"this {call.type} was deleted by this version", "id")
+    if unchanged(call, found):
+        return Reply(Status.NOT_MODIFIED, named(found))
+    return reply(Status.OK, found.content, *named(found))
+
+
+def current(record: Reader, type: str, id: str) -> Stored:
+    """The newest version; refuses where there is none, and says so differently where there was one."""
+    found = record.read(type, id)
+    if found is None:
+        raise Refusal(Status.NOT_FOUND, "not-found", f"no {type} with this id", "id")
+    if found.content is None:
+        raise Refusal(Status.GONE, "deleted", f"this {type} was deleted; its history is kept", "id")
+    return found
+
+
+def create(call: Call, repository: Repository) -> Reply:
+    """A new resource under an id of ours; none if `If-None-Exist` finds one."""
+    sent = document(call)
+    query = call.headers.get("if-none-exist", "")
+    sent["id"] = call.rules.new_id()
+    checked(sent, call.rules)
+    found = rows(sent)
+
+    def work(unit: Unit) -> tuple[Stored, int]:
+        if query and (there := only(unit, call, search.pairs(query), "If-None-Exist")):
+            return there, Status.OK
+        return unit.put(sent, found), Status.CREATED
+
+    return written(call, *repository.write(work))
+
+
+def update(call: Call, repository: Repository) -> Reply:
+    """The next version of a resource, or its first under an id that the client chose."""
+    sent = document(call)
+    if "id" not in sent:
+        raise Refusal(
+            Status.BAD_REQUEST, "required", "no id: an update names the resource in the body too", f"{call.type}.id"
+        )
+    if proper_id(sent["id"], f"{call.type}.id") != call.id:
+        raise Refusal(
+            Status.BAD_REQUEST, "invalid", "the id in the body is not the one in the address", f"{call.type}.id"
+        )
+    checked(sent, call.rules)
+    found, wanted = rows(sent), version_wanted(call)
+    return written(call, *repository.write(lambda unit: put(unit, sent, found, wanted)))
+
+
+def put(unit: Unit, sent: Json, found: Any, wanted: int | None) -> tuple[Stored, int]:
+    """The next version, if the one before it is the one wanted; with 201 where there was none."""
+    there = unit.read(sent["resourceType"], sent["id"])
+    matched(there, wanted)
+    return unit.put(sent, found), Status.OK if there and there.content is not None else Status.CREATED
+
+
+def matched(there: Stored | None, wanted: int | None) -> None:
+    """Refuse if somebody else wrote since the client looked."""
+    if wanted is not None and (there is None or there.version != wanted):
+        now = f"version {there.version} is there now" if there else "there is none"
+        raise Refusal(
+            Status.PRECONDITION_FAILED,
+            "conflict",
+            f"not the version you know: {now}; read it, and decide again",
+            "If-Match",
+        )
+
+
+def patch(call: Call, repository: Repository) -> Reply:
+    """The next version, by a JSON Patch."""
+    return _patch(call, repository, lambda unit: current(unit, call.type, call.id))
+
+
+def _patch(call: Call, repository: Repository, target: Callable[[Unit], Stored]) -> Reply:
+    return written(call, repository.write(lambda unit: patch_within(unit, call, target(unit))), Status.OK)
+
+
+def patch_within(unit: Unit, call: Call, there: Stored) -> Stored:
+    """The next version of what is there, after the JSON Patch in the body."""
+    kind = call.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != JSON_PATCH:
+        raise Refusal(Status.UNSUPPORTED_MEDIA_TYPE, "not-supported", f"a patch is {JSON_PATCH}", "Content-Type")
+    steps = read_exact(call.body)
+    if not isinstance(steps, list) or len(steps) > PATCH_LIMIT:
+        raise Refusal(
+            Status.BAD_REQUEST, "structure", f"a JSON Patch is a list of at most {PATCH_LIMIT} operations", "$"
+        )
+    matched(there, version_wanted(call))
+    after = patched(content_of(there), steps)
+    if after.get("resourceType") != there.type or after.get("id") != there.id:
+        raise Refusal(
+            Status.UNPROCESSABLE_ENTITY, "business-rule", "a patch cannot change what a resource is or its id", "$"
+        )
+    checked(after, call.rules)
+    return unit.put(after, rows(after))
+
+
+def patched(document: Any, steps: list[Any]) -> Json:
+    """The document after a JSON Patch (RFC 6902); refuses what cannot be applied, naming the operation."""
+    for i, step in enumerate(steps):
+        try:
+            document = jsonpatch.apply_patch(document, [step])
+        except jsonpatch.JsonPatchTestFailed:
+            raise Refusal(
+                Status.UNPROCESSABLE_ENTITY, "conflict", "the test does not hold: read the resource again", f"[{i}]"
+            ) from None
+        except jsonpatch.JsonPatchConflict:
+            raise Refusal(
+                Status.UNPROCESSABLE_ENTITY, "not-found", "there is nothing at this path", f"[{i}].path"
+            ) from None
+        except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, KeyError, TypeError, ValueError):
+            raise Refusal(
+                Status.BAD_REQUEST, "structure", "not an operation of JSON Patch that fits here", f"[{i}]"
+            ) from None
+    if not isinstance(document, dict):
+        raise Refusal(Status.UNPROCESSABLE_ENTITY, "structure", "what is left is not a resource", "$")
+    return document
+
+
+def delete(call: Call, repository: Repository) -> Reply:
+    """A version that says it is gone; what was stays in the history."""
+    wanted = version_wanted(call)
+    return gone(repository.write(lambda unit: remove(unit, call.type, call.id, wanted)))
+
+
+def remove(unit: Unit, type: str, id: str, wanted: int | None) -> Stored | None:
+    """Delete within a unit, if it is the version wanted."""
+    if wanted is not None:
+        matched(unit.read(type, id), wanted)
+    return unit.delete(type, id)
+
+
+def gone(stored: Stored | None) -> Reply:
+    """The answer to a deletion."""
+    return Reply(Status.NO_CONTENT, named(stored) if stored else ())
+
+
+# --- by a search that must find one -----------------------------------------------------------------------------------
+
+
+def only(record: Reader, call: Call, query: search.Pairs, at: str = "") -> Stored | None:
+    """The one resource that the search finds, or none; refuses where it could mean several."""
+    asked = search.parse(call.type, query, strict=True, now=call.rules.clock(), count=2)
+    if not asked.search.where:
+        raise Refusal(
+            Status.PRECONDITION_FAILED, "multiple-matches", "no criteria: say which resource is meant", at or call.type
+        )
+    found = record.search(asked.search).matches
+    if len(found) > 1:
+        raise Refusal(
+            Status.PRECONDITION_FAILED,
+            "multiple-matches",
+            "more than one resource matches: nothing was changed",
+            at or call.type,
+        )
+    return found[0] if found else None
+
+
+def update_found(call: Call, repository: Repository) -> Reply:
+    """Update what a search finds; create where it finds nothing."""
+    sent = document(call)
+    own = proper_id(sent["id"], f"{call.type}.id") if "id" in sent else ""
+    wanted = version_wanted(call)
+    checked({**sent, "id": own or "new"}, call.rules)
+
+    def work(unit: Unit) -> tuple[Stored, int]:
+        there = only(unit, call, call.query)
+        if there and own and there.id != own:
+            raise Refusal(
+                Status.BAD_REQUEST, "invalid", "the id in the body is not that of the resource found", f"{call.type}.id"
+            )
+        sent["id"] = there.id if there else own or call.rules.new_id()
+        return put(unit, sent, rows(sent), wanted)
+
+    return written(call, *repository.write(work))
+
+
+def patch_found(call: Call, repository: Repository) -> Reply:
+    """Patch the one resource that a search finds."""
+
+    def target(unit: Unit) -> Stored:
+        there = only(unit, call, call.query)
+        if there is None:
+            raise Refusal(Status.NOT_FOUND, "not-found", "nothing matches: nothing was changed", call.type)
+        return there
+
+    return _patch(call, repository, target)
+
+
+def delete_found(call: Call, repository: Repository) -> Reply:
+    """Delete the one resource that a search finds, if there is one."""
+    wanted = version_wanted(call)
+
+    def work(unit: Unit) -> Stored | None:
+        there = only(unit, call, call.query)
+        return remove(unit, there.type, there.id, wanted) if there else None
+
+    return gone(repository.write(work))
+
+
+def content_of(stored: Stored) -> Json:
+    """The resource, every number as written."""
+    read = read_exact(stored.content or b"")
+    assert isinstance(read, dict)
+    return read

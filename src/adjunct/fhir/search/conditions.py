@@ -1,0 +1,241 @@
+"""The name side of a search parameter: `code:in`, `subject:Patient.name`, `_has:Observation:patient:code`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Literal, NoReturn, cast
+
+from adjunct.base import shown
+from adjunct.fhir import criteria as ask
+from adjunct.fhir import definitions
+from adjunct.fhir.definitions import Component, Parameter
+from adjunct.fhir.indexing import identifier_index, text_index, type_index
+from adjunct.fhir.outcome import Refusal
+from adjunct.fhir.search import values
+from adjunct.fhir.search.values import plain, refuse, split
+
+Expand = Callable[[str], frozenset[tuple[str, str]] | None]
+
+MOST_CONDITIONS = 100  # in one search, those of chains included
+MOST_VALUES = 2_000  # in one search, the codes of value sets included
+MOST_STEPS = 6  # of a chain
+
+#: What R4 has and this server does not, with what to do instead.
+_REFUSED: Mapping[tuple[str, str], str] = MappingProxyType(
+    {
+        ("token", "above"): "the hierarchies of code systems are not known here: list the codes",
+        ("token", "below"): "the hierarchies of code systems are not known here: list the codes",
+        ("token", "not-in"): "ask for the codes that you want, with :in",
+        ("reference", "above"): "hierarchies of resources are not followed: list the references",
+        ("reference", "below"): "hierarchies of resources are not followed: list the references",
+    }
+)
+_MODIFIERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "token": ("not", "text", "in", "of-type", "missing"),
+        "string": ("exact", "contains", "missing"),
+        "uri": ("below", "above", "missing"),
+        "reference": ("identifier", "[type]", "missing"),
+        "date": ("missing",),
+        "number": ("missing",),
+        "quantity": ("missing",),
+        "composite": (),
+    }
+)
+
+
+class Unknown(Exception):
+    """A parameter that is not known for these resources; the request's `handling` decides what that means."""
+
+
+class Reading:
+    """One search while it is read: what its values depend on, and how much it may still ask.
+
+    `now` in ms since 1970; `base` is this server's address; `expand` knows value sets that R4 does not define.
+    """
+
+    def __init__(self, *, now: int, base: str = "", expand: Expand | None = None) -> None:
+        self._now, self._base, self._expand = now, base, expand
+        self._conditions, self._values = MOST_CONDITIONS, MOST_VALUES
+
+    def conditions(self, types: tuple[str, ...], key: str, text: str, steps: int = MOST_STEPS) -> list[ask.Condition]:
+        """What one parameter asks of resources of all these types (empty: of every type). All of it must hold."""
+        self._conditions -= 1
+        if self._conditions < 0 or steps < 0:
+            refuse(key, f"asks more than {MOST_CONDITIONS} conditions or {MOST_STEPS} steps at once", "too-costly")
+        if key.startswith("_has:"):
+            return [self._pointed_at(types, key, text, steps)]
+        head, dot, rest = key.partition(".")
+        name, _, modifier = head.partition(":")
+        if name == "_id" and not dot:
+            if modifier not in ("", "not"):
+                _no_modifier(key, modifier, "token", ("not",))
+            return [ask.Ids(ids=tuple(plain(v) for v in self._listed(text, key)), negate=modifier == "not")]
+        if name == "_lastUpdated" and not dot:
+            if modifier:
+                _no_modifier(key, modifier, "date", ())
+            return [ask.Updated(any_of=tuple(values.date(v, key, self._now) for v in self._listed(text, key)))]
+        meant = known(types, name)
+        if dot:
+            found: list[ask.Condition] = [self._chain(p, key, modifier, rest, text, steps) for p in meant]
+        else:
+            found = [self._asked(p, key, modifier, text) for p in meant]
+        if len(found) == 1 or modifier == "not" or (modifier, text) == ("missing", "true"):
+            return found  # what must be absent must be absent from every index
+        return [ask.AnyOf(conditions=tuple(found))]
+
+    # --- one parameter ------------------------------------------------------------------------------------------------
+
+    def _asked(self, parameter: Parameter, key: str, modifier: str, text: str) -> ask.Condition:
+        if modifier == "missing" and parameter.type != "composite":
+            return self._missing(parameter, key, text)
+        if parameter.type == "composite":
+            if modifier:
+                _no_modifier(key, modifier, "composite", ())
+            return ask.Together(any_of=tuple(self._parts(parameter, key, v) for v in self._listed(text, key)))
+        index, kind = parameter.index, cast(ask.Kind, parameter.type)
+        match (kind, modifier):
+            case ("token", "text"):
+                index, kind = text_index(index), "string"
+            case ("token", "of-type"):
+                index = type_index(index)
+            case ("reference", "identifier"):
+                index, kind = identifier_index(index), "token"
+        listed = self._listed(text, key)
+        if (parameter.type, modifier) == ("token", "in"):
+            any_of: Iterable[ask.Value] = [v for url in listed for v in self._members(plain(url), key)]
+        else:
+            any_of = [v for one in listed for v in self._values_of(parameter, key, modifier, one)]
+        return ask.Match(index=index, kind=kind, any_of=tuple(any_of), negate=modifier == "not")
+
+    def _values_of(self, parameter: Parameter, key: str, modifier: str, text: str) -> Sequence[ask.Value]:
+        """One value. Refuses the modifiers that a parameter of this type has not."""
+        match (parameter.type, modifier):
+            case ("token", "" | "not") | ("reference", "identifier"):
+                return [values.token(text, key)]
+            case ("token", "of-type"):
+                return [values.typed_identifier(text, key)]
+            case ("token", "text") | ("string", ""):
+                return [values.words(text, key)]
+            case ("string", "exact" | "contains"):
+                return [values.words(text, key, modifier)]
+            case ("uri", "" | "below" | "above"):
+                return [values.uri(text, key, cast(Literal["below", "above"], modifier or "is"))]
+            case ("date", ""):
+                return [values.date(text, key, self._now)]
+            case ("number", ""):
+                return [values.number(text, key)]
+            case ("quantity", ""):
+                return [values.quantity(text, key)]
+            case ("reference", _) if not modifier or modifier in definitions.resource_types():
+                return values.reference(text, key, _led_to(parameter, key, modifier), self._base)
+            case _:
+                _no_modifier(key, modifier, parameter.type, _MODIFIERS[parameter.type])
+
+    def _listed(self, text: str, key: str) -> list[str]:
+        found = split(text, ",")
+        if "" in found:
+            refuse(key, "an empty value: write a value on both sides of each comma")
+        self._spend(len(found), key)
+        return found
+
+    def _spend(self, count: int, key: str) -> None:
+        self._values -= count
+        if self._values < 0:
+            refuse(key, f"more than {MOST_VALUES} values in one search: ask in parts", "too-costly")
+
+    def _members(self, url: str, key: str) -> Iterable[ask.TokenIs]:
+        """The codes of a value set. An element of type code has no system: its binding says what it would be."""
+        codes = definitions.codes(url)
+        if codes is None and self._expand is not None:
+            codes = self._expand(url)
+        if codes is None:
+            refuse(key, "the codes of this value set are not known here: list them", "not-supported")
+        self._spend(2 * len(codes), key)
+        return [ask.TokenIs(s, code) for system, code in sorted(codes) for s in dict.fromkeys((system, ""))]
+
+    def _missing(self, parameter: Parameter, key: str, text: str) -> ask.Condition:
+        if text not in ("true", "false"):
+            refuse(key, "neither true nor false")
+        index, kind, missing = parameter.index, cast(ask.Kind, parameter.type), text == "true"
+        if parameter.only:  # the index holds references to other types as well
+            anyone = (ask.RefersTo(parameter.only, ""),)
+            return ask.Match(index=index, kind=kind, any_of=anyone, negate=missing)
+        return ask.Missing(index=index, kind=kind, missing=missing)
+
+    def _parts(self, parameter: Parameter, key: str, text: str) -> tuple[ask.Match, ...]:
+        parts = split(text, "$")
+        if len(parts) != len(parameter.components) or "" in parts:
+            named = "$".join(c.name for c in parameter.components)
+            refuse(key, f"not a composite: write {named}")
+        return tuple(self._part(parameter, c, key, v) for c, v in zip(parameter.components, parts, strict=True))
+
+    def _part(self, parameter: Parameter, component: Component, key: str, text: str) -> ask.Match:
+        whole = definitions.parameters(parameter.base)[component.name]
+        any_of = tuple(self._values_of(whole, key, "", text))
+        return ask.Match(index=component.index, kind=cast(ask.Kind, component.type), any_of=any_of)
+
+    # --- through references -------------------------------------------------------------------------------------------
+
+    def _chain(self, by: Parameter, key: str, modifier: str, rest: str, text: str, steps: int) -> ask.Chain:
+        targets = _led_to(by, key, modifier)
+        if not targets:
+            refuse(key, f"may lead anywhere: say to which type, as in {by.name}:Patient.{shown(rest)[1:-1]}")
+        found: list[tuple[str, tuple[ask.Condition, ...]]] = []
+        problem: Exception = Unknown(f"no resource that {by.name!r} leads to knows what follows")
+        for target in targets:
+            try:
+                found.append((target, tuple(self.conditions((target,), rest, text, steps - 1))))
+            except (Unknown, Refusal) as error:  # it may be known of another type, or another type may read the value
+                if isinstance(error, Refusal) and error.issues[0].code == "too-costly":
+                    raise
+                problem = error if len(targets) == 1 or isinstance(error, Refusal) else problem
+        if not found:
+            raise problem
+        return ask.Chain(index=by.index, targets=tuple(found), only=by.only)
+
+    def _pointed_at(self, types: tuple[str, ...], key: str, text: str, steps: int) -> ask.PointedAt:
+        _, source, name, rest, *_ = (*key.split(":", 3), "", "", "")
+        if source not in definitions.resource_types() or not rest:
+            refuse(key, "write _has:Type:reference:parameter, for example _has:Observation:patient:code")
+        (by,) = known((source,), name)
+        targets = _led_to(by, key, "")
+        if (targets and not set(types) <= set(targets)) or (by.only and not types):
+            refuse(key, f"{source}.{by.name} refers to {', '.join(targets)} only")
+        where = tuple(self.conditions((source,), rest, text, steps - 1))
+        return ask.PointedAt(type=source, index=by.index, where=where)
+
+
+def known(types: tuple[str, ...], name: str) -> list[Parameter]:
+    """The parameter of this name of each of the types, those with the same rows once. Raises Unknown."""
+    found: dict[tuple[int, str], Parameter] = {}
+    for type_name in types or ("Resource",):
+        parameter = definitions.parameters(type_name).get(name)
+        if parameter is None:
+            reason = definitions.unserved(type_name).get(name)
+            of = type_name if types else "every type: name types in _type"
+            raise Unknown(
+                f"{shown(name)} is not served: {reason}" if reason else f"unknown parameter {shown(name)} for {of}"
+            )
+        found[parameter.index, parameter.only] = parameter
+    return list(found.values())
+
+
+def _led_to(by: Parameter, key: str, modifier: str) -> tuple[str, ...]:
+    """The types that a reference may lead to, narrowed by `:Type`; () if it may lead anywhere."""
+    if by.type != "reference":
+        refuse(key, f"{by.name} is no reference: only a reference leads on")
+    if not modifier:
+        return by.targets
+    if modifier not in (by.targets or definitions.resource_types()):
+        where = ", ".join(by.targets) if by.targets else "resource types of R4"
+        refuse(key, f"{by.name} does not lead to {shown(modifier)}: it leads to {where}")
+    return (modifier,)
+
+
+def _no_modifier(key: str, modifier: str, kind: str, allowed: tuple[str, ...]) -> NoReturn:
+    reason = _REFUSED.get((kind, modifier)) or (
+        f"takes {', '.join(f':{m}' for m in allowed)}" if allowed else "takes no modifier"
+    )
+    refuse(key, f":{shown(modifier)[1:-1]} is not served for this {kind}: {reason}", "not-supported")

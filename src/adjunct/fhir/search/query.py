@@ -1,0 +1,287 @@
+"""A whole search: the parameters of one request, read into what is asked and how it is to be answered."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+from urllib.parse import parse_qsl
+
+from adjunct.base import shown
+from adjunct.fhir import criteria as ask
+from adjunct.fhir import definitions
+from adjunct.fhir.indexing import interval
+from adjunct.fhir.outcome import Refusal
+from adjunct.fhir.repository import Stored
+from adjunct.fhir.search.conditions import Expand, Reading, Unknown, known
+from adjunct.fhir.search.cursor import MOST_KEY, Pairs, decode_cursor
+from adjunct.fhir.search.summary import Summary, apply_summary, elements_of, summary_of
+from adjunct.fhir.search.values import refuse, split
+from adjunct.fhir.wire import Json, read_exact, write_exact
+
+MOST_COUNT = 1_000_000_000  # a page this long is no page
+_DIGITS = re.compile(r"[0-9]{1,9}")
+_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
+_JSON = ("json", "application/json", "application/fhir+json", "text/json")
+_SORTABLE = ("token", "string", "date", "number", "quantity", "uri", "reference")
+_INCLUDING = re.compile(r"_(rev)?include(:iterate)?")
+_ONCE = frozenset({"_count", "_summary", "_elements", "_total", "_sort", "_cursor", "_type", "_format", "_since"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A search and the form of its answer. `used`: the parameters that were understood; `ignored`: names of others."""
+
+    search: ask.Search
+    used: tuple[tuple[str, str], ...] = ()
+    ignored: tuple[str, ...] = ()
+    summary: Summary = "false"
+    elements: tuple[str, ...] = ()
+
+    @property
+    def counted(self) -> bool:
+        """Only the number of matches is wanted."""
+        return self.summary == "count"
+
+    def shorten(self, stored: Stored) -> bytes:
+        """The resource as `_summary` and `_elements` want it; what is included keeps all its elements."""
+        content = stored.content or b""
+        types = self.search.types
+        wanted = self.elements if not types or stored.type in types else ()
+        if self.summary == "false" and not wanted:
+            return content
+        document = cast(Json, read_exact(content))
+        return write_exact(apply_summary(document, stored.type, self.summary, wanted))
+
+
+def pairs(text: str) -> tuple[tuple[str, str], ...]:
+    """The parameters of a query string or form, decoded, in their order."""
+    try:
+        return tuple(parse_qsl(text, keep_blank_values=True, errors="strict"))
+    except ValueError:
+        raise Refusal(400, "invalid", "not UTF-8 behind the percent signs: encode the query as UTF-8") from None
+
+
+def parse(
+    type_name: str,
+    query: Pairs,
+    *,
+    strict: bool,
+    now: int,
+    count: int,
+    limit: int | None = None,
+    base: str = "",
+    within: ask.Search | None = None,
+    expand: Expand | None = None,
+) -> Asked:
+    """A search of one type, or of the types that `_type` names (`type_name` empty), `within` a compartment if given.
+
+    `count` is the length of a page unless `_count` says otherwise, `limit` the greatest. An unknown parameter is
+    refused if `strict` and otherwise listed as ignored; a value that cannot be read is refused always.
+    """
+    for key, value in query:
+        if _FORBIDDEN.search(key) or _FORBIDDEN.search(value):
+            raise Refusal(400, "invalid", "a control character in the query: FHIR has none; remove it")
+    said = _said_once(query)
+    types = _types(type_name, said.get("_type"), within)
+    summary = summary_of(said.get("_summary", "false"))
+    page = _count(said["_count"], limit) if "_count" in said else count
+    if page == 0:
+        summary = "count"
+    reading = Reading(now=now, base=base, expand=expand)
+    where: list[ask.Condition] = list(within.where) if within else []
+    sort: tuple[ask.Sort, ...] = ()
+    includes: list[ask.Include] = []
+    used: list[tuple[str, str]] = []
+    ignored: list[str] = []
+    for key, value in query:
+        try:
+            if not value:
+                raise Unknown(f"no value for {shown(key)}: write one, or leave the parameter out")
+            if key == "_sort":
+                sort = tuple(_sort(types, rule) for rule in split(value, ","))
+            elif found := _INCLUDING.fullmatch(key):
+                includes += _includes(types, key, value, reverse=bool(found[1]), iterate=bool(found[2]))
+            elif key == "_format":
+                _json_only(value)
+            elif key not in _RESULT or (key == "_type" and type_name):
+                where += reading.conditions(types, key, value)
+            used.append((key, value))
+        except Unknown as unknown:
+            if strict:
+                raise Refusal(400, "not-supported", str(unknown), key) from None
+            ignored.append(key)
+    again = [(key, value) for key, value in used if key != "_cursor"]
+    search = ask.Search(
+        types=types,
+        where=tuple(where),
+        sort=sort,
+        count=page,
+        includes=tuple(dict.fromkeys(includes)),
+        total=_total(said["_total"]) if "_total" in said else "none",
+        cursor=decode_cursor(said["_cursor"], again, sort) if "_cursor" in said else None,
+    )
+    elements = elements_of(said["_elements"], types) if said.get("_elements") else ()
+    return Asked(
+        search=search, used=tuple(used), ignored=tuple(dict.fromkeys(ignored)), summary=summary, elements=elements
+    )
+
+
+#: They say how to answer, not what to find; `_format` and `_pretty` change nothing, because all answers are JSON.
+_RESULT = frozenset({"_count", "_summary", "_elements", "_total", "_cursor", "_type", "_format", "_pretty"})
+
+
+def _said_once(query: Pairs) -> Mapping[str, str]:
+    said: dict[str, str] = {}
+    for key, value in query:
+        if key in _ONCE:
+            if key in said:
+                refuse(key, "given twice: say it once")
+            said[key] = value
+    return said
+
+
+def _types(type_name: str, listed: str | None, within: ask.Search | None) -> tuple[str, ...]:
+    if type_name:
+        return (type_name,)
+    possible = within.types if within else tuple(definitions.resource_types())
+    if listed is None:
+        return within.types if within else ()
+    wanted = tuple(dict.fromkeys(listed.split(",")))
+    for name in wanted:
+        if name not in possible:
+            refuse("_type", f"{shown(name)} is no resource type of R4" + (" in this compartment" if within else ""))
+    return wanted
+
+
+def _count(text: str, limit: int | None) -> int:
+    if not _DIGITS.fullmatch(text):
+        refuse("_count", "not a whole number: write for example 50; 0 only counts")
+    return min(int(text), MOST_COUNT if limit is None else limit)
+
+
+def _total(text: str) -> Literal["none", "accurate"]:
+    if text not in ("none", "estimate", "accurate"):
+        refuse("_total", "write none, estimate or accurate")
+    return "none" if text == "none" else "accurate"
+
+
+def _json_only(text: str) -> None:
+    if text.partition(";")[0].strip().lower() not in _JSON:
+        raise Refusal(406, "not-supported", "answers are JSON only: leave _format out", "_format")
+
+
+def _sort(types: tuple[str, ...], rule: str) -> ask.Sort:
+    name, descending = rule.removeprefix("-"), rule.startswith("-")
+    if name == "_id":
+        return ask.Sort(None, "string", descending)
+    if name == "_lastUpdated":
+        return ask.Sort(None, "date", descending)
+    meant = known(types, name)
+    if len(meant) > 1:
+        refuse("_sort", f"{name} means something else in each of these types: search one of them")
+    if meant[0].type not in _SORTABLE:
+        refuse("_sort", f"a {meant[0].type} has no order: sort by another parameter")
+    return ask.Sort(meant[0].index, cast(ask.Kind, meant[0].type), descending)
+
+
+def _includes(types: tuple[str, ...], key: str, text: str, *, reverse: bool, iterate: bool) -> list[ask.Include]:
+    """`Type:parameter`, `Type:parameter:Target`, `Type:*`; `*` for all references of what is searched."""
+    source, _, rest = text.partition(":")
+    name, _, target = rest.partition(":")
+    if text == "*" and not reverse and types:
+        return [i for t in types for i in _includes(types, key, f"{t}:*", reverse=reverse, iterate=iterate)]
+    if (
+        source not in definitions.resource_types()
+        or not name
+        or (target and target not in definitions.resource_types())
+    ):
+        refuse(key, "write Type:parameter or Type:parameter:Target, for example Observation:subject:Patient")
+    found = definitions.parameters(source).values() if name == "*" else known((source,), name)
+    references = [p for p in found if p.type == "reference"]
+    if not references:
+        refuse(key, f"{source} has no reference of this name")
+    if target:
+        references = [p for p in references if not p.targets or target in p.targets]
+    if not references:
+        refuse(key, f"{source}.{name} does not refer to {target}")
+    return [ask.Include(source, p.index, target or p.only, iterate, reverse) for p in references]
+
+
+# --- what is not a search but asks like one ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryAsked:
+    """`since` in ms since 1970; `before`: the key where a page ended."""
+
+    since: int | None
+    before: int | None
+    count: int
+
+
+def parse_history(query: Pairs, *, count: int, limit: int) -> HistoryAsked:
+    """The parameters of `_history`."""
+    said = _only_these(query, ("_count", "_since", "_before", "_format", "_pretty"))
+    before = said.get("_before")
+    if before is not None and not (before.isascii() and before.isdecimal() and len(before) < len(str(MOST_KEY))):
+        refuse("_before", "not of this history: follow the links of a page, or begin again without it")
+    return HistoryAsked(
+        since=_since(said),
+        before=int(before) if before else None,
+        count=max(_count(said["_count"], limit), 1) if "_count" in said else count,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EverythingAsked:
+    """`types` empty: all of the compartment."""
+
+    types: tuple[str, ...]
+    where: tuple[ask.Condition, ...]
+    count: int
+    cursor: ask.Cursor | None
+    used: tuple[tuple[str, str], ...]
+
+
+def parse_everything(query: Pairs, *, members: Mapping[str, Sequence[Any]], limit: int) -> EverythingAsked:
+    """The parameters of `$everything`; `members`: the types of the compartment."""
+    if any(key in ("start", "end") for key, _ in query):
+        refuse(
+            "start",
+            "which date of a resource counts as that of the care is not known here: use _since",
+            "not-supported",
+        )
+    said = _only_these(query, ("_count", "_since", "_type", "_cursor", "_format", "_pretty"))
+    within = ask.Search(types=("Patient", *sorted(set(members) - {"Patient"})), count=0)
+    since = _since(said)
+    return EverythingAsked(
+        types=_types("", said["_type"], within) if "_type" in said else (),
+        where=() if since is None else (ask.Updated(any_of=(ask.Span("ge", since, since + 1),)),),
+        count=max(_count(said["_count"], limit), 1) if "_count" in said else limit,
+        cursor=decode_cursor(said["_cursor"], [p for p in query if p[0] != "_cursor"], ())
+        if "_cursor" in said
+        else None,
+        used=tuple(query),
+    )
+
+
+def _only_these(query: Pairs, names: Sequence[str]) -> dict[str, str]:
+    said = dict(_said_once(query))
+    for key, value in query:
+        if key not in names:
+            refuse(key, f"unknown parameter here: there are {', '.join(names)}", "not-supported")
+        if key == "_format":
+            _json_only(value)
+        said[key] = value
+    return said
+
+
+def _since(said: Mapping[str, str]) -> int | None:
+    if "_since" not in said:
+        return None
+    meant = interval(said["_since"])
+    if meant is None:
+        refuse("_since", "not an instant: write for example 2026-11-22T09:30:00Z")
+    return meant[0]

@@ -1,0 +1,347 @@
+"""The conditions of a search as SQL over the tables of `schema`.
+
+A condition can be read two ways: as a check of one version (`holds`, by the rows of its key), and as the keys of all
+that satisfy it (`found`, by the rows of its value). Where a condition has a value, its text here is the name of a bound
+parameter: `queries` puts the values in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Select,
+    String,
+    and_,
+    bindparam,
+    exists,
+    false,
+    func,
+    not_,
+    or_,
+    select,
+    tuple_,
+    union_all,
+)
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.elements import Grouping, UnaryExpression
+from sqlalchemy.sql.functions import GenericFunction
+from sqlalchemy.sql.operators import custom_op
+
+from adjunct.fhir import criteria as ask
+from adjunct.fhir.sql.schema import INDEXES, reference, version
+
+Columns = FromClause  # a table under a name of its own
+Holds = ColumnElement[bool]
+
+SNAPSHOT = "0"  # the name of the parameter that holds the last key to be seen
+BRANCHES = 30  # alternatives under one bracket: SQLite allows a depth of 1,000
+LAST = "\U0010ffff" * 4  # sorts behind every text that anybody wrote
+
+
+def bound(place: object) -> ColumnElement[Any]:
+    return bindparam(str(place))
+
+
+# --- rows that match --------------------------------------------------------------------------------------------------
+
+
+class strpos(GenericFunction[int]):  # noqa: N801  the name that PostgreSQL gives it
+    """Where a text begins within another, from 1; 0: nowhere."""
+
+    inherit_cache = True
+
+
+@compiles(strpos, "sqlite")
+def _instr(element: strpos, compiler: SQLCompiler, **options: Any) -> str:
+    return f"instr({compiler.process(element.clauses, **options)})"
+
+
+def _compares(span: ask.Span, low: ColumnElement[Any], high: ColumnElement[Any]) -> Holds:
+    """`memory.compares` in SQL; conditions that follow from others are added where an index can use them."""
+    asked_low, asked_high = bound(span.low), bound(span.high)
+    equal = and_(low >= asked_low, low <= asked_high, high <= asked_high)
+    match span.compare:
+        case "eq":
+            return equal
+        case "ne":
+            return or_(low < asked_low, high > asked_high)
+        case "gt":
+            return high > asked_high
+        case "lt":
+            return low < asked_low
+        case "ge":
+            return or_(high > asked_high, equal)
+        case "le":
+            return or_(low < asked_low, equal)
+        case "sa":
+            return low >= asked_high
+        case "eb":
+            return and_(high <= asked_low, low <= asked_low)
+        case "ap":
+            return and_(low < asked_high, high > asked_low)
+
+
+def _compares_at(span: ask.Span, at: ColumnElement[Any]) -> Holds:
+    """The same for the ms that begins at `at`, in a form that an index can use."""
+    asked_low, asked_high = bound(span.low), bound(span.high)
+    match span.compare:
+        case "eq" | "ap":
+            return and_(at >= asked_low, at < asked_high)
+        case "ne":
+            return or_(at < asked_low, at >= asked_high)
+        case "gt" | "sa":
+            return at >= asked_high
+        case "lt" | "eb":
+            return at < asked_low
+        case "ge":
+            return at >= asked_low
+        case "le":
+            return at < asked_high
+
+
+def begins(text: ColumnElement[Any], start: ColumnElement[Any]) -> Holds:
+    return and_(text >= start, text < start + LAST)
+
+
+def _either(conditions: Sequence[Holds]) -> Holds:
+    """One of many, as a tree that is never deep."""
+    if len(conditions) > BRANCHES:
+        step = len(conditions) // BRANCHES + 1
+        conditions = [Grouping(_either(conditions[start : start + step])) for start in range(0, len(conditions), step)]
+    return or_(false(), *conditions)
+
+
+def _among(rows: Sequence[tuple[Any, ...]], *columns: ColumnElement[Any]) -> Holds:
+    """The columns have the values of one of the rows; None or an empty text in a row asks nothing of its column."""
+    wanted = [[(c, bound(x)) for c, x in zip(columns, row, strict=True) if x not in (None, "")] for row in rows]
+    one_of = _either([and_(*(c == x for c, x in asked)) if asked else columns[0].is_not(None) for asked in wanted])
+    if len(rows) > 1 and all(row[0] not in (None, "") for row in rows):  # so that the index is still of use
+        return and_(columns[0].in_([bound(row[0]) for row in rows]), one_of)
+    return one_of
+
+
+def _any_of(kind: ask.Kind, any_of: Sequence[Any], row: Columns) -> Holds:
+    """A row of this index has one of the values."""
+    c = row.c
+    match kind:
+        case "token":
+            return _among([(v.code, v.system) for v in any_of], c.code, c.system)
+        case "reference":
+            return _among([(v.id, v.type) for v in any_of], c.id, c.type)
+        case "string":
+            return _either([_text(v, row) for v in any_of])
+        case "uri":
+            return _either([_uri(v, c.uri) for v in any_of])
+        case "quantity":
+            return _either([_quantity(v, row) for v in any_of])
+        case "date" | "number":
+            return _either([_compares(v, c.low, c.high) for v in any_of])
+
+
+def _text(value: ask.TextIs, row: Columns) -> Holds:
+    text = bindparam(value.text, type_=String())
+    match value.how:
+        case "starts":
+            return begins(row.c.folded, text)
+        case "contains":
+            return strpos(row.c.folded, text) > 0
+        case "exact":
+            return row.c.exact == text
+
+
+def _uri(value: ask.UriIs, uri: ColumnElement[Any]) -> Holds:
+    asked = bindparam(value.uri, type_=String())
+    match value.how:
+        case "is":
+            return uri == asked
+        case "below":
+            return or_(uri == asked, begins(uri, func.rtrim(asked, "/") + "/"))
+        case "above":
+            folder = func.rtrim(uri, "/") + "/"
+            return or_(uri == asked, func.substr(asked, 1, func.length(folder)) == folder)
+
+
+def _quantity(value: ask.QuantityIs, row: Columns) -> Holds:
+    """A row that begins its unit with "=" repeats another in canonical units: only who asks for such a unit sees it."""
+    c = row.c
+    unit = c.unit == bound(value.unit) if value.unit is not None else or_(c.unit < "=", c.unit >= ">")
+    system = [c.system == bound(value.system)] if value.system is not None else []
+    return and_(unit, *system, _compares(value.span, c.value, c.value))
+
+
+# --- conditions -------------------------------------------------------------------------------------------------------
+
+
+def current(row: Columns) -> Holds:
+    """This version is the newest as of the snapshot, and no deletion."""
+    snapshot = bound(SNAPSHOT)
+    return and_(row.c.key <= snapshot, or_(row.c.until.is_(None), row.c.until > snapshot), row.c.gone == 0)
+
+
+def index_rows(kind: ask.Kind, index: object) -> tuple[Columns, Holds]:
+    row = INDEXES[kind].alias()
+    return row, row.c.idx == bound(index)
+
+
+def _matching(match: ask.Match) -> tuple[Columns, Holds]:
+    row, of_index = index_rows(match.kind, match.index)
+    return row, and_(of_index, _any_of(match.kind, match.any_of, row))
+
+
+def holds(condition: ask.Condition, of: Columns) -> Holds:
+    """The condition as a check of the version `of`."""
+    match condition:
+        case ask.Match():
+            row, matches = _matching(condition)
+            some = exists().where(row.c.key == of.c.key, matches)
+            return not_(some) if condition.negate else some
+        case ask.Missing():
+            row, of_index = index_rows(condition.kind, condition.index)
+            some = exists().where(row.c.key == of.c.key, of_index)
+            return not_(some) if condition.missing else some
+        case ask.Together():
+            return _either([_joined(parts, of.c.key).exists() for parts in condition.any_of])
+        case ask.Chain():
+            row, of_index = index_rows("reference", condition.index)
+            leads = [
+                exists().where(target.c.id == row.c.id, *wanted) for target, wanted in _targets(condition, row.c.type)
+            ]
+            return exists().where(row.c.key == of.c.key, of_index, _either(leads))
+        case ask.PointedAt():
+            row, of_index = index_rows("reference", condition.index)
+            source = version.alias()
+            to_it = and_(of_index, row.c.id == of.c.id, row.c.type == of.c.type)
+            return exists().where(to_it, source.c.key == row.c.key, *_source(condition, source))
+        case ask.Ids():
+            listed = of.c.id.in_([bound(own) for own in condition.ids])
+            return not_(listed) if condition.negate else listed
+        case ask.Updated():
+            return _either([_compares_at(span, of.c.at) for span in condition.any_of])
+        case ask.InCompartment():
+            row, refers = _refers(condition)
+            some = exists().where(row.c.key == of.c.key, refers)
+            return or_(_itself(condition, of), some) if condition.itself else some
+        case ask.AnyOf():
+            return _either([holds(one, of) for one in condition.conditions])
+
+
+def found(condition: ask.Condition, types: Sequence[str]) -> Select[Any] | None:
+    """The keys of the versions for which the condition holds, old versions among them; None: they are not indexed."""
+    match condition:
+        case ask.Match(negate=False):
+            row, matches = _matching(condition)
+            return select(row.c.key).where(matches)
+        case ask.Missing(missing=False):
+            row, of_index = index_rows(condition.kind, condition.index)
+            return select(row.c.key).where(of_index)
+        case ask.Together():
+            return _union([_joined(parts, None) for parts in condition.any_of])
+        case ask.Chain():
+            return _union([_leading(condition, name, where) for name, where in condition.targets])
+        case ask.PointedAt():
+            return _pointed_at(condition)
+        case ask.Ids(negate=False):
+            v = version.alias()
+            return select(v.c.key).where(*typed(types, v), holds(condition, v)) if types else None
+        case ask.Updated():
+            v = version.alias()
+            return select(v.c.key).where(holds(condition, v))
+        case ask.InCompartment():
+            row, refers = _refers(condition)
+            itself = version.alias()
+            own = [select(itself.c.key).where(_itself(condition, itself))] if condition.itself else []
+            return _union([select(row.c.key).where(refers), *own])
+        case ask.AnyOf():
+            return _union([found(one, types) for one in condition.conditions])
+    return None
+
+
+def _union(parts: Sequence[Select[Any] | None]) -> Select[Any] | None:
+    known = [part for part in parts if part is not None]
+    if len(known) < len(parts) or not known or len(known) > BRANCHES:
+        return None
+    together = union_all(*known).subquery()
+    return known[0] if len(known) == 1 else select(together.c.key)
+
+
+def _first(where: Sequence[ask.Condition], type: str) -> Select[Any] | None:
+    """With which keys to begin in what a chain leads to: those of the first condition that can tell."""
+    return next((keys for one in where if (keys := found(one, (type,))) is not None), None)
+
+
+def elsewhere(condition: ask.Condition) -> Select[Any] | None:
+    """The keys of the other resources with which a chain begins."""
+    match condition:
+        case ask.Chain():
+            return _union([_first(where, name) for name, where in condition.targets])
+        case ask.PointedAt():
+            return _first(condition.where, condition.type)
+    return None
+
+
+def beginning(keys: Select[Any] | None, of: Columns) -> list[Holds]:
+    return [of.c.key.in_(keys)] if keys is not None else []
+
+
+def _joined(parts: Sequence[ask.Match], key: ColumnElement[Any] | None) -> Select[Any]:
+    """The keys, or whether this is one, of versions in which one element matches all parts."""
+    (first, matches), *others = [_matching(part) for part in parts]
+    keys = select(first.c.key).where(matches)
+    if key is not None:
+        keys = keys.where(first.c.key == key)
+    for row, also in others:
+        keys = keys.where(also, row.c.key == first.c.key, row.c.element == first.c.element)
+    return keys
+
+
+def _targets(chain: ask.Chain, said: ColumnElement[Any]) -> Iterator[tuple[Columns, list[Holds]]]:
+    """What a chain may lead to, with what must hold there; `said`: the type in the reference."""
+    for name, where in chain.targets:
+        target = version.alias()
+        asked = [bound(chain.only) == said] if chain.only else []
+        wanted = [said == bound(name), target.c.type == bound(name), current(target)]
+        yield target, [*asked, *wanted, *(holds(one, target) for one in where)]
+
+
+def _leading(chain: ask.Chain, name: str, where: Sequence[ask.Condition]) -> Select[Any]:
+    """The keys of what refers to a resource of this type for which all of `where` holds."""
+    row, of_index = index_rows("reference", chain.index)
+    target = version.alias()
+    wanted = [target.c.type == bound(name), current(target), *(holds(one, target) for one in where)]
+    ids = select(target.c.id).where(*wanted, *beginning(_first(where, name), target))
+    return select(row.c.key).where(of_index, row.c.id.in_(ids), row.c.type == bound(name))
+
+
+def _pointed_at(pointed: ask.PointedAt) -> Select[Any]:
+    """The keys of what such a resource refers to."""
+    row, of_index = index_rows("reference", pointed.index)
+    source, to = version.alias(), version.alias()
+    begin = beginning(_first(pointed.where, pointed.type), source)
+    sources = select(source.c.key).where(*_source(pointed, source), *begin)
+    refers = select(row.c.type, row.c.id).where(of_index, row.c.key.in_(sources))
+    return select(to.c.key).where(tuple_(to.c.type, to.c.id).in_(refers))
+
+
+def _source(pointed: ask.PointedAt, source: Columns) -> list[Holds]:
+    return [source.c.type == bound(pointed.type), current(source), *(holds(one, source) for one in pointed.where)]
+
+
+def _refers(compartment: ask.InCompartment) -> tuple[Columns, Holds]:
+    row = reference.alias()
+    in_one = row.c.idx.in_([bound(index) for index in compartment.indexes])
+    return row, and_(in_one, row.c.id == bound(compartment.id), row.c.type == bound(compartment.type))
+
+
+def _itself(compartment: ask.InCompartment, of: Columns) -> Holds:
+    return and_(of.c.type == bound(compartment.type), of.c.id == bound(compartment.id))
+
+
+def typed(types: Sequence[str], of: Columns, *, indexed: bool = True) -> list[Holds]:
+    """It is of one of the types. A sign before a column keeps SQLite from looking for its values in an index."""
+    column = of.c.type if indexed else UnaryExpression(of.c.type, operator=custom_op("+"))
+    return [_either([column == bound(name) for name in types])] if types else []

@@ -1,0 +1,1 @@
+"""Migrations of the record, oldest first; each is frozen once released."""

@@ -1,0 +1,458 @@
+"""Is this resource R4? Structure, required codes, reference targets, invariants, profiles: each deviation is an Issue.
+
+An error refuses a write, a warning informs. Much of what R4 asks is answered by which keys an object has and not by
+what they hold: each type remembers the shapes (the keys, in order) in which it came, and for each shape what is known
+from it and what must still be asked of the values. An ordinary Observation is left with a few codes and references.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import date
+from functools import cache
+from typing import Any, NamedTuple
+
+from adjunct.base import BadInput
+from adjunct.fhir import definitions, profiles, releases
+from adjunct.fhir.definitions import Element, Invariant
+from adjunct.fhir.outcome import Issue
+from adjunct.fhir.path import Path, PathError, compile_path
+from adjunct.fhir.path.syntax import Binary, Call, Literal, Member, Node, parse
+from adjunct.fhir.structure import Fault, faults
+from adjunct.fhir.wire import Json, listed, mapped, walk
+
+MAX_SHAPES = 256  # remembered for each type; keys in ever new orders must not fill the memory
+ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
+# Asked here without FHIRPath: in every element, or in words that FHIRPath cannot say (htmlChecks) or says wrongly
+# (dom-3 of R4 asks for `as` of many values).
+OWN = frozenset({"ele-1", "ref-1", "dom-3", "txt-1", "txt-2"})
+_DAYS = frozenset({"date", "dateTime", "instant"})
+_ALWAYS_IN_MONTH = "28"
+_RESOURCE = "Resource"
+
+
+def validate(document: Json, raw: bytes, *, profile: Sequence[str] = ()) -> tuple[Issue, ...]:
+    """What deviates from R4, from the profiles that the resource claims and we know, and from those asked for.
+
+    `raw` is the same resource as JSON. No issue repeats a value; `expression` names its place.
+
+    >>> validate({"resourceType": "Basic"}, b'{"resourceType": "Basic"}')[0]
+    Issue(severity='error', code='required', diagnostics='required element missing', expression='Basic.code')
+    """
+    kind = document.get("resourceType")
+    broken = [*faults(raw)]
+    issues = [_structural(fault, str(kind)) for fault in broken]
+    claims = listed(mapped(document.get("meta")).get("profile"))
+    if kind not in definitions.resource_types() or issues or claims:
+        try:
+            issues += _of_other_releases(document)
+        except BadInput as refused:
+            return (Issue("error", "not-supported", str(refused).removesuffix(f" (at {refused.at})"), refused.at),)
+        if kind not in definitions.resource_types():
+            return tuple(issues)
+    found = _Found(document, not any(fault.wrong for fault in broken))
+    found.visit_resource(document)
+    issues += found.issues()
+    if claims or profile:
+        issues += profiles.check(document, claims, profile)
+    return tuple(issues)
+
+
+def _structural(fault: Fault, kind: str) -> Issue:
+    code = "required" if fault.missing else "value" if fault.said.startswith("not a") else "structure"
+    return Issue("error", code, fault.said, fault.place or kind)
+
+
+def _of_other_releases(document: Json) -> Iterator[Issue]:
+    """Raises BadInput for what another release wrote."""
+    kind = document.get("resourceType")
+    if isinstance(kind, str) and kind not in releases.types():
+        raise releases.unknown_type(kind, "resourceType")
+    for said, at in releases.refuse_other_releases(document, str(kind)) if kind else ():
+        yield Issue("warning", "not-supported", said, at)
+
+
+# --- what a shape leaves to be asked ----------------------------------------------------------------------------------
+
+
+class _Said(NamedTuple):
+    """An issue before its place is known."""
+
+    code: str
+    diagnostics: str
+    severity: Any = "error"
+
+
+class _Rule(NamedTuple):
+    """An invariant. `holds` is None where its FHIRPath is not supported."""
+
+    key: str
+    severity: Any
+    said: _Said
+    tree: Node
+    holds: Path | None
+
+
+Ask = Callable[[Any, Json], _Said | None]  # the value, and the resource that contains it
+
+
+class _Shape(NamedTuple):
+    """What is still to be asked of an object of one type that has these keys."""
+
+    said: tuple[_Said, ...]  # known from the keys alone
+    rules: tuple[_Rule, ...]
+    values: tuple[tuple[str, tuple[Ask, ...]], ...]  # of single values and of each in a list
+    inside: tuple[tuple[str, _Kind | None, tuple[Ask, ...], tuple[_Rule, ...]], ...]  # None: a resource
+
+
+class _Kind:
+    """A type or a backbone element: what R4 says of it, and the shapes in which it came so far."""
+
+    def __init__(self, name: str, *, contained: bool = False) -> None:
+        self.name = name
+        self.elements = definitions.elements(name)
+        self.rules = tuple(r for r in _rules(name, name) if not (contained and r.key == "dom-6"))
+        self.keys = {key: pair for element in self.elements.values() for key, pair in _keys(element)}
+        self.shapes: dict[tuple[str, ...], _Shape] = {}
+
+    def shape(self, keys: tuple[str, ...]) -> _Shape:
+        """What the keys of an object leave to be asked."""
+        found = self.shapes.get(keys)
+        if found is None:
+            if len(self.shapes) >= MAX_SHAPES:
+                self.shapes.clear()
+            found = self.shapes[keys] = self._shape(keys)
+        return found
+
+    def _shape(self, keys: tuple[str, ...]) -> _Shape:
+        present = {self.keys[bare][0].name for key in keys if (bare := key.removeprefix("_")) in self.keys}
+        known = [(rule, known_from(rule.tree, present, self.elements)) for rule in self.rules]
+        said = [rule.said for rule, truth in known if truth is False]
+        rules = tuple(rule for rule, truth in known if truth is None and rule.holds)
+        if not (keys if self.name == "Element" else set(keys) - {"id"}):
+            said.append(_Said("invariant", "ele-1: an element needs a value or children"))
+        values, inside = [], []
+        for key in keys:
+            element, type_ = self.keys.get(key.removeprefix("_"), (None, ""))
+            if element is None:
+                continue  # resourceType, or unknown: structure has said so
+            below = () if element.children else _askable(f"{self.name}.{element.name}", type_)
+            if key.startswith("_"):
+                inside.append((key, kind_of("Element"), (), ()))
+            elif type_ in definitions.primitive_types():
+                named = (_id,) if key == "id" and self.name in definitions.resource_types() else ()
+                if asked := (*named, *_of_value(element, type_), *map(_of_rule, below)):
+                    values.append((key, asked))
+            elif type_ == _RESOURCE:
+                inside.append((key, None, (), ()))
+            else:
+                inside.append((key, kind_of(type_), tuple(_of_object(element, type_)), below))
+        made = _Shape(tuple(said), rules, tuple(values), tuple(inside))
+        return made if any(made) else _QUIET
+
+
+_QUIET = _Shape((), (), (), ())
+
+
+@cache
+def kind_of(name: str, *, contained: bool = False) -> _Kind:
+    return _Kind(name, contained=contained)
+
+
+def _keys(element: Element) -> Iterator[tuple[str, tuple[Element, str]]]:
+    for type_ in element.types:
+        yield f"{element.name}{type_[0].upper()}{type_[1:]}" if element.choice else element.name, (element, type_)
+
+
+@cache
+def _rules(path: str, start: str) -> tuple[_Rule, ...]:
+    return tuple(_rule(rule, start) for rule in definitions.invariants(path) if rule.key not in OWN)
+
+
+def _askable(path: str, start: str) -> tuple[_Rule, ...]:
+    return tuple(rule for rule in _rules(path, start) if rule.holds)
+
+
+def _rule(rule: Invariant, start: str) -> _Rule:
+    said = _Said("invariant", f"{rule.key}: {rule.human}", rule.severity)
+    try:
+        holds = compile_path(rule.expression, start)
+    except PathError:
+        holds = None
+    return _Rule(rule.key, rule.severity, said, parse(rule.expression), holds)
+
+
+def unchecked() -> tuple[tuple[str, str, str], ...]:
+    """What R4 asks and is not asked here: where, the key of the rule or the value set, and why."""
+    left = []
+    for path in definitions.paths():
+        for rule in definitions.invariants(path):
+            try:
+                if rule.key not in OWN:
+                    compile_path(rule.expression, path)
+            except PathError as error:
+                left.append((path, rule.key, str(error)))
+        for element in definitions.elements(path).values():
+            if element.binding and definitions.codes(element.binding) is None:
+                left.append((f"{path}.{element.name}", element.binding, "the value set cannot be listed here"))
+    return tuple(dict.fromkeys(left))
+
+
+# --- what the presence of elements decides ----------------------------------------------------------------------------
+
+_STAYS_EMPTY = frozenset("where select first last tail ofType as trace repeat intersect extension single".split())
+_HOLDS_OF_NONE = frozenset("all allTrue allFalse isDistinct".split())
+
+
+def known_from(tree: Node, present: set[str], elements: Iterable[str]) -> bool | None:
+    """Whether an invariant holds, as far as the names of the elements that are present say it; None: ask the values.
+
+    >>> rule, of = parse("value.empty() or component.code.where(coding.exists()).empty()"), ("value", "component")
+    >>> known_from(rule, {"value"}, of), known_from(rule, {"value", "component"}, of)
+    (True, None)
+    """
+
+    def there(node: Node | None) -> bool | None:
+        match node:
+            case Member(source=None, name=name) if name in elements:
+                return name in present
+            case Member(source=source) if source is not None:
+                return None if there(source) is not False else False
+            case Call(source=source, name=name) if source is not None and name in _STAYS_EMPTY:
+                return None if there(source) is not False else False
+            case Binary(operator="|", left=left, right=right):
+                return _either(there(left), there(right))
+        return None
+
+    def truth(node: Node) -> bool | None:
+        match node:
+            case Literal(type="boolean", value=value):
+                return bool(value)
+            case Call(source=source, name="not") if source is not None:
+                return _opposite(truth(source))
+            case Call(source=source, name="exists" | "empty" as name, arguments=()):
+                return there(source) if name == "exists" else _opposite(there(source))
+            case Call(source=source, name="exists" | "hasValue"):
+                return None if there(source) is not False else False
+            case Call(source=source, name=name) if name in _HOLDS_OF_NONE:
+                return None if there(source) is not False else True
+            case Binary(operator="or", left=left, right=right):
+                return _either(truth(left), truth(right))
+            case Binary(operator="and", left=left, right=right):
+                return _opposite(_either(_opposite(truth(left)), _opposite(truth(right))))
+            case Binary(operator="implies", left=left, right=right):
+                return _either(_opposite(truth(left)), truth(right))
+            case Binary(operator="=" | "!=" | "xor" as operator, left=left, right=right):
+                a, b = truth(left), truth(right)
+                return None if a is None or b is None else (a == b) == (operator == "=")
+        return None
+
+    return truth(tree)
+
+
+def _either(a: bool | None, b: bool | None) -> bool | None:
+    return True if a or b else None if a is None or b is None else False
+
+
+def _opposite(a: bool | None) -> bool | None:
+    return None if a is None else not a
+
+
+# --- what is asked of single values -----------------------------------------------------------------------------------
+
+
+def _of_value(element: Element, type_: str) -> Iterator[Ask]:
+    """What is asked of a primitive value."""
+    if type_ in _DAYS:
+        yield _day
+    if element.binding and (pairs := definitions.codes(element.binding)) is not None:
+        allowed = frozenset(code for _, code in pairs)
+        said = _Said("code-invalid", f"not a code of {element.binding}")
+        yield lambda value, _: said if value.__class__ is str and value not in allowed else None
+
+
+def _of_rule(rule: _Rule) -> Ask:
+    return lambda value, root: _broken(rule, value, root)
+
+
+def _id(value: Any, _: Json) -> _Said | None:
+    fits = value.__class__ is not str or ID.fullmatch(value)
+    return None if fits else _Said("value", "not a valid id: 1 to 64 letters, digits, - and .")
+
+
+def _day(value: Any, _: Json) -> _Said | None:
+    """That the day is in the calendar; the form has been checked."""
+    if value.__class__ is str and value[8:10] > _ALWAYS_IN_MONTH:
+        try:
+            date.fromisoformat(value[:10])
+        except ValueError:
+            return _Said("value", "no such day in the calendar")
+    return None
+
+
+def _of_object(element: Element, type_: str) -> Iterator[Ask]:
+    """What is asked of an object because of the element in which it stands."""
+    if type_ == "Reference":
+        yield _refers(frozenset(element.targets))
+    elif type_ == "Narrative":
+        yield _narrative
+    if element.binding and (pairs := definitions.codes(element.binding)) is not None:
+        yield _coded(type_, pairs, element.binding)
+
+
+def _coded(type_: str, allowed: frozenset[tuple[str, str]], binding: str) -> Ask:
+    said = _Said("code-invalid", f"needs a code of {binding}")
+
+    def ask(value: Json, _: Json) -> _Said | None:
+        codings = listed(value.get("coding")) if type_ == "CodeableConcept" else [value]
+        named = ((mapped(c).get("system", ""), mapped(c).get("code", "")) for c in codings)
+        return None if any(pair in allowed for pair in named) else said
+
+    return ask
+
+
+def _refers(targets: frozenset[str]) -> Ask:
+    """That a reference leads to a type that may stand here, and a local one to something contained."""
+    anything = definitions.resource_types()
+    allowed = targets or anything
+    wrong = _Said("value", f"may refer only to {', '.join(sorted(targets)) or 'a resource of R4'}")
+    nothing = _Said("not-found", "ref-1: refers to a contained resource that is not there")
+
+    def ask(value: Json, root: Json) -> _Said | None:
+        reference = value.get("reference")
+        if reference.__class__ is not str:
+            return wrong if targets and value.get("type", next(iter(targets))) not in allowed else None
+        kind = reference.partition("/")[0]
+        if kind in allowed:
+            return None
+        if reference.startswith("#"):
+            inside = [c for c in listed(root.get("contained")) if mapped(c).get("id") == reference[1:]]
+            kind = (inside[0] if inside else root).get("resourceType", "")
+            return nothing if not inside and reference != "#" else None if kind in allowed else wrong
+        if ":" in reference:
+            kind = next(reversed(reference.partition("/_history/")[0].split("/")[:-1]), "")
+            return wrong if kind in anything and kind not in allowed else None
+        return wrong if "/" in reference else None
+
+    return ask
+
+
+_ALLOWED = (
+    "a abbr acronym address area b bdo big blockquote br caption center cite code col colgroup dd del dfn dir div dl dt "
+    "em font h1 h2 h3 h4 h5 h6 hr i img ins kbd li map menu ol p pre q s samp small span strike strong sub sup table "
+    "tbody td tfoot th thead tr tt u ul var"
+)
+_NOT_NARRATIVE = re.compile(
+    rf"<(?!/?(?:{'|'.join(_ALLOWED.split())})[\s/>]|!--)|<[^>]*[\s/\"'](?:on\w+|xlink:\w+)\s*=|javascript\s*:", re.IGNORECASE
+)
+_TEXT_IN = re.compile(r"<[^>]*>|\s+|&#160;|&#xA0;|&nbsp;")
+
+
+def _narrative(value: Json, _: Json) -> _Said | None:
+    """XHTML for reading only: no scripts, forms, frames or event handlers, and something to read."""
+    div = value.get("div")
+    if div.__class__ is not str:
+        return None
+    if not div.lstrip().startswith("<div") or _NOT_NARRATIVE.search(div):
+        return _Said("invariant", "txt-1: a narrative is one div of plain XHTML without active content")
+    if "<img" not in div and not _TEXT_IN.sub("", div):
+        return _Said("invariant", "txt-2: a narrative needs some text")
+    return None
+
+
+# --- one resource -----------------------------------------------------------------------------------------------------
+
+
+def _broken(rule: _Rule, value: Any, resource: Json) -> _Said | None:
+    """The issue if the invariant does not hold; a warning where the values do not decide it."""
+    assert rule.holds is not None
+    try:
+        answer = rule.holds(value, resource)
+    except PathError:
+        answer = []
+    if not answer:
+        return _Said("invariant", f"{rule.key}: the values do not decide it", "warning")
+    return rule.said if answer[0] is False else None
+
+
+class _Found:
+    """What was found in one resource, by object; places are looked up only if there is something to say."""
+
+    def __init__(self, document: Json, readable: bool) -> None:
+        self.document = document
+        self.readable = readable  # every value has the JSON type of its element: invariants can be asked
+        self.said: list[tuple[Json, str, _Said]] = []
+
+    def visit_resource(self, resource: Json, container: Json | None = None) -> None:
+        """A resource; `container` is the one that it is contained in."""
+        kind = resource.get("resourceType")
+        if kind not in definitions.resource_types():
+            return  # structure has said so
+        shape = kind_of(kind, contained=container is not None).shape(tuple(resource))
+        self.visit(resource, shape, resource, container or resource)
+        if "contained" in resource:
+            self._unreferenced(resource)
+        if kind == "Bundle":
+            self._full_urls(resource)
+
+    def visit(self, node: Json, shape: _Shape, resource: Json, root: Json) -> None:
+        said, rules, values, inside = shape
+        for issue in said:
+            self.said.append((node, "", issue))
+        if rules and self.readable:
+            for rule in rules:
+                if issue := _broken(rule, node, resource):
+                    self.said.append((node, "", issue))
+        for key, asked in values:
+            value = node[key]
+            for each in value if value.__class__ is list else (value,):
+                for ask in asked:
+                    if issue := ask(each, resource):
+                        self.said.append((node, key, issue))
+        for key, kind, asked, below in inside:
+            value = node[key]
+            for child in value if value.__class__ is list else (value,):
+                if child.__class__ is not dict:
+                    continue
+                if kind is None:
+                    self.visit_resource(child, root if key == "contained" else None)
+                    continue
+                for ask in asked:
+                    if issue := ask(child, root):
+                        self.said.append((child, "", issue))
+                if below and self.readable:
+                    for rule in below:
+                        if issue := _broken(rule, child, resource):
+                            self.said.append((child, "", issue))
+                keys = tuple(child)
+                known = kind.shapes.get(keys) or kind.shape(keys)
+                if known is not _QUIET:
+                    self.visit(child, known, resource, root)
+
+    def _unreferenced(self, resource: Json) -> None:
+        """dom-3: what is contained is referred to from the resource, or refers to it."""
+        texts = {node for _, node in walk(resource) if isinstance(node, str) and node.startswith("#")}
+        for inner in map(mapped, listed(resource.get("contained"))):
+            back = any(node == "#" for _, node in walk(inner))
+            if f"#{inner.get('id')}" not in texts and not back:
+                said = _Said("invariant", "dom-3: contained, and nothing in the resource refers to it")
+                self.said.append((inner, "", said))
+
+    def _full_urls(self, bundle: Json) -> None:
+        """A web address under which a resource is sent ends in its id."""
+        for entry in map(mapped, listed(bundle.get("entry"))):
+            url, own = entry.get("fullUrl"), mapped(entry.get("resource"))
+            if isinstance(url, str) and url.startswith("http") and "id" in own:
+                if not url.endswith(f"/{own.get('resourceType')}/{own['id']}"):
+                    self.said.append((entry, "fullUrl", _Said("value", "does not end in the type and id of the resource")))
+
+    def issues(self) -> Iterator[Issue]:
+        """Every issue with its place."""
+        places: dict[int, str] = {id(self.document): str(self.document["resourceType"])}
+        if any(node is not self.document for node, _, _ in self.said):
+            for at, node in walk(self.document):
+                places.setdefault(id(node), at)
+        for node, key, (code, diagnostics, severity) in self.said:
+            at = places[id(node)]
+            yield Issue(severity, code, diagnostics, f"{at}.{key}" if key else at)

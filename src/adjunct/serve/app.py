@@ -1,0 +1,252 @@
+"""The server: one route that hands FHIR requests to their handlers and writes bytes, and a few questions about itself.
+
+A handler works in a thread, because the database waits there. A request that takes too long is answered all the same;
+what cannot be begun soon is sent away at once, so that neither memory nor patience is used up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from functools import cache
+from http import HTTPStatus
+from importlib.metadata import version
+from threading import BoundedSemaphore
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+from structlog.typing import FilteringBoundLogger
+
+from adjunct.fhir.outcome import Issue, Refusal, outcome
+from adjunct.fhir.repository import Unavailable
+from adjunct.fhir.rest import Reply, Request, Service, handle
+from adjunct.serve import door, logs, metrics, openapi
+from adjunct.serve.settings import Settings
+
+BASE = "/fhir"
+ID_BYTES = 8  # of a request's own name in the log
+GZIP_LEVEL = 3  # beyond it a FHIR Bundle takes twice the time for a tenth less
+CLIENT_GONE = 499  # in the log only: nobody was left to answer
+
+_PLAIN = (b"content-type", b"application/fhir+json; charset=utf-8")
+_ALWAYS = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
+_GZIPPED = [(b"content-encoding", b"gzip")]
+_LATER = (b"retry-after", b"1")
+_ALLOW = (b"allow", ", ".join(door.METHODS).encode())
+_EMPTY = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
+
+
+class _ClientGone(Exception):
+    """The client closed the connection before its request was whole."""
+
+
+def create_app(
+    service: Service, settings: Settings, log: FilteringBoundLogger, counted: metrics.Metrics | None = None
+) -> ASGIApp:
+    """The whole server as an ASGI application. It does not close `service`: who opened it does."""
+    counted = counted or metrics.Metrics()
+    fhir = Fhir(service, settings, log, counted)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await asyncio.to_thread(fhir.close)
+
+    app = FastAPI(title="Adjunct", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
+
+    @app.get("/healthz")
+    async def healthz() -> dict[str, str]:
+        """The process is up."""
+        return {"status": "up"}
+
+    @app.get("/readyz")
+    def readyz(response: Response) -> dict[str, str]:
+        """The store answers."""
+        try:
+            with service.repository.reading() as reader:
+                reader.newest_key()
+        except Unavailable as error:
+            response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
+            return {"status": "not ready", "why": str(error)}
+        return {"status": "ready"}
+
+    @app.get("/metrics")
+    def metrics_text() -> Response:
+        return Response(counted.text(), headers={"content-type": metrics.CONTENT_TYPE})
+
+    @cache
+    def described() -> bytes:
+        capabilities = handle(Request("GET", "metadata"), service)
+        return orjson.dumps(openapi.describe(orjson.loads(capabilities.body), BASE, version("adjunct")))
+
+    @app.get("/openapi.json")
+    def openapi_json() -> Response:
+        return Response(described(), media_type="application/json")
+
+    return _Door(fhir, app)
+
+
+class _Door:
+    """Lets in what this computer itself asks, and leads it to FHIR or to the rest."""
+
+    def __init__(self, fhir: ASGIApp, rest: ASGIApp) -> None:
+        self._fhir, self._rest = fhir, rest
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app = self._rest
+        if scope["type"] == "http":
+            headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+            scope["fhir_headers"] = headers
+            try:
+                door.refuse_strangers(headers)
+            except Refusal as refusal:
+                await _send(send, _refused(refusal), _ALWAYS, head=scope["method"] == "HEAD")
+                return
+            if scope["path"] == BASE or scope["path"].startswith(f"{BASE}/"):
+                app = self._fhir
+        await app(scope, receive, send)
+
+
+class Fhir:
+    """The ASGI route of `/fhir`. `timer` counts seconds from any point."""
+
+    def __init__(
+        self,
+        service: Service,
+        settings: Settings,
+        log: FilteringBoundLogger,
+        counted: metrics.Metrics,
+        timer: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._service, self._settings, self._log, self._counted, self._timer = service, settings, log, counted, timer
+        self._pool = ThreadPoolExecutor(settings.threads, thread_name_prefix="fhir")
+        self._inline = bool(getattr(service.repository, "quick", False))
+        self._room = BoundedSemaphore(settings.threads + settings.waiting)
+
+    def close(self) -> None:
+        """Wait for the handlers that still work."""
+        self._pool.shutdown(wait=True)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started, method = self._timer(), scope["method"]
+        path = scope["path"][len(BASE) :].strip("/")
+        name, kind = metrics.interaction(method, path)
+        request_id = secrets.token_hex(ID_BYTES)
+        said: dict[str, str] = {}
+        headers = [*_ALWAYS, (b"x-request-id", request_id.encode())]
+        try:
+            try:
+                reply = await self._reply(scope, receive, method, path, headers)
+            except Refusal as refusal:
+                reply = _refused(refusal)
+            except Unavailable as error:
+                reply = _outcome(HTTPStatus.SERVICE_UNAVAILABLE, "transient", str(error), _LATER)
+            except (_ClientGone, asyncio.CancelledError):
+                raise
+            except Exception as error:  # noqa: BLE001  its text may hold values of the record: only its place is told
+                said = logs.fault(error)
+                told = f"a fault of the server, nothing you did: report it with x-request-id {request_id}"
+                reply = _outcome(HTTPStatus.INTERNAL_SERVER_ERROR, "exception", told)
+            status = int(reply.status)
+            await _send(send, reply, headers, head=method == "HEAD")
+        except _ClientGone:
+            status = CLIENT_GONE
+        seconds = self._timer() - started
+        self._counted.answered(name, status, seconds)
+        tell = self._log.error if said else self._log.info
+        tell("request", id=request_id, interaction=name, type=kind, status=status, seconds=round(seconds, 6), **said)
+
+    async def _reply(
+        self, scope: Scope, receive: Receive, method: str, path: str, out: list[tuple[bytes, bytes]]
+    ) -> Reply:
+        headers: dict[str, str] = scope["fhir_headers"]
+        asked = door.query(scope["query_string"])
+        door.refuse_nul(path)
+        door.refuse_unanswerable(asked, headers)
+        body = await self._body(receive, method, headers)
+        door.refuse_unreadable(method, path, headers, empty=not body)
+        if method == "OPTIONS":
+            return Reply(HTTPStatus.NO_CONTENT, (_ALLOW,))
+        request = Request("GET" if method == "HEAD" else method, path, asked, headers, body)
+        quick = self._inline and request.method == "GET" and path.count("/") == 1 and not asked and "$" not in path
+        reply = handle(request, self._service) if quick else await self._in_thread(request)
+        if len(reply.body) < self._settings.gzip_from or not reply.body:
+            return reply
+        out.append((b"vary", b"accept-encoding"))
+        if not door.takes_gzip(headers):
+            return reply
+        out += _GZIPPED
+        packed = await asyncio.get_running_loop().run_in_executor(None, gzip.compress, reply.body, GZIP_LEVEL)
+        return reply._replace(body=packed)
+
+    async def _in_thread(self, request: Request) -> Reply:
+        if not self._room.acquire(blocking=False):
+            said = "too many requests wait already: nothing was done; send it again later"
+            return _outcome(HTTPStatus.SERVICE_UNAVAILABLE, "throttled", said, _LATER)
+        work = self._pool.submit(handle, request, self._service)
+        work.add_done_callback(lambda _: self._room.release())
+        try:
+            async with asyncio.timeout(self._settings.request_seconds):
+                return await asyncio.wrap_future(work)  # one that has not begun is not begun after the limit
+        except TimeoutError:
+            late = f"not answered within {self._settings.request_seconds:g} s"
+            if request.method == "GET":
+                return _outcome(HTTPStatus.SERVICE_UNAVAILABLE, "timeout", f"{late}: ask for less", _LATER)
+            unknown = f"{late}, and it may still be stored: read before you send it again"
+            return _outcome(HTTPStatus.GATEWAY_TIMEOUT, "timeout", unknown)
+
+    async def _body(self, receive: Receive, method: str, headers: dict[str, str]) -> bytes:
+        """The whole body, or 413 as soon as it is known to be too long, or 408 if it does not come."""
+        if method in ("GET", "HEAD") and "content-length" not in headers and "transfer-encoding" not in headers:
+            return b""
+        limit = self._settings.body_bytes
+        declared = headers.get("content-length", "")
+        if declared.isdecimal() and int(declared) > limit:
+            raise _too_large(limit)
+        parts, size, more = [], 0, True
+        try:
+            async with asyncio.timeout(self._settings.request_seconds):
+                while more:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise _ClientGone
+                    part = message.get("body", b"")
+                    size += len(part)
+                    if size > limit:
+                        raise _too_large(limit)
+                    parts.append(part)
+                    more = message.get("more_body", False)
+        except TimeoutError:
+            said = "the body did not come in time: send it again"
+            raise Refusal(HTTPStatus.REQUEST_TIMEOUT, "timeout", said, "body") from None
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _too_large(limit: int) -> Refusal:
+    said = f"larger than {limit} bytes: send it in parts, or load it with the bulk loader"
+    return Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too-long", said, "body")
+
+
+def _refused(refusal: Refusal) -> Reply:
+    more = (_ALLOW,) if refusal.status == HTTPStatus.METHOD_NOT_ALLOWED else ()
+    return Reply(refusal.status, (_PLAIN, *more), orjson.dumps(outcome(refusal.issues)))
+
+
+def _outcome(status: int, code: str, said: str, *headers: tuple[bytes, bytes]) -> Reply:
+    return Reply(status, (_PLAIN, *headers), orjson.dumps(outcome([Issue("error", code, said)])))
+
+
+async def _send(send: Send, reply: Reply, more: list[tuple[bytes, bytes]], *, head: bool) -> None:
+    headers = [*reply.headers, *more]
+    if reply.status not in _EMPTY:
+        headers.append((b"content-length", str(len(reply.body)).encode()))
+    start: MutableMapping[str, Any] = {"type": "http.response.start", "status": int(reply.status), "headers": headers}
+    await send(start)
+    await send({"type": "http.response.body", "body": b"" if head else reply.body})

@@ -1,0 +1,114 @@
+"""A server from the first socket to the last answer: bind, say that it is ready, stop gracefully."""
+
+from __future__ import annotations
+
+import errno
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import BinaryIO
+
+import uvicorn
+
+from adjunct.base import BadInput
+from adjunct.fhir.repository import Unavailable
+from adjunct.fhir.sql.store import timestamp
+from adjunct.serve import logs
+from adjunct.serve.app import BASE, create_app
+from adjunct.serve.metrics import Metrics
+from adjunct.serve.service import open_service
+from adjunct.serve.settings import Settings
+
+BACKLOG = 2048
+KEEP_ALIVE_S = 30
+START_S = 30
+
+
+def run(settings: Settings, *, clock: Callable[[], int], stream: BinaryIO, ready: Callable[[str], None]) -> None:
+    """Serve until SIGINT or SIGTERM, then finish what is in flight and close the record.
+
+    `clock` gives ms since 1970, `stream` takes the log, `ready` is told the address once requests are answered. Raises
+    `BadInput` where the port or the record cannot be opened; nothing is served then.
+    """
+    with _prepared(settings, clock, stream) as (server, listener, address):
+        server.ready = lambda: ready(address)
+        kept = {sig: signal.signal(sig, lambda *_: None) for sig in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            server.run([listener])  # it raises the signal once more when it is done: by then that means nothing
+        finally:
+            for sig, handler in kept.items():
+                signal.signal(sig, handler)
+
+
+@contextmanager
+def serving(settings: Settings, *, clock: Callable[[], int], stream: BinaryIO) -> Iterator[str]:
+    """A server in a thread of this process for as long as the block lasts; gives its address."""
+    started = threading.Event()
+    with _prepared(settings, clock, stream) as (server, listener, address):
+        server.ready = started.set
+        thread = threading.Thread(target=server.run, args=([listener],), name="server", daemon=True)
+        thread.start()
+        try:
+            if not started.wait(START_S):
+                raise Unavailable("the server did not start: look at its log")
+            yield address
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+class _Server(uvicorn.Server):
+    """Says when it answers."""
+
+    ready: Callable[[], None]
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self.ready()
+
+
+@contextmanager
+def _prepared(
+    settings: Settings, clock: Callable[[], int], stream: BinaryIO
+) -> Iterator[tuple[_Server, socket.socket, str]]:
+    log, counted = logs.logger(settings.log_level, stream, lambda: timestamp(clock())), Metrics()
+    with _bound(settings.host, settings.port) as listener:
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        address = f"http://{host}:{listener.getsockname()[1]}"
+        service = open_service(settings.database, address + BASE, clock=clock, grouped=counted.committed)
+        try:
+            with logs.forwarding(log):
+                yield _Server(_config(create_app(service, settings, log, counted), settings)), listener, address
+        finally:
+            service.repository.close()  # what was handed over is written first
+            log.info("closed")
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise BadInput(f"port {port} is in use: stop what uses it, or name another", "--port") from None
+        raise BadInput(f"cannot listen here ({error.strerror}): name another host or port", "--host") from None
+
+
+def _config(app: object, settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,  # type: ignore[arg-type]
+        loop="auto",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        log_level=settings.log_level,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=settings.stop_seconds,
+    )

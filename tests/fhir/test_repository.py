@@ -1,0 +1,189 @@
+"""What every store promises: the same tests on SQLite, on a real PostgreSQL, and on the twin in memory."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from adjunct.fhir.indexing import rows
+from adjunct.fhir.outcome import Refusal
+from adjunct.fhir.repository import Repository, Stored, Unavailable, Unit
+from tests.fhir.stores import BACKENDS, NOW, Clock, delete, put, store
+
+ANA: dict[str, Any] = {"resourceType": "Patient", "id": "ana", "birthDate": "1985-03"}
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def record(backend: str, tmp_path: Path, clock: Clock) -> Iterator[Repository]:
+    with store(backend, tmp_path, clock) as made:
+        yield made
+
+
+def read(repository: Repository, type: str, id: str) -> Stored | None:
+    with repository.reading() as view:
+        return view.read(type, id)
+
+
+def versions(repository: Repository, type: str = "", id: str = "", **asked: Any) -> list[tuple[str, int]]:
+    with repository.reading() as view:
+        return [(s.id, s.version) for s in view.history(type, id, **{"count": 100, **asked})]
+
+
+def test_what_was_put_is_there_with_its_version(record: Repository) -> None:
+    made = put(record, **ANA)
+    assert (made.version, made.type, made.id, made.at) == (1, "Patient", "ana", NOW)
+    assert read(record, "Patient", "ana") == made
+    meta = {"versionId": "1", "lastUpdated": "2026-11-09T00:00:00.000Z"}
+    assert orjson.loads(made.content or b"") == {**ANA, "meta": meta}
+
+
+def test_what_was_never_there_is_none_and_types_are_apart(record: Repository) -> None:
+    put(record, **ANA)
+    assert read(record, "Patient", "ben") is None
+    assert read(record, "Person", "ana") is None
+
+
+def test_an_update_adds_a_version_and_keeps_the_one_before(record: Repository) -> None:
+    first, second = put(record, **ANA), put(record, **ANA | {"active": True})
+    assert second.version == 2 and second.key > first.key
+    with record.reading() as view:
+        assert view.vread("Patient", "ana", 1) == first
+        assert view.vread("Patient", "ana", 2) == second
+        assert view.vread("Patient", "ana", 3) is None
+
+
+def test_a_deletion_is_a_version_and_what_comes_after_it_goes_on_counting(record: Repository) -> None:
+    put(record, **ANA)
+    gone = delete(record, "Patient", "ana")
+    assert gone is not None and gone.version == 2 and gone.content is None
+    assert read(record, "Patient", "ana") == gone
+    assert delete(record, "Patient", "ana") is None
+    assert delete(record, "Patient", "nobody") is None
+    assert put(record, **ANA).version == 3
+
+
+def test_meta_keeps_what_the_sender_said(record: Repository) -> None:
+    tagged = ANA | {"meta": {"tag": [{"code": "HTEST"}], "versionId": "77", "lastUpdated": "1999-01-01T00:00:00Z"}}
+    made = orjson.loads(put(record, **tagged).content or b"")
+    assert made["meta"]["tag"] == [{"code": "HTEST"}]
+    assert made["meta"]["versionId"] == "1"
+
+
+def test_history_is_newest_first_and_pages_by_key(record: Repository, clock: Clock) -> None:
+    put(record, **ANA)
+    clock.ms += 1000
+    put(record, resourceType="Patient", id="ben")
+    put(record, resourceType="Basic", id="x", code={"text": "x"})
+    delete(record, "Patient", "ana")
+    assert versions(record) == [("ana", 2), ("x", 1), ("ben", 1), ("ana", 1)]
+    assert versions(record, "Patient") == [("ana", 2), ("ben", 1), ("ana", 1)]
+    assert versions(record, "Patient", "ana") == [("ana", 2), ("ana", 1)]
+    assert versions(record, since=NOW + 1) == [("ana", 2), ("x", 1), ("ben", 1)]
+    with record.reading() as view:
+        newest = view.history(count=2)
+        assert [s.id for s in view.history(count=2, before=newest[-1].key)] == ["ben", "ana"]
+
+
+def test_time_never_goes_back_even_if_the_clock_does(record: Repository, clock: Clock) -> None:
+    first = put(record, **ANA)
+    clock.ms -= 3_600_000
+    second = put(record, **ANA)
+    assert second.at >= first.at
+    clock.ms = NOW + 5
+    assert put(record, **ANA).at == NOW + 5
+
+
+def test_a_unit_is_done_whole_or_not_at_all(record: Repository) -> None:
+    def work(unit: Unit) -> None:
+        unit.put(dict(ANA), rows(ANA))
+        assert unit.read("Patient", "ana") is not None  # it sees its own writes
+        raise Refusal(409, "conflict", "no")
+
+    with pytest.raises(Refusal):
+        record.write(work)
+    assert read(record, "Patient", "ana") is None
+    assert versions(record) == []
+    assert put(record, **ANA).version == 1
+
+
+def test_a_unit_that_fails_takes_nothing_with_it(record: Repository) -> None:
+    """Many at once: they share commits, and only those that raise are undone."""
+    failed = []
+
+    def one(i: int) -> None:
+        def work(unit: Unit) -> None:
+            document = {"resourceType": "Patient", "id": f"p{i}"}
+            unit.put(document, rows(document))
+            if i % 3 == 0:
+                raise Refusal(409, "conflict", "no")
+
+        try:
+            record.write(work)
+        except Refusal:
+            failed.append(i)
+
+    threads = [threading.Thread(target=one, args=(i,)) for i in range(60)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(failed) == list(range(0, 60, 3))
+    there = {i for i in range(60) if read(record, "Patient", f"p{i}")}
+    assert there == set(range(60)) - set(failed)
+
+
+def test_versions_are_dense_when_many_write_the_same(record: Repository) -> None:
+    def often() -> None:
+        for _ in range(10):
+            put(record, **ANA)
+
+    threads = [threading.Thread(target=often) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [v for _, v in versions(record, "Patient", "ana")] == list(range(80, 0, -1))
+
+
+def test_every_gives_what_is_current_and_nothing_else(record: Repository, clock: Clock) -> None:
+    for i in range(7):
+        put(record, resourceType="Patient", id=f"p{i}")
+    delete(record, "Patient", "p3")
+    clock.ms += 10
+    put(record, resourceType="Patient", id="p1", active=True)
+    put(record, resourceType="Basic", id="b", code={"text": "b"})
+    with record.reading() as view:
+        assert [s.id for s in view.every("Patient")] == ["p0", "p2", "p4", "p5", "p6", "p1"]
+        assert [s.id for s in view.every("Patient", since=NOW + 10)] == ["p1"]
+
+
+def test_erasing_leaves_nothing_of_one_and_everything_of_others(record: Repository) -> None:
+    put(record, **ANA)
+    put(record, **ANA)
+    put(record, resourceType="Patient", id="ben")
+    assert record.write(lambda unit: unit.erase("Patient", "ana")) == 2
+    assert record.write(lambda unit: unit.erase("Patient", "ana")) == 0
+    assert versions(record) == [("ben", 1)]
+    assert put(record, **ANA).version == 1
+
+
+def test_a_closed_record_takes_nothing_more(record: Repository) -> None:
+    put(record, **ANA)
+    record.close()
+    with pytest.raises(Unavailable, match="nothing was stored"):
+        put(record, **ANA)
