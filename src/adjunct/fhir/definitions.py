@@ -162,6 +162,12 @@ def primitive_types() -> frozenset[str]:
 
 
 @cache
+def paths() -> tuple[str, ...]:
+    """Every type, every backbone element, and every other element for which R4 states a rule."""
+    return tuple(sorted({*_types()[0], *_extract("invariants")}))
+
+
+@cache
 def is_subtype(type_name: str, base: str) -> bool:
     """Is a value of this type also one of `base`?
 
@@ -222,11 +228,10 @@ def parameters(type_name: str) -> Mapping[str, Parameter]:
 
 
 def unserved(type_name: str) -> Mapping[str, str]:
-    """The search parameters of a type that R4 has and that are not served, each with the reason."""
-    names = {
-        name for base in ("Resource", "DomainResource", type_name) for name in _extract("parameters").get(base, ())
-    }
-    return {name: reason for name, reason in NOT_SERVED.items() if name in names or name == "_filter"}
+    """The search parameters of R4 for a type that are not served, each with the reason."""
+    found = dict(unserved(_types()[0][type_name]["base"])) if "base" in _types()[0].get(type_name, {}) else {}
+    names = _extract("parameters").get(type_name, {})
+    return found | {name: reason for name, reason in NOT_SERVED.items() if name in names}
 
 
 def _targets(expression: str, said: list[str]) -> tuple[str, ...]:

@@ -88,10 +88,10 @@ class _Rule(NamedTuple):
     """An invariant. `holds` is None where its FHIRPath is not supported."""
 
     key: str
-    severity: Any
     said: _Said
     tree: Node
     holds: Path | None
+    why: str = ""
 
 
 Ask = Callable[[Any, Json], _Said | None]  # the value, and the resource that contains it
@@ -177,26 +177,30 @@ def _askable(path: str, start: str) -> tuple[_Rule, ...]:
 def _rule(rule: Invariant, start: str) -> _Rule:
     said = _Said("invariant", f"{rule.key}: {rule.human}", rule.severity)
     try:
-        holds = compile_path(rule.expression, start)
-    except PathError:
-        holds = None
-    return _Rule(rule.key, rule.severity, said, parse(rule.expression), holds)
+        return _Rule(rule.key, said, parse(rule.expression), compile_path(rule.expression, start))
+    except PathError as error:
+        return _Rule(rule.key, said, parse(rule.expression), None, str(error))
 
 
 def unchecked() -> tuple[tuple[str, str, str], ...]:
-    """What R4 asks and is not asked here: where, the key of the rule or the value set, and why."""
-    left = []
-    for path in definitions.paths():
-        for rule in definitions.invariants(path):
-            try:
-                if rule.key not in OWN:
-                    compile_path(rule.expression, path)
-            except PathError as error:
-                left.append((path, rule.key, str(error)))
-        for element in definitions.elements(path).values():
+    """What R4 requires and is not asked here: an invariant or a value set, where it stands first, and why."""
+    left: dict[str, tuple[str, str, str]] = {}
+    waiting, seen = sorted(definitions.resource_types()), set()
+    for name in waiting:
+        kind = kind_of(name)
+        seen.add(name)
+        rules = [(name, rule) for rule in kind.rules]
+        for element, type_ in kind.keys.values():
+            path = f"{name}.{element.name}"
+            rules += [(path, rule) for rule in _rules(path, type_) if not element.children]
             if element.binding and definitions.codes(element.binding) is None:
-                left.append((f"{path}.{element.name}", element.binding, "the value set cannot be listed here"))
-    return tuple(dict.fromkeys(left))
+                left.setdefault(element.binding, (element.binding, path, "its codes cannot be listed here"))
+            if type_ not in seen:
+                waiting.append(type_)
+        for path, rule in rules:
+            if rule.holds is None:
+                left.setdefault(rule.key, (rule.key, path, rule.why))
+    return tuple(sorted(left.values()))
 
 
 # --- what the presence of elements decides ----------------------------------------------------------------------------

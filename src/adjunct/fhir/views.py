@@ -177,8 +177,7 @@ def _select(said: Json, constants: Mapping[str, Literal], start: str, at: str) -
         over = tuple(_path(path, constants, _in(at, f"repeat[{i}]")) for i, path in enumerate(paths))
         if not over:
             raise BadInput("repeat needs a list of paths", _in(at, "repeat"))
-        types = {_type_after(path, start) for path in over}
-        start = types.pop() if len(types) == 1 else ""
+        start = _type_repeated(over, start)
     elif iteration:
         over = (_path(said[iteration], constants, _in(at, iteration)),)
         start = _type_after(over[0], start)
@@ -276,6 +275,13 @@ def _type_after(tree: Node, start: str) -> str:
         case Variable(name="rowIndex"):
             return "integer"
     return ""
+
+
+def _type_repeated(over: tuple[Node, ...], start: str) -> str:
+    """The one type that all paths of a `repeat` lead to, from the start and from there again; "" if there are more."""
+    types = {kind for path in over if (kind := _type_after(path, start))}
+    kind = types.pop() if len(types) == 1 else ""
+    return kind if all(_type_after(path, kind) in (kind, "") for path in over) else ""
 
 
 def _listed(said: Json, key: str, at: str) -> list[Json]:

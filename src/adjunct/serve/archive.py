@@ -220,8 +220,8 @@ def _fill(connection: Connection, backend: Backend, versions: Iterator[Stored]) 
         for one in chunk:
             if one.content is not None:
                 made_again: tuple[list[Any], ...] = rows(mapped(read_exact(one.content)))
-                for table, found in zip(waiting, made_again, strict=True):
-                    table += [(*row, one.key) for row in found]
+                for table, index, found in zip(waiting, said.index, made_again, strict=True):
+                    table += [index.order((*row, one.key)) for row in found]
         for statement, found in zip(said.index, waiting, strict=True):
             _many(connection, statement.text, found)
 

@@ -21,7 +21,7 @@ from sqlalchemy.orm import aliased
 from adjunct.base import MS_PER_SECOND, AdjunctError, BadInput, Refused
 from adjunct.fhir.indexing import Rows, rows
 from adjunct.fhir.sql.schema import INDEXES, version
-from adjunct.fhir.sql.store import Backend, Connection, Statement, Statements
+from adjunct.fhir.sql.store import _COLUMNS, Backend, Connection, Statement
 from adjunct.fhir.wire import mapped, read_exact
 
 SAMPLE = 200  # resources whose index rows are made again
@@ -131,25 +131,22 @@ def _clock(one: Callable[..., int], now: int) -> Finding:
 
 def _indexes(connection: Connection, backend: Backend, one: Callable[..., int]) -> Finding:
     """Whether a search finds what the resources say: index rows made again from a sample, spread evenly."""
-    v, said = version.c, Statements(backend.dialect)
+    v = version.c
     step = max(1, one(select(func.count(v.key))) // SAMPLE)
     picked = select(v.key, v.content).where(v.gone == 0, v.key % bindparam("step") == 0).limit(bindparam("count"))
     sample = Statement(picked, backend.dialect)
     chosen = connection.execute(sample.text, sample.binds({"step": step, "count": SAMPLE})).fetchall()
-    tables = [
-        Statement(
-            select(*(INDEXES[name].c[c] for c in made.names)).where(INDEXES[name].c.key == bindparam("own")),
-            backend.dialect,
-        )
-        for name, made in zip(Rows._fields, said.index, strict=True)
-    ]
+    tables = []
+    for name in Rows._fields:
+        held = INDEXES[name].c
+        of_key = select(*(held[column] for column in _COLUMNS[name])).where(held.key == bindparam("own"))
+        tables.append(Statement(of_key, backend.dialect))
     differ = 0
     for key, content in chosen:
         wanted: tuple[list[Any], ...] = rows(mapped(read_exact(content)))
         differ += any(
-            {(*row, key) for row in again}
-            != {tuple(r) for r in connection.execute(held.text, held.binds({"own": key}))}
-            for again, held in zip(wanted, tables, strict=True)
+            set(again) != {tuple(row) for row in connection.execute(table.text, table.binds({"own": key})).fetchall()}
+            for again, table in zip(wanted, tables, strict=True)
         )
     if differ:
         return Finding(

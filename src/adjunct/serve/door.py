@@ -70,7 +70,7 @@ def refuse_unreadable(method: str, path: str, headers: Mapping[str, str], *, emp
         said = "a compressed body: send it as it is"
         raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "not-supported", said, "Content-Encoding")
     wanted = _PATCH if method == "PATCH" else _JSON
-    if method == "POST" and path.endswith("/_search"):
+    if method == "POST" and path.rpartition("/")[2] == "_search":
         wanted = _FORM
     kind, given = _media(headers.get("content-type", ""))
     utf8 = given.get("charset", "utf-8").lower().replace("utf8", "utf-8") == "utf-8"

@@ -54,6 +54,8 @@ def _named(method: str, parts: list[str], kind: str) -> str:
             return "history-instance"
         case [_, _, "_history", _] if kind:
             return "vread"
+        case [_, _, _] | [_, _, _, "_search"] if kind:
+            return "search-type"
     return "unknown"
 
 

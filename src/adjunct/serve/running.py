@@ -13,8 +13,7 @@ from typing import BinaryIO
 import uvicorn
 
 from adjunct.base import BadInput
-from adjunct.fhir.repository import Unavailable
-from adjunct.fhir.sql.store import timestamp
+from adjunct.fhir.repository import Unavailable, timestamp
 from adjunct.serve import logs
 from adjunct.serve.app import BASE, create_app
 from adjunct.serve.metrics import Metrics

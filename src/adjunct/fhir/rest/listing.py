@@ -7,7 +7,6 @@ from http import HTTPStatus as Status
 from typing import NamedTuple
 from urllib.parse import quote, urlencode
 
-from adjunct.base import instant
 from adjunct.fhir import search
 from adjunct.fhir.criteria import InCompartment, Search
 from adjunct.fhir.definitions import compartment
@@ -19,9 +18,6 @@ from adjunct.fhir.wire import listed, walk, write_exact
 
 #: What a person's record may name besides their own resources: who cares, where, and with what.
 _AROUND = frozenset("Practitioner PractitionerRole Organization Location HealthcareService Medication Device".split())
-
-
-DIGITS = 19  # of a whole number in a query
 
 
 class Entry(NamedTuple):
@@ -157,31 +153,19 @@ def _link(place: str, query: Iterable[tuple[str, str]]) -> str:
 
 def history(call: Call, repository: Repository) -> Reply:
     """Versions, newest first, a deletion among them."""
-    asked = dict(call.query)
-    if unknown := asked.keys() - {"_count", "_since", "_before", "_format", "_pretty"}:
-        raise Refusal(Status.BAD_REQUEST, "not-supported", "a history takes _count and _since", min(unknown))
     rules = call.rules
-    many = min(_number(asked, "_count", rules.page), rules.page_limit)
-    since = instant(asked["_since"], "_since").ms if "_since" in asked else None
-    before = _number(asked, "_before", 0) or None
+    asked = search.parse_history(call.query, count=rules.page, limit=rules.page_limit)
     with repository.reading() as record:
-        some = record.history(call.type, call.id, since=since, before=before, count=many + 1)
+        some = record.history(call.type, call.id, since=asked.since, before=asked.before, count=asked.count + 1)
         if call.id and not some and record.read(call.type, call.id) is None:
             raise Refusal(Status.NOT_FOUND, "not-found", f"no {call.type} with this id", "id")
-    shown = some[:many]
+    shown = some[: asked.count]
     place = "/".join(filter(None, (rules.base, call.type, call.id, "_history")))
     links = [("self", _link(place, call.query))]
-    if len(some) > many and shown:
+    if len(some) > asked.count and shown:
         again = [p for p in call.query if p[0] != "_before"]
         links.append(("next", _link(place, [*again, ("_before", str(shown[-1].key))])))
     return reply(Status.OK, bundle("history", (_version(rules.base, stored) for stored in shown), links=links))
-
-
-def _number(asked: dict[str, str], name: str, default: int) -> int:
-    text = asked.get(name, str(default))
-    if not (text.isascii() and text.isdigit() and len(text) < DIGITS):
-        raise Refusal(Status.BAD_REQUEST, "value", "not a whole number", name)
-    return int(text)
 
 
 def _version(base: str, stored: Stored) -> Entry:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from types import MappingProxyType
-from typing import Literal, NoReturn, cast
+from typing import Literal, cast
 
 from adjunct.base import shown
 from adjunct.fhir import criteria as ask
@@ -17,7 +18,7 @@ from adjunct.fhir.search.values import plain, refuse, split
 
 Expand = Callable[[str], frozenset[tuple[str, str]] | None]
 
-MOST_CONDITIONS = 100  # in one search, those of chains included
+MOST_CONDITIONS = 200  # in one search, those of chains included
 MOST_VALUES = 2_000  # in one search, the codes of value sets included
 MOST_STEPS = 6  # of a chain
 
@@ -41,6 +42,8 @@ _MODIFIERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "number": ("missing",),
         "quantity": ("missing",),
         "composite": (),
+        "id": ("not",),
+        "instant": (),
     }
 )
 
@@ -70,11 +73,11 @@ class Reading:
         name, _, modifier = head.partition(":")
         if name == "_id" and not dot:
             if modifier not in ("", "not"):
-                _no_modifier(key, modifier, "token", ("not",))
+                raise _no_modifier(key, modifier, "id")
             return [ask.Ids(ids=tuple(plain(v) for v in self._listed(text, key)), negate=modifier == "not")]
         if name == "_lastUpdated" and not dot:
             if modifier:
-                _no_modifier(key, modifier, "date", ())
+                raise _no_modifier(key, modifier, "instant")
             return [ask.Updated(any_of=tuple(values.date(v, key, self._now) for v in self._listed(text, key)))]
         meant = known(types, name)
         if dot:
@@ -92,7 +95,7 @@ class Reading:
             return self._missing(parameter, key, text)
         if parameter.type == "composite":
             if modifier:
-                _no_modifier(key, modifier, "composite", ())
+                raise _no_modifier(key, modifier, "composite")
             return ask.Together(any_of=tuple(self._parts(parameter, key, v) for v in self._listed(text, key)))
         index, kind = parameter.index, cast(ask.Kind, parameter.type)
         match (kind, modifier):
@@ -104,7 +107,8 @@ class Reading:
                 index, kind = identifier_index(index), "token"
         listed = self._listed(text, key)
         if (parameter.type, modifier) == ("token", "in"):
-            any_of: Iterable[ask.Value] = [v for url in listed for v in self._members(plain(url), key)]
+            members = [member for url in listed for member in self._members(plain(url), key)]
+            any_of: list[ask.Value] = [_as_indexed(parameter, ask.TokenIs(*member)) for member in members]
         else:
             any_of = [v for one in listed for v in self._values_of(parameter, key, modifier, one)]
         return ask.Match(index=index, kind=kind, any_of=tuple(any_of), negate=modifier == "not")
@@ -112,7 +116,9 @@ class Reading:
     def _values_of(self, parameter: Parameter, key: str, modifier: str, text: str) -> Sequence[ask.Value]:
         """One value. Refuses the modifiers that a parameter of this type has not."""
         match (parameter.type, modifier):
-            case ("token", "" | "not") | ("reference", "identifier"):
+            case ("token", "" | "not"):
+                return [_as_indexed(parameter, values.token(text, key))]
+            case ("reference", "identifier"):
                 return [values.token(text, key)]
             case ("token", "of-type"):
                 return [values.typed_identifier(text, key)]
@@ -130,8 +136,7 @@ class Reading:
                 return [values.quantity(text, key)]
             case ("reference", _) if not modifier or modifier in definitions.resource_types():
                 return values.reference(text, key, _led_to(parameter, key, modifier), self._base)
-            case _:
-                _no_modifier(key, modifier, parameter.type, _MODIFIERS[parameter.type])
+        raise _no_modifier(key, modifier, parameter.type)
 
     def _listed(self, text: str, key: str) -> list[str]:
         found = split(text, ",")
@@ -145,15 +150,15 @@ class Reading:
         if self._values < 0:
             refuse(key, f"more than {MOST_VALUES} values in one search: ask in parts", "too-costly")
 
-    def _members(self, url: str, key: str) -> Iterable[ask.TokenIs]:
-        """The codes of a value set. An element of type code has no system: its binding says what it would be."""
+    def _members(self, url: str, key: str) -> Sequence[tuple[str, str]]:
+        """The codes of a value set."""
         codes = definitions.codes(url)
         if codes is None and self._expand is not None:
             codes = self._expand(url)
         if codes is None:
             refuse(key, "the codes of this value set are not known here: list them", "not-supported")
-        self._spend(2 * len(codes), key)
-        return [ask.TokenIs(s, code) for system, code in sorted(codes) for s in dict.fromkeys((system, ""))]
+        self._spend(len(codes), key)
+        return sorted(codes)
 
     def _missing(self, parameter: Parameter, key: str, text: str) -> ask.Condition:
         if text not in ("true", "false"):
@@ -222,6 +227,22 @@ def known(types: tuple[str, ...], name: str) -> list[Parameter]:
     return list(found.values())
 
 
+@cache
+def _implied(expression: str) -> frozenset[tuple[str, str]]:
+    """The codes that elements of type `code` stand for: written without a system, which their binding gives."""
+    found = [definitions.element_at(branch) for branch in expression.split("|")]
+    if not all(element and element.types == ("code",) for element in found):
+        return frozenset()
+    return frozenset().union(*(definitions.codes(element.binding) or () for element in found if element))
+
+
+def _as_indexed(parameter: Parameter, value: ask.TokenIs) -> ask.TokenIs:
+    """A code as its rows have it: an element of type `code` has no system of its own."""
+    system, code = value
+    meant = system and any(s == system and code in (None, c) for s, c in _implied(parameter.expression))
+    return ask.TokenIs("", code) if meant else value
+
+
 def _led_to(by: Parameter, key: str, modifier: str) -> tuple[str, ...]:
     """The types that a reference may lead to, narrowed by `:Type`; () if it may lead anywhere."""
     if by.type != "reference":
@@ -234,8 +255,8 @@ def _led_to(by: Parameter, key: str, modifier: str) -> tuple[str, ...]:
     return (modifier,)
 
 
-def _no_modifier(key: str, modifier: str, kind: str, allowed: tuple[str, ...]) -> NoReturn:
-    reason = _REFUSED.get((kind, modifier)) or (
-        f"takes {', '.join(f':{m}' for m in allowed)}" if allowed else "takes no modifier"
-    )
-    refuse(key, f":{shown(modifier)[1:-1]} is not served for this {kind}: {reason}", "not-supported")
+def _no_modifier(key: str, modifier: str, kind: str) -> Refusal:
+    allowed = _MODIFIERS[kind]
+    takes = f"takes {', '.join(f':{m}' for m in allowed)}" if allowed else "takes no modifier"
+    reason = _REFUSED.get((kind, modifier), takes)
+    return Refusal(400, "not-supported", f"the modifier {shown(modifier)} is not served for a {kind}: {reason}", key)

@@ -206,7 +206,8 @@ def _includes(types: tuple[str, ...], key: str, text: str, *, reverse: bool, ite
         references = [p for p in references if not p.targets or target in p.targets]
     if not references:
         refuse(key, f"{source}.{name} does not refer to {target}")
-    return [ask.Include(source, p.index, target or p.only, iterate, reverse) for p in references]
+    led = {p.index: target or p.only for p in sorted(references, key=lambda p: p.only, reverse=True)}  # the widest last
+    return [ask.Include(source, index, to, iterate, reverse) for index, to in led.items()]
 
 
 # --- what is not a search but asks like one ---------------------------------------------------------------------------

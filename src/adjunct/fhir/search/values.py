@@ -63,8 +63,8 @@ def plain(text: str) -> str:
 def number(text: str, at: str) -> Span:
     """A number as the interval that it stands for: 100 is whatever rounds to it, 100.0 a tenth of that.
 
-    Numbers of the record are points, so the upper end is the last number below it. After a prefix that says more or
-    less, a number is exact; nothing lies between "greater" and "starts after" then.
+    After a prefix that says more or less a number is exact, as R4 has it. (R4's own example for 1e2, [95, 105), does
+    not follow from its rule; R5 gives what does, [50, 150).)
 
     >>> number("100", "x").low, round(number("100", "x").high, 9), number("gt100", "x")
     (99.5, 100.5, Span(compare='gt', low=100.0, high=100.0))
@@ -84,12 +84,19 @@ def _rounded(text: str, at: str) -> tuple[Compare, Decimal, Decimal]:
     if compare == "ap":
         around = max(around, abs(value) * TENTH)
         return compare, value - around, value + around
-    exact: dict[Compare, Compare] = {"sa": "gt", "eb": "lt"}
-    return exact.get(compare, compare), value, value
+    return compare, value, value
 
 
 def _closed(compare: Compare, low: float, high: float) -> Span:
-    return Span(compare, low, math.nextafter(high, -math.inf) if low < high else high)
+    """Numbers of the record are points: an end that is outside is the next number."""
+    match compare:
+        case "eq" | "ne" | "ap":
+            return Span(compare, low, math.nextafter(high, -math.inf))
+        case "sa":
+            return Span(compare, low, math.nextafter(high, math.inf))
+        case "eb":
+            return Span(compare, math.nextafter(low, -math.inf), high)
+    return Span(compare, low, high)
 
 
 def quantity(text: str, at: str) -> QuantityIs:

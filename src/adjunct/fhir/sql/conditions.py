@@ -44,6 +44,7 @@ LAST = "\U0010ffff" * 4  # sorts behind every text that anybody wrote
 
 
 def bound(place: object) -> ColumnElement[Any]:
+    """The parameter of this name."""
     return bindparam(str(place))
 
 
@@ -105,6 +106,7 @@ def _compares_at(span: ask.Span, at: ColumnElement[Any]) -> Holds:
 
 
 def begins(text: ColumnElement[Any], start: ColumnElement[Any]) -> Holds:
+    """The text begins so, as a range that an index can use."""
     return and_(text >= start, text < start + LAST)
 
 
@@ -160,9 +162,9 @@ def _uri(value: ask.UriIs, uri: ColumnElement[Any]) -> Holds:
         case "is":
             return uri == asked
         case "below":
-            return or_(uri == asked, begins(uri, func.rtrim(asked, "/") + "/"))
+            return or_(uri == asked, begins(uri, func.rtrim(asked, "/", type_=String()) + "/"))
         case "above":
-            folder = func.rtrim(uri, "/") + "/"
+            folder = func.rtrim(uri, "/", type_=String()) + "/"
             return or_(uri == asked, func.substr(asked, 1, func.length(folder)) == folder)
 
 
@@ -183,7 +185,14 @@ def current(row: Columns) -> Holds:
     return and_(row.c.key <= snapshot, or_(row.c.until.is_(None), row.c.until > snapshot), row.c.gone == 0)
 
 
+def typed(types: Sequence[str], of: Columns, *, indexed: bool = True) -> list[Holds]:
+    """It is of one of the types. A sign before a column keeps SQLite from looking for its values in an index."""
+    column = of.c.type if indexed else UnaryExpression(of.c.type, operator=custom_op("+"))
+    return [_either([column == bound(name) for name in types])] if types else []
+
+
 def index_rows(kind: ask.Kind, index: object) -> tuple[Columns, Holds]:
+    """The rows of this kind, under a name of their own, and what makes them rows of this index."""
     row = INDEXES[kind].alias()
     return row, row.c.idx == bound(index)
 
@@ -218,7 +227,7 @@ def holds(condition: ask.Condition, of: Columns) -> Holds:
             to_it = and_(of_index, row.c.id == of.c.id, row.c.type == of.c.type)
             return exists().where(to_it, source.c.key == row.c.key, *_source(condition, source))
         case ask.Ids():
-            listed = of.c.id.in_([bound(own) for own in condition.ids])
+            listed = of.c.id.in_([bound(own) for own in condition.ids]) if condition.ids else false()
             return not_(listed) if condition.negate else listed
         case ask.Updated():
             return _either([_compares_at(span, of.c.at) for span in condition.any_of])
@@ -285,6 +294,7 @@ def elsewhere(condition: ask.Condition) -> Select[Any] | None:
 
 
 def beginning(keys: Select[Any] | None, of: Columns) -> list[Holds]:
+    """Begin with these keys, if it is known with which."""
     return [of.c.key.in_(keys)] if keys is not None else []
 
 
@@ -303,9 +313,9 @@ def _targets(chain: ask.Chain, said: ColumnElement[Any]) -> Iterator[tuple[Colum
     """What a chain may lead to, with what must hold there; `said`: the type in the reference."""
     for name, where in chain.targets:
         target = version.alias()
-        asked = [bound(chain.only) == said] if chain.only else []
+        only = [said == bound(chain.only)] if chain.only else []
         wanted = [said == bound(name), target.c.type == bound(name), current(target)]
-        yield target, [*asked, *wanted, *(holds(one, target) for one in where)]
+        yield target, [*only, *wanted, *(holds(one, target) for one in where)]
 
 
 def _leading(chain: ask.Chain, name: str, where: Sequence[ask.Condition]) -> Select[Any]:
@@ -314,7 +324,8 @@ def _leading(chain: ask.Chain, name: str, where: Sequence[ask.Condition]) -> Sel
     target = version.alias()
     wanted = [target.c.type == bound(name), current(target), *(holds(one, target) for one in where)]
     ids = select(target.c.id).where(*wanted, *beginning(_first(where, name), target))
-    return select(row.c.key).where(of_index, row.c.id.in_(ids), row.c.type == bound(name))
+    only = [row.c.type == bound(chain.only)] if chain.only else []
+    return select(row.c.key).where(of_index, row.c.id.in_(ids), row.c.type == bound(name), *only)
 
 
 def _pointed_at(pointed: ask.PointedAt) -> Select[Any]:
@@ -333,15 +344,9 @@ def _source(pointed: ask.PointedAt, source: Columns) -> list[Holds]:
 
 def _refers(compartment: ask.InCompartment) -> tuple[Columns, Holds]:
     row = reference.alias()
-    in_one = row.c.idx.in_([bound(index) for index in compartment.indexes])
+    in_one = row.c.idx.in_([bound(index) for index in compartment.indexes]) if compartment.indexes else false()
     return row, and_(in_one, row.c.id == bound(compartment.id), row.c.type == bound(compartment.type))
 
 
 def _itself(compartment: ask.InCompartment, of: Columns) -> Holds:
     return and_(of.c.type == bound(compartment.type), of.c.id == bound(compartment.id))
-
-
-def typed(types: Sequence[str], of: Columns, *, indexed: bool = True) -> list[Holds]:
-    """It is of one of the types. A sign before a column keeps SQLite from looking for its values in an index."""
-    column = of.c.type if indexed else UnaryExpression(of.c.type, operator=custom_op("+"))
-    return [_either([column == bound(name) for name in types])] if types else []
