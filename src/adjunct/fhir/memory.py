@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from adjunct.fhir import criteria as ask
 from adjunct.fhir.indexing import Rows
-from adjunct.fhir.repository import Page, Stored
+from adjunct.fhir.repository import Page, Stored, Unavailable
 from adjunct.fhir.wire import Json, write_exact
 
 T = TypeVar("T")
@@ -151,8 +151,8 @@ class MemoryReader:
         ]
         return sorted(found, key=lambda s: s.key, reverse=True)[:count]
 
-    def every(self, type: str, *, since: int | None = None) -> Iterator[Stored]:
-        current = self._current((type,), self._newest)
+    def every(self, type: str, *, since: int | None = None, as_of: int | None = None) -> Iterator[Stored]:
+        current = self._current((type,), self._newest if as_of is None else as_of)
         return (v.stored for v in current if since is None or v.stored.at >= since)
 
     def count(self, search: ask.Search) -> int:
@@ -331,6 +331,7 @@ class MemoryRepository:
         self._clock = clock
         self._held: tuple[Versions, int, int] = ({}, 0, 0)  # replaced as a whole: who reads keeps what they began with
         self._writing = threading.Lock()
+        self._closed = False
 
     @contextmanager
     def reading(self) -> Iterator[MemoryReader]:
@@ -339,6 +340,8 @@ class MemoryRepository:
 
     def write(self, work: Callable[[MemoryUnit], T]) -> T:
         with self._writing:
+            if self._closed:
+                raise Unavailable("the record is closed: nothing was stored")
             versions, newest, at = self._held
             unit = MemoryUnit(versions, newest, max(at, self._clock()))  # the record's time never goes back
             answer = work(unit)
@@ -346,4 +349,5 @@ class MemoryRepository:
             return answer
 
     def close(self) -> None:
-        pass
+        with self._writing:
+            self._closed = True

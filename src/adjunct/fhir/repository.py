@@ -96,8 +96,8 @@ class Reader(Protocol):
 
     def count(self, search: Search) -> int: ...
 
-    def every(self, type: str, *, since: int | None = None) -> Iterator[Stored]:
-        """Every current resource of a type in the order of writing, in memory that does not grow with their number."""
+    def every(self, type: str, *, since: int | None = None, as_of: int | None = None) -> Iterator[Stored]:
+        """Every resource of a type, current as of a key (now), in the order of writing; in memory that does not grow."""
 
     def newest_key(self) -> int: ...
 

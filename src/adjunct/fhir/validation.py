@@ -17,8 +17,7 @@ from adjunct.base import BadInput
 from adjunct.fhir import definitions, profiles, releases
 from adjunct.fhir.definitions import Element, Invariant
 from adjunct.fhir.outcome import Issue
-from adjunct.fhir.path import Path, PathError, compile_path
-from adjunct.fhir.path.syntax import Binary, Call, Literal, Member, Node, parse
+from adjunct.fhir.path import Binary, Call, Literal, Member, Node, Path, PathError, compile_path, parse
 from adjunct.fhir.structure import Fault, faults
 from adjunct.fhir.wire import Json, listed, mapped, walk
 
@@ -46,7 +45,7 @@ def validate(document: Json, raw: bytes, *, profile: Sequence[str] = ()) -> tupl
     claims = listed(mapped(document.get("meta")).get("profile"))
     if kind not in definitions.resource_types() or issues or claims:
         try:
-            issues += _of_other_releases(document)
+            issues += _of_other_releases(document if issues else {"resourceType": kind, "meta": document.get("meta")})
         except BadInput as refused:
             return (Issue("error", "not-supported", str(refused).removesuffix(f" (at {refused.at})"), refused.at),)
         if kind not in definitions.resource_types():
@@ -157,6 +156,7 @@ _QUIET = _Shape((), (), (), ())
 
 @cache
 def kind_of(name: str, *, contained: bool = False) -> _Kind:
+    """What is known of a type; of a contained resource nobody expects a narrative."""
     return _Kind(name, contained=contained)
 
 
@@ -343,12 +343,13 @@ def _refers(targets: frozenset[str]) -> Ask:
 
 
 _ALLOWED = (
-    "a abbr acronym address area b bdo big blockquote br caption center cite code col colgroup dd del dfn dir div dl dt "
-    "em font h1 h2 h3 h4 h5 h6 hr i img ins kbd li map menu ol p pre q s samp small span strike strong sub sup table "
-    "tbody td tfoot th thead tr tt u ul var"
+    "a abbr acronym address area b bdo big blockquote br caption center cite code col colgroup dd del dfn dir div dl "
+    "dt em font h1 h2 h3 h4 h5 h6 hr i img ins kbd li map menu ol p pre q s samp small span strike strong sub sup "
+    "table tbody td tfoot th thead tr tt u ul var"
 )
 _NOT_NARRATIVE = re.compile(
-    rf"<(?!/?(?:{'|'.join(_ALLOWED.split())})[\s/>]|!--)|<[^>]*[\s/\"'](?:on\w+|xlink:\w+)\s*=|javascript\s*:", re.IGNORECASE
+    rf"<(?!/?(?:{'|'.join(_ALLOWED.split())})[\s/>]|!--)|<[^>]*[\s/\"'](?:on\w+|xlink:\w+)\s*=|javascript\s*:",
+    re.IGNORECASE,
 )
 _TEXT_IN = re.compile(r"<[^>]*>|\s+|&#160;|&#xA0;|&nbsp;")
 
@@ -375,9 +376,10 @@ def _broken(rule: _Rule, value: Any, resource: Json) -> _Said | None:
         answer = rule.holds(value, resource)
     except PathError:
         answer = []
-    if not answer:
-        return _Said("invariant", f"{rule.key}: the values do not decide it", "warning")
-    return rule.said if answer[0] is False else None
+    if answer:
+        return rule.said if answer[0] is False else None
+    undecided = _Said("invariant", f"{rule.key}: the values do not decide it", "warning")
+    return undecided if rule.said.severity == "error" else None
 
 
 class _Found:
@@ -447,9 +449,10 @@ class _Found:
         """A web address under which a resource is sent ends in its id."""
         for entry in map(mapped, listed(bundle.get("entry"))):
             url, own = entry.get("fullUrl"), mapped(entry.get("resource"))
-            if isinstance(url, str) and url.startswith("http") and "id" in own:
-                if not url.endswith(f"/{own.get('resourceType')}/{own['id']}"):
-                    self.said.append((entry, "fullUrl", _Said("value", "does not end in the type and id of the resource")))
+            end = f"/{own.get('resourceType')}/{own.get('id')}"
+            if isinstance(url, str) and url.startswith("http") and "id" in own and not url.endswith(end):
+                said = _Said("value", "does not end in the type and id of the resource")
+                self.said.append((entry, "fullUrl", said))
 
     def issues(self) -> Iterator[Issue]:
         """Every issue with its place."""

@@ -14,9 +14,9 @@ from itertools import chain
 from typing import Any
 
 from adjunct.base import BadInput
-from adjunct.fhir.definitions import elements, is_subtype, resource_types
-from adjunct.fhir.path import compile_path
-from adjunct.fhir.path.syntax import Binary, Call, Index, Literal, Member, Node, Special, Variable, parse, type_name, walk
+from adjunct.fhir.definitions import is_subtype, resource_types
+from adjunct.fhir.path import Path, compile_path
+from adjunct.fhir.path.syntax import Literal, Node, Variable, parse, walk
 from adjunct.fhir.wire import MAX_DEPTH, Json
 
 Row = dict[str, Any]
@@ -43,12 +43,11 @@ _CONSTANTS = {
     "Instant": "dateTime",
     "Time": "time",
 }
-_KEEP_TYPE = frozenset("where first last tail skip take single distinct trace".split())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """One column. `type` is the declared FHIR type, else the inferred one, else ""; `collection`: its values are lists."""
+    """One column. `type`: the FHIR type declared, else inferred, else "". `collection`: its values are lists."""
 
     name: str
     path: Node
@@ -99,7 +98,7 @@ class View:
         for i, said in enumerate(_listed(definition, "where", "")):
             at = f"where[{i}].path"
             path = _path(said.get("path"), constants, at)
-            if _type_after(path, resource) not in ("", "boolean"):
+            if _compiled(path, resource, at).type not in ("", "boolean"):
                 raise BadInput("a condition must be true or false: ask for example with exists()", at)
             where.append(path)
         whole = {"select": definition.get("select")} if "select" in definition else {}
@@ -152,7 +151,7 @@ def _constants(said: list[Json]) -> dict[str, Literal]:
     return found
 
 
-def _literal(kind: str, value: object, at: str) -> Literal:
+def _literal(kind: str, value: Any, at: str) -> Literal:
     numeric = isinstance(value, int | float | Decimal) and not isinstance(value, bool)
     if kind == "decimal" and numeric:
         return Literal(kind, Decimal(str(getattr(value, "text", value))))
@@ -180,7 +179,7 @@ def _select(said: Json, constants: Mapping[str, Literal], start: str, at: str) -
         start = _type_repeated(over, start)
     elif iteration:
         over = (_path(said[iteration], constants, _in(at, iteration)),)
-        start = _type_after(over[0], start)
+        start = _compiled(over[0], start, _in(at, iteration)).type
     select = Select(
         iteration=iteration,
         over=over,
@@ -190,7 +189,8 @@ def _select(said: Json, constants: Mapping[str, Literal], start: str, at: str) -
             for i, column in enumerate(_listed(said, "column", at))
         ),
         selects=tuple(
-            _select(part, constants, start, _in(at, f"select[{i}]")) for i, part in enumerate(_listed(said, "select", at))
+            _select(part, constants, start, _in(at, f"select[{i}]"))
+            for i, part in enumerate(_listed(said, "select", at))
         ),
         union=tuple(
             _select(part, constants, start, _in(at, f"unionAll[{i}]"))
@@ -209,7 +209,7 @@ def _column(said: Json, constants: Mapping[str, Literal], start: str, at: str) -
     collection, declared = said.get("collection", False), said.get("type", "")
     if not isinstance(collection, bool) or not isinstance(declared, str):
         raise BadInput("collection is true or false, and type the name of a FHIR type", at)
-    kind = declared.rpartition("/")[-1] or _type_after(path, start)
+    kind = declared.rpartition("/")[-1] or _compiled(path, start, f"{at}.path").type
     return Column(name=_name(said.get("name"), f"{at}.name"), path=path, type=kind, collection=collection, at=at)
 
 
@@ -246,42 +246,11 @@ def _placed(at: str, read: Callable[[], Any]) -> Any:
         raise BadInput(str(error), at) from None
 
 
-def _type_after(tree: Node, start: str) -> str:
-    """The FHIR type of what a path gives when it starts from `start`; "" if that cannot be told from the path."""
-    match tree:
-        case Special(name="this"):
-            return start
-        case Literal(type=kind):
-            return kind
-        case Member(source=None, name=name) if name == start:
-            return start
-        case Member(source=source, name=name):
-            element = elements(start if source is None else _type_after(source, start)).get(name)
-            return element.types[0] if element and len(element.types) == 1 else ""
-        case Index(source=source):
-            return _type_after(source, start)
-        case Call(source=source, name=name) if name in _KEEP_TYPE:
-            return start if source is None else _type_after(source, start)
-        case Call(name="ofType" | "as", arguments=(kind,)):
-            return type_name(kind)
-        case Call(name="extension"):
-            return "Extension"
-        case Call(name="exists" | "empty" | "not"):
-            return "boolean"
-        case Call(name="join" | "getResourceKey" | "getReferenceKey"):
-            return "string"
-        case Binary(operator="and" | "or" | "=" | "!=" | "<" | "<=" | ">" | ">="):
-            return "boolean"
-        case Variable(name="rowIndex"):
-            return "integer"
-    return ""
-
-
 def _type_repeated(over: tuple[Node, ...], start: str) -> str:
     """The one type that all paths of a `repeat` lead to, from the start and from there again; "" if there are more."""
-    types = {kind for path in over if (kind := _type_after(path, start))}
+    types = {kind for path in over if (kind := _compiled(path, start, "repeat").type)}
     kind = types.pop() if len(types) == 1 else ""
-    return kind if all(_type_after(path, kind) in (kind, "") for path in over) else ""
+    return kind if all(_compiled(path, kind, "repeat").type in (kind, "") for path in over) else ""
 
 
 def _listed(said: Json, key: str, at: str) -> list[Json]:
@@ -338,8 +307,9 @@ def _program(view: View) -> tuple[list[Callable[[Json], bool]], _Emit]:
     return conditions, _emitter(view.select, view.resource)
 
 
-def _compiled(tree: Node, start: str, at: str) -> Any:
-    return _placed(at, lambda: compile_path(str(tree), start))
+def _compiled(tree: Node, start: str, at: str) -> Path:
+    path: Path = _placed(at, lambda: compile_path(str(tree), start))
+    return path
 
 
 def _condition(tree: Node, start: str, at: str) -> Callable[[Json], bool]:
@@ -400,11 +370,12 @@ def _crossed(rows_: list[Row], others: list[Row]) -> list[Row]:
 
 
 def _foci(select: Select, outer: str) -> Callable[[Any, Json, Row], list[Any]]:
-    if select.iteration != "repeat":
-        path: Callable[[Any, Json, Row], list[Any]] = _compiled(select.over[0], outer, select.iteration)
-        return path
-    first = [_compiled(tree, outer, "repeat") for tree in select.over]
-    further = [_compiled(tree, select.start, "repeat") for tree in select.over]
+    """The foci of an iteration; where R4 does not tell their type, each carries its own."""
+    at = select.iteration
+    if at != "repeat":
+        return _values(_compiled(select.over[0], outer, at), select.start)
+    first = [_values(_compiled(tree, outer, at), select.start) for tree in select.over]
+    further = [_values(_compiled(tree, select.start, at), select.start) for tree in select.over]
 
     def repeated(focus: Any, resource: Json, variables: Row) -> list[Any]:
         """Every node below, each before its own children, to any depth that JSON may have."""
@@ -413,10 +384,14 @@ def _foci(select: Select, outer: str) -> Callable[[Any, Json, Row], list[Any]]:
         while waiting:
             depth, node = waiting.pop()
             if depth > MAX_DEPTH:
-                raise BadInput("repeat does not come to an end: its paths must lead to children", "repeat")
+                raise BadInput("repeat does not come to an end: its paths must lead to children", at)
             found.append(node)
             children = [child for path in further for child in path(node, resource, variables)]
             waiting.extend((depth + 1, child) for child in reversed(children))
         return found
 
     return repeated
+
+
+def _values(path: Path, kind: str) -> Callable[[Any, Json, Row], list[Any]]:
+    return path if kind else path.typed

@@ -37,7 +37,19 @@ PLANNING = (
     "routine",
 )
 SESSION = ("events", "alarms", "monitoring", "readiness", "discharge", "forms", "stock", "monitors", "scenarios")
-SINGLE = ("knowledge", "derive", "sets", "phrases", "wording", "method", "fit", *FOLLOWUP, *PLANNING, *SESSION)
+SINGLE = (
+    "knowledge",
+    "derive",
+    "sets",
+    "phrases",
+    "wording",
+    "method",
+    "fit",
+    "synthetic",
+    *FOLLOWUP,
+    *PLANNING,
+    *SESSION,
+)
 WHOLE = {
     "models": "models",
     "instruments": "instruments",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from http import HTTPStatus
 from urllib.parse import parse_qsl
 
@@ -17,6 +18,7 @@ from adjunct.serve.settings import local
 Query = tuple[tuple[str, str], ...]
 
 MOST_PARAMETERS = 1000
+SEEN = 64  # names and headers of clients whose answer is remembered
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 VERSION = "4.0"
 
@@ -30,12 +32,9 @@ _AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:@/\[\]]+)(?::\d{1,5})?")
 def refuse_strangers(headers: Mapping[str, str]) -> None:
     """Raises 403 for a Host that is not this computer, or for what a page of another origin sends."""
     host = headers.get("host", "")
-    name = _AUTHORITY.fullmatch(host)
-    try:
-        local(name[1].lower() if name else "")
-    except ValueError:
+    if not _ours(host):
         said = "the Host is not a name of this computer: ask for 127.0.0.1, [::1] or localhost"
-        raise Refusal(HTTPStatus.FORBIDDEN, "forbidden", said, "Host") from None
+        raise Refusal(HTTPStatus.FORBIDDEN, "forbidden", said, "Host")
     origin = headers.get("origin")
     own = origin is None or origin.lower() in (f"http://{host.lower()}", f"https://{host.lower()}")
     if not own or headers.get("sec-fetch-site") in ("cross-site", "same-site"):
@@ -43,8 +42,19 @@ def refuse_strangers(headers: Mapping[str, str]) -> None:
         raise Refusal(HTTPStatus.FORBIDDEN, "forbidden", said, "Origin")
 
 
+@lru_cache(maxsize=SEEN)
+def _ours(host: str) -> bool:
+    name = _AUTHORITY.fullmatch(host)
+    try:
+        return bool(local(name[1].lower() if name else ""))
+    except ValueError:
+        return False
+
+
 def query(raw: bytes) -> Query:
     """The parameters in the order in which they came, empty ones included. Raises 400 where they are not UTF-8."""
+    if not raw:
+        return ()
     try:
         pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MOST_PARAMETERS)
     except ValueError:
@@ -83,19 +93,27 @@ def refuse_unanswerable(asked: Query, headers: Mapping[str, str]) -> None:
     """Raises 406 where the client wants what is not JSON of this release; `_format` comes before Accept."""
     formats = [value for name, value in asked if name == "_format"]
     where = "_format" if formats else "Accept"
-    wanted = [v.replace(" ", "+") for v in formats] or headers.get("accept", "").split(",")  # a + in a URL is a blank
-    for text in wanted:
-        kind, given = _media(text)
-        if kind in _ANSWERS and _this_release(given) and not re.fullmatch(r"0(\.0*)?", given.get("q", "")):
-            return
+    wanted = tuple(v.replace(" ", "+") for v in formats) or (headers.get("accept", ""),)  # a + in a URL is a blank
+    if any(map(_spoken, wanted)):
+        return
     said = f"only JSON of FHIR {VERSION} is spoken here: ask for application/fhir+json"
     raise Refusal(HTTPStatus.NOT_ACCEPTABLE, "not-supported", said, where)
+
+
+@lru_cache(maxsize=SEEN)
+def _spoken(accept: str) -> bool:
+    offers = map(_media, accept.split(","))
+    return any(kind in _ANSWERS and _this_release(given) and not _never(given) for kind, given in offers)
 
 
 def takes_gzip(headers: Mapping[str, str]) -> bool:
     """Whether the client unpacks gzip."""
     offers = (_media(text) for text in headers.get("accept-encoding", "").split(","))
-    return any(kind == "gzip" and not re.fullmatch(r"0(\.0*)?", given.get("q", "")) for kind, given in offers)
+    return any(kind == "gzip" and not _never(given) for kind, given in offers)
+
+
+def _never(given: Mapping[str, str]) -> bool:
+    return re.fullmatch(r"0(\.0*)?", given.get("q", "")) is not None
 
 
 def _media(text: str) -> tuple[str, dict[str, str]]:

@@ -28,6 +28,8 @@ Json = dict[str, Any]
 HTEST = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActReason", "code": "HTEST", "display": "test health data"}
 HOME = "https://synthetic.example.org/fhir"
 DEVICE = "adjunct"  # the software, once in the clinic instead of once in every result
+SOFTWARE = "synthetic"  # stands for the version in ids, so that a release changes none
+ALARM = "suicide"
 COMMON = frozenset({"Device", "Library", "Provenance"})  # of a published result; what every result would repeat
 BP_PANEL = ("85354-9", "Blood pressure panel with all children optional")
 _UUID = re.compile(r"urn:uuid:[0-9a-f-]{36}")
@@ -93,13 +95,18 @@ class Chart:
         }
         return self.add("Observation", name, told | said | more)
 
-    def scored(self, name: str, answers: Mapping[str, object], at: int) -> float | None:
-        """A questionnaire: the answers and the score as they are published, with whatever they call for."""
+    def scored(self, name: str, answers: Mapping[str, object], at: int) -> bool:
+        """A questionnaire: the answers and the score as they are published. Whether it raises a suicide alarm."""
         found = score(instrument(self.knowledge, name), answers)
+        patient, time = self.subject["reference"], self.time(at)
         self.adopt(
-            score_to_fhir(found, answers, self.knowledge, at=self.time(at), patient_reference=self.subject["reference"])
+            score_to_fhir(found, answers, self.knowledge, at=time, patient_reference=patient, software_version=SOFTWARE)
         )
-        return found.total
+        return any(said.level == ALARM for said in found.says)
+
+    def keep(self, made: Json) -> None:
+        """A resource that somebody else wrote."""
+        self.made.append(made | {"meta": {"tag": [HTEST]}})
 
     def adopt(self, published: Mapping[str, Any]) -> None:
         """The resources of a published result; they refer to each other, and to the clinic's one Device, by id."""

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from adjunct.base import MS_PER_DAY, duration_ms
 from adjunct.clinic import Clinic
+from adjunct.devices.simulator import MS_PER_MIN
 from adjunct.followup.expected import course_by, scales
 from adjunct.knowledge import Knowledge
 from adjunct.planning.case import settings_for
@@ -28,7 +29,6 @@ SCALE = "phq9"  # severity is told in its points
 CAME, MISSED, BOOKED = "fulfilled", "noshow", "booked"
 INTAKE, AFTERWARDS = "intake", "afterwards"
 FOLLOWED = (SCALE, "cssrs", "mood10")  # what is asked once a course is over
-MS_PER_MIN = 60_000
 
 
 class Contact(NamedTuple):
@@ -124,12 +124,12 @@ def steps(knowledge: Knowledge, story: Table, chance: Random, *, start: int, agr
 
 def withdrawal(knowledge: Knowledge, taken: Sequence[Step], worst: float, ms: int) -> float:
     """How strong withdrawal is, as part of the worst: it rises to its peak after a step down and is then over."""
-    (_, peak), (_, over) = (knowledge.facts[f"kratom.withdrawal.{name}"].value for name in ("peak", "resolution"))
+    peak, over = (float(knowledge.facts[f"kratom.withdrawal.{name}"].value[1]) for name in ("peak", "resolution"))
     last = max((n for n, step in enumerate(taken) if step.at <= ms), default=0)
     if last == 0 or taken[last].grams >= taken[last - 1].grams:
         return 0
     days = (ms - taken[last].at) / MS_PER_DAY
-    return worst * max(0, min(days / peak, (peak + over - days) / over))
+    return worst * max(0.0, min(days / peak, (peak + over - days) / over))
 
 
 # --- visits -----------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from adjunct.knowledge import Knowledge
 from adjunct.publish.session import session_to_fhir
 from adjunct.session import Event, History
 from adjunct.session.day import Day
+from adjunct.synthetic.chart import SOFTWARE
 
 MONITOR = "monitor-"  # whose every reading is folded; into the record go the rounds with a blood pressure
 CUFF = "systolic"
@@ -29,7 +30,7 @@ def played(
         history.add(_moved(sent.event, later, offset))
     kept = [e for e in history.events if not e.source.startswith(MONITOR) or CUFF in e.data]
     now = Instant(history.state.at, offset)
-    return session_to_fhir(history.state, kept, knowledge, now=now, patient=patient)
+    return session_to_fhir(history.state, kept, knowledge, now=now, patient=patient, software_version=SOFTWARE)
 
 
 def _moved(event: Event, later: int, offset: timedelta) -> Event:

@@ -11,7 +11,10 @@ from typing import Any
 
 from adjunct.base import MS_PER_DAY, duration_ms
 from adjunct.clinic import Clinic
+from adjunct.devices.simulator import MS_PER_MIN
 from adjunct.followup.expected import scales
+from adjunct.followup.stored import event_to_fhir
+from adjunct.followup.workflow import Event
 from adjunct.instruments import instrument
 from adjunct.instruments.model import Item
 from adjunct.knowledge import Knowledge
@@ -20,7 +23,7 @@ from adjunct.publish.frame import ACT_CODE, coding
 from adjunct.publish.protocols import PROTOCOL
 from adjunct.publish.session import ROUTES, SESSION
 from adjunct.synthetic.chart import HOME, Chart, Json, quantity
-from adjunct.synthetic.course import AFTERWARDS, BOOKED, CAME, INTAKE, MS_PER_MIN, Contact, Step, contacts
+from adjunct.synthetic.course import AFTERWARDS, BOOKED, CAME, INTAKE, SCALE, Contact, Step, contacts
 from adjunct.synthetic.days import played
 
 Table = Mapping[str, Any]
@@ -33,8 +36,8 @@ DAILY = {"frequency": 1, "period": 1, "periodUnit": "d"}
 ATTESTED = ("history_reviewed", "allergies_asked", "diagnosis_by_psychiatrist")
 AROUND = ("systolic", "diastolic", "heart_rate")
 NURSE, DOCTOR, COUNSELLOR = 0, 1, 2  # places in the list of the staff
-PEAK = 27  # points of the PHQ-9
 NOT_ASKED = "na"
+CLINICIAN = "clinician"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,9 +86,9 @@ def written(
     """Everything that is in the record of this person at `now`. `light`: no day is played minute by minute."""
     chart = Chart(person.id, knowledge, clinic.cover)
     made, taken = contacts(knowledge, clinic, person.story, chance, start=person.first, now=now)
-    scribe = _Scribe(chart, person, clinic, chance, light)
-    scribe.history(taken, now)
-    scribe.plan(made, now)
+    scribe = _Scribe(chart, person, clinic, chance, light, now)
+    scribe.history(taken)
+    scribe.plan(made)
     for contact in made:
         scribe.visit(contact)
     return chart.made
@@ -94,14 +97,16 @@ def written(
 class _Scribe:
     """Writes one person's chart, visit by visit."""
 
-    def __init__(self, chart: Chart, person: Person, clinic: Clinic, chance: Random, light: bool) -> None:
-        self.chart, self.person, self.clinic, self.chance, self.light = chart, person, clinic, chance, light
+    def __init__(self, chart: Chart, person: Person, clinic: Clinic, chance: Random, light: bool, now: int) -> None:
+        self.chart, self.person, self.clinic, self.chance, self.now = chart, person, clinic, chance, now
         self.knowledge = chart.knowledge
         self.content = self.knowledge.content["synthetic"]
         self.own = self.content["person"]
         self.staff = [s["id"] for s in self.content["staff"]]
         self.usual = {name: chance.gauss(*mean_sd) for name, mean_sd in self.own["measured"].items()}
         self.rise = exp(chance.gauss(0, self.content["chair"]["spread"]))
+        chosen = chance.random() < self.content["chair"]["played"] or "scenario" in person.story
+        self.played = person.route.get("simulated") if chosen and not light else None  # the number of that dose
         self.asked: dict[str, int] = {}  # when something was last asked or tested
 
     def who(self, place: int) -> Json:
@@ -117,7 +122,7 @@ class _Scribe:
 
     # --- before the course --------------------------------------------------------------------------------------------
 
-    def history(self, taken: Sequence[Step], now: int) -> None:
+    def history(self, taken: Sequence[Step]) -> None:
         chart, person, own, chance = self.chart, self.person, self.own, self.chance
         clinic = self.content["clinic"]
         chart.add(
@@ -150,7 +155,7 @@ class _Scribe:
             self._takes(substance, mg, begun, at if number else None)
             at = begun
         chart.observe("failed_trials", len(tried), person.first)
-        self._kratom(taken, now)
+        self._kratom(taken)
         chart.add("AllergyIntolerance", "no-allergy", self._no_allergy())
         if "treatment" in person.route:
             chart.add("Consent", "consent", self._consent())
@@ -187,7 +192,7 @@ class _Scribe:
             },
         )
 
-    def _kratom(self, taken: Sequence[Step], now: int) -> None:
+    def _kratom(self, taken: Sequence[Step]) -> None:
         """What the person says about kratom: the steps of a reduction, or some use beside another course."""
         own, first, chance = self.content["kratom"], self.person.first, self.chance
         if taken:
@@ -196,7 +201,7 @@ class _Scribe:
             for number, (step, end) in enumerate(zip(taken, ends, strict=True)):
                 if step.grams:
                     self._powder(number, step.grams, DAILY, begun if number == 0 else step.at, end)
-                if number and step.grams < taken[number - 1].grams and step.at <= now:
+                if number and step.grams < taken[number - 1].grams:
                     self.chart.observe("kratom_reduced", True, step.at)
         elif self.person.story.get("kratom"):
             beside = own["beside"]
@@ -245,7 +250,7 @@ class _Scribe:
             "policyRule": {"text": f"The clinic's form for {self.person.route['treatment']}, version 1"},
         }
 
-    def plan(self, made: Sequence[Contact], now: int) -> None:
+    def plan(self, made: Sequence[Contact]) -> None:
         names = self.person.route["protocols"]
         ahead = any(c.state == BOOKED for c in made)
         title = self.knowledge.protocols[names[0]]["title"]["en"]
@@ -259,7 +264,7 @@ class _Scribe:
                 "title": title,
                 "subject": self.chart.subject,
                 "period": {"start": self.chart.day(made[0].at)}
-                | ({} if ahead else {"end": self.chart.day(min(now, made[-1].at))}),
+                | ({} if ahead else {"end": self.chart.day(min(self.now, made[-1].at))}),
                 "created": self.chart.time(made[0].at),
                 "author": self.who(COUNSELLOR if self.person.route["id"] == "reduction" else DOCTOR),
             },
@@ -281,7 +286,7 @@ class _Scribe:
         appointment = chart.add("Appointment", f"visit-{name}", booked)
         if contact.state != CAME:
             return
-        played_here = contact.number == self.person.route.get("simulated") and not self.light
+        played_here = bool(contact.number) and contact.number == self.played
         if played_here:
             encounter = None
         else:
@@ -318,7 +323,7 @@ class _Scribe:
             self.chart.observe(name, True, contact.at)
         self.chart.observe("height", self.person.cm, contact.at)
         for name in (n for n in self.usual if n not in AROUND):
-            self.chart.observe(name, _rounded(self.usual[name]), contact.at)
+            self.chart.observe(name, round(self.usual[name], 1), contact.at)
 
     def _tested(self, contact: Contact) -> None:
         """Liver tests, and a pregnancy test before doses for whoever might need one."""
@@ -338,25 +343,49 @@ class _Scribe:
     def _asked(self, contact: Contact) -> None:
         """The questionnaires that the phase of the protocol names, no oftener than each may be asked."""
         own, chart, chance, at = self.content, self.chart, self.chance, contact.at
+        alarmed = False
         chart.observe("reconciled", True, at)
         if self.due("weight", at, own["clinic"]["asked"]):
             chart.observe("weight", self.person.kg, at)
         for measure in own["measure"]:
             name = measure["id"]
-            every = own["clinic"]["asked"] if measure.get("long") else "7 d"
-            wanted = name in contact.measures or (name in own["also"]["measures"] and contact.phase != AFTERWARDS)
-            if wanted and self.due(name, at, every):
-                chart.scored(name, self._answers(measure, contact), at)
+            named = name in contact.measures
+            wanted = named or (name in own["also"]["measures"] and contact.phase != AFTERWARDS)
+            often = named and not measure.get("long")
+            if wanted and self.due(name, at, own["clinic"]["often" if often else "asked"]):
+                alarmed |= chart.scored(name, self._answers(measure, contact), at)
         if "mood10" in contact.measures:
             chart.observe(
                 "mood10", _scale(own["mood"], own["mood"]["best"] - own["mood"]["slope"] * contact.severity, chance), at
             )
         if "craving" in contact.measures:
-            strong = own["urge"]["worst"] * (contact.severity / PEAK + contact.withdrawal) / 2
+            low_mood = contact.severity / scales(self.knowledge)[SCALE].high
+            strong = own["urge"]["worst"] * (low_mood + contact.withdrawal) / 2
             chart.observe("craving", _scale(own["urge"], strong, chance), at)
-        if "cssrs" in contact.measures:
+        if "cssrs" in contact.measures or alarmed:
             dark = contact.severity >= own["thoughts"]["from"] and chance.random() < own["thoughts"]["share"]
-            chart.scored("cssrs", _screened(self.knowledge, dark), at)
+            asked = at + duration_ms(own["thoughts"]["asked_after"])
+            chart.scored("cssrs", _screened(self.knowledge, alarmed or dark), asked)
+            if alarmed or dark:
+                self._looked_after(asked)
+
+    def _looked_after(self, since: int) -> None:
+        """What the staff did about an alarm, as the suicide workflow takes it down; what is still to come is not."""
+        for act in self.content["thoughts"]["act"]:
+            at = since + duration_ms(act["after"])
+            if at <= self.now:
+                name = f"{self.person.id}-{self.chart.stamp(at)}-{act['type']}"
+                by = self.content["staff"][DOCTOR]
+                event = Event(
+                    id=name,
+                    at=at,
+                    received=at,
+                    type=act["type"],
+                    by=f"{by['given']} {by['family']}",
+                    source=CLINICIAN,
+                    data=act.get("data", {}),
+                )
+                self.chart.keep(event_to_fhir(event, patient_reference=self.chart.subject["reference"]))
 
     def _answers(self, measure: Table, contact: Contact) -> dict[str, float]:
         """Answers that add up to about what this person's state calls for, with the error of the instrument."""
@@ -464,7 +493,3 @@ def _scale(own: Table, value: float, chance: Random) -> int:
 
 def _within(value: float, bounds: Sequence[float]) -> float:
     return min(max(value, bounds[0]), bounds[-1])
-
-
-def _rounded(value: float) -> float:
-    return round(value, 1)

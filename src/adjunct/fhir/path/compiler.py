@@ -7,9 +7,9 @@ resource) values travel as `Typed`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from adjunct.fhir.definitions import is_subtype, primitive_types, resource_types
 from adjunct.fhir.path import steps
@@ -28,18 +28,19 @@ from adjunct.fhir.path.syntax import (
     Unsupported,
     Variable,
     type_name,
+    walk,
 )
 from adjunct.fhir.path.values import (
     Extended,
     Typed,
     amount,
+    as_typed,
     bared,
-    type_of,
 )
 
 Run = Callable[[Any, "Scope"], list[Any]]
 Test = Callable[[Any, "Scope"], bool | None]
-Function = Callable[["Compiler", "Code", tuple[Node, ...], str], "Code"]  # source, arguments, type of the focus
+Function = Callable[["Invocation"], "Code"]
 Operator = Callable[["Compiler", Node, Node, str], "Code"]  # left, right, type of the focus
 
 _SYSTEM = {t: t[0].lower() + t[1:] for t in ("Boolean", "String", "Integer", "Decimal", "Date", "DateTime", "Time")}
@@ -55,13 +56,13 @@ _ENVIRONMENT_PREFIXES = {
 
 
 class Scope:
-    """What one evaluation knows beside the focus. `index` and `total` belong to the innermost function with a criterion."""
+    """What one evaluation knows beside the focus. `index` and `total` belong to the innermost criterion."""
 
     __slots__ = ("context", "index", "resource", "total", "variables")
 
-    def __init__(self, context: Typed, resource: Any, variables: Mapping[str, Any]) -> None:
+    def __init__(self, context: Any, resource: Any, variables: Mapping[str, Any]) -> None:
         self.context = context
-        self.resource = resource
+        self.resource = context if resource is None else resource
         self.variables = variables
         self.index = 0
         self.total: list[Typed] = []
@@ -96,7 +97,7 @@ def one(values: list[Any]) -> Any:
     if not values:
         return None
     if len(values) > 1:
-        raise PathError(f"FHIRPath expects one value here and found {len(values)}: choose one, for example with first()")
+        raise PathError(f"FHIRPath expects one value here and found {len(values)}: choose one, as with first()")
     value = values[0]
     if value.__class__ is Typed:
         value = value.value
@@ -107,6 +108,19 @@ def bare(code: Code) -> Callable[[Any, Scope], list[Typed]]:
     """The values, each with its type and without extensions; what has only extensions is left out."""
     boxed = box(code)
     return lambda focus, scope: [v for v in map(bared, boxed(focus, scope)) if v.value is not None]
+
+
+def plain(code: Code) -> Run:
+    """The values as they leave the expression: JSON, in a list of their own."""
+    if not code.type:
+        typed = bare(code)
+        return lambda focus, scope: [value for _, value in typed(focus, scope)]
+    run = code.run
+    if code.type not in primitive_types():
+        return lambda focus, scope: list(run(focus, scope))
+    return lambda focus, scope: [
+        v for x in run(focus, scope) if (v := x.value if x.__class__ is Extended else x) is not None
+    ]
 
 
 def box(code: Code) -> Callable[[Any, Scope], list[Typed]]:
@@ -133,17 +147,13 @@ def tested(code: Code) -> Test:
 
 
 def system_type(name: str) -> str:
-    """The FHIR type that a type specifier means: System types are taken for the FHIR primitives that convert to them."""
+    """The FHIR type that a type specifier means; a System type means the primitive of the same name."""
     name = name.removeprefix("System.")
     return _SYSTEM.get(name, name)
 
 
-def _this(focus: Any, scope: Scope) -> list[Any]:
+def _this(focus: Any, _scope: Scope) -> list[Any]:
     return [] if focus is None else [focus]
-
-
-def wrong_arguments(name: str) -> PathError:
-    return PathError(f"FHIRPath {name}() has another number of arguments: correct the expression")
 
 
 class Compiler:
@@ -170,7 +180,7 @@ class Compiler:
             case Literal():
                 return self.literal(node)
             case Empty():
-                return Code(lambda focus, scope: [], "string")
+                return Code(lambda _focus, _scope: [], "string")
             case Special():
                 return self.special(node.name, focus)
             case Variable():
@@ -213,6 +223,10 @@ class Compiler:
             code = self.step(code, name, found, only=only if last else "")
         return self.chained(code, chain)
 
+    def below(self, source: Code, name: str) -> Code:
+        """An element of what is compiled already."""
+        return self.step(source, name, steps.keys(source.type, name) if source.type else (), only="")
+
     def start(self, name: str, focus: str) -> Code:
         """A type at the start of a path: the focus, if it is of this type."""
         if is_subtype(focus, name):
@@ -220,7 +234,7 @@ class Compiler:
         if not focus or focus in steps.OPEN_TYPES:
             return self.only(self.special("this", focus), name)
         self.note_type(name)
-        return Code(lambda focus, scope: [], name)
+        return Code(lambda _focus, _scope: [], name)
 
     def chained(self, code: Code, keys: list[str]) -> Code:
         """Through objects of which each key is known."""
@@ -246,7 +260,7 @@ class Compiler:
         if len(path) > 1 or run is not _this:
             return replace(code, run=several)
         (key,) = path
-        return replace(code, run=lambda focus, scope: steps.take(focus, key))
+        return replace(code, run=lambda focus, _scope: steps.take(focus, key))
 
     def step(self, code: Code, name: str, found: tuple[steps.Key, ...], *, only: str) -> Code:
         run, above = code.run, code.type
@@ -261,7 +275,7 @@ class Compiler:
         if len(found) == 1:
             key, under = found[0].key, f"_{found[0].key}"
             if run is _this:
-                return Code(lambda focus, scope: steps.take_primitive(focus, key, under), found[0].type)
+                return Code(lambda focus, _scope: steps.take_primitive(focus, key, under), found[0].type)
             return Code(
                 lambda focus, scope: [x for v in run(focus, scope) for x in steps.take_primitive(v, key, under)],
                 found[0].type,
@@ -274,7 +288,7 @@ class Compiler:
 
     def nothing(self, above: str, name: str) -> Code:
         self.unknown.append(f"{above}.{name}")
-        return Code(lambda focus, scope: [], "")
+        return Code(lambda _focus, _scope: [], "")
 
     # --- types --------------------------------------------------------------------------------------------------------
 
@@ -304,7 +318,7 @@ class Compiler:
 
             return replace(code, run=resources, type=name)
         if code.type:
-            return Code(lambda focus, scope: [], name)
+            return Code(lambda _focus, _scope: [], name)
 
         def typed(focus: Any, scope: Scope) -> list[Any]:
             return [v for t, v in run(focus, scope) if is_subtype(t, name)]
@@ -329,14 +343,14 @@ class Compiler:
         values: list[Any] = [node.value]
         if node.type == "Quantity":
             values = [amount(node.value, node.unit)]  # type: ignore[arg-type]
-        return Code(lambda focus, scope: values, node.type)
+        return Code(lambda _focus, _scope: values, node.type)
 
     def special(self, name: str, focus: str) -> Code:
         if name == "this":
             return Code(_this, focus)
         if name == "index":
-            return Code(lambda focus, scope: [scope.index], "integer")
-        return Code(lambda focus, scope: scope.total, "")
+            return Code(lambda _focus, scope: [scope.index], "integer")
+        return Code(lambda _focus, scope: scope.total, "")
 
     def variable(self, name: str) -> Code:
         for prefix, url in _ENVIRONMENT_PREFIXES.items():
@@ -345,11 +359,11 @@ class Compiler:
         if name in _ENVIRONMENT:
             return self.literal(Literal("string", _ENVIRONMENT[name]))
         if name == "resource":
-            return Code(lambda focus, scope: [steps.actual("Resource", scope.resource)], "")
+            return Code(lambda _focus, scope: [steps.actual("Resource", scope.resource)], "")
         if name == "context":
-            return Code(lambda focus, scope: [scope.context], "")
+            return Code(lambda _focus, scope: [scope.context], "")
 
-        def given(focus: Any, scope: Scope) -> list[Any]:
+        def given(_focus: Any, scope: Scope) -> list[Any]:
             if name == "rootResource" and name not in scope.variables:
                 return [steps.actual("Resource", scope.resource)]
             if name not in scope.variables:
@@ -358,7 +372,7 @@ class Compiler:
             if value is None:
                 return []
             listed = value if value.__class__ is list else [value]
-            return [v if v.__class__ is Typed else Typed(type_of(v), v) for v in listed]
+            return [as_typed(v) for v in listed]
 
         return Code(given, "")
 
@@ -367,7 +381,7 @@ class Compiler:
     def call(self, node: Call, focus: str, *, plain: bool) -> Code:
         if node.name in ("ofType", "as", "is"):
             if len(node.arguments) != 1:
-                raise wrong_arguments(node.name)
+                raise PathError(f"FHIRPath {node.name}() takes the name of one type: correct the expression")
             name = type_name(node.arguments[0])
             operand = node.source or Special("this")
             if node.name == "is":
@@ -377,11 +391,7 @@ class Compiler:
         if function is None:
             raise Unsupported(f"{node.name}()")
         source = self.special("this", focus) if node.source is None else self.code(node.source, focus)
-        return function(self, source, node.arguments, focus)
-
-    def criterion(self, source: Code, argument: Node) -> Test:
-        """A criterion on each value of `source`."""
-        return self.test(argument, source.type)
+        return function(Invocation(self, source, node.arguments, focus))
 
     def indexed(self, source: Code, at: Code) -> Code:
         run, position = source.run, at.run
@@ -391,3 +401,40 @@ class Compiler:
             return [] if wanted is None or wanted < 0 else run(focus, scope)[wanted : wanted + 1]
 
         return replace(source, run=item, test=None)
+
+
+class Invocation(NamedTuple):
+    """One call of a function: on what, with what, and the type of the focus in which plain arguments are read."""
+
+    compiler: Compiler
+    source: Code
+    arguments: tuple[Node, ...]
+    focus: str
+
+    def argument(self, which: int = 0) -> Code:
+        return self.compiler.code(self.arguments[which], self.focus)
+
+    def criterion(self) -> Test:
+        """The first argument as a test of each value of the source."""
+        return self.compiler.test(self.arguments[0], self.source.type)
+
+    def projection(self) -> Code:
+        """The first argument with each value of the source as its focus."""
+        return self.compiler.code(self.arguments[0], self.source.type)
+
+    def values(self) -> Callable[[Any, Scope], Iterable[Any]]:
+        """The values of the source for a criterion or projection, counted if it asks for `$index`."""
+        run = self.source.run
+        if not any(isinstance(node, Special) and node.name == "index" for node in walk(self.arguments[0])):
+            return run
+
+        def counted(focus: Any, scope: Scope) -> Iterator[Any]:
+            outer = scope.index
+            try:
+                for i, value in enumerate(run(focus, scope)):
+                    scope.index = i
+                    yield value
+            finally:
+                scope.index = outer
+
+        return counted

@@ -18,7 +18,6 @@ from adjunct.fhir.path.values import (
     Typed,
     all_equal,
     all_equivalent,
-    amount,
     distinct,
     equal,
     kind_of,
@@ -233,7 +232,7 @@ def _computed(operator: str, left: Typed, right: Typed) -> Typed | None:
             return _of_numbers(operator, number(left.value), number(right.value))
         case "text", "+", "text":
             return Typed("string", left.value + right.value)
-        case ("moment" | "time"), ("+" | "-"), "quantity":
+        case (("moment" | "time"), ("+" | "-"), "quantity"):
             return _later(left, right.value, -1 if operator == "-" else 1)
         case "quantity", ("+" | "-"), "quantity":
             return _of_amounts(operator, left.value, right.value)

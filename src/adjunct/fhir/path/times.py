@@ -37,6 +37,13 @@ def _read(text: object) -> tuple[Parts, str] | None:
     return tuple(Decimal(n) if "." in n else int(n) for n in numbers if n is not None), zone or ""
 
 
+def written_as(text: object) -> str:
+    """date, dateTime or time, by the form of a text; "" if it is none of them."""
+    if not isinstance(text, str) or _read(text) is None:
+        return ""
+    return "time" if _TIME.fullmatch(text) else "dateTime" if "T" in text else "date"
+
+
 def order_of_times(left: object, right: object) -> int | None:
     """-1, 0, 1, part by part; None if one ends before they differ.
 

@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from adjunct.base import UnitError, convert
-from adjunct.fhir.definitions import is_subtype
+from adjunct.fhir.definitions import is_subtype, resource_types
 from adjunct.fhir.path.syntax import CALENDAR, PathError
 from adjunct.fhir.path.times import order_of_times
 
@@ -56,20 +56,22 @@ def kind_of(type_name: str) -> str:
     return "text" if type_name[:1].islower() else "object"
 
 
-def type_of(value: object) -> str:
-    """The type of a value of which nothing else is known, such as a variable's."""
+def as_typed(value: Any) -> Typed:
+    """A value of which nothing else is known, such as a variable's, with the type that JSON gives it."""
     match value:
+        case Typed():
+            return value
         case bool():
-            return "boolean"
+            return Typed("boolean", value)
         case int():
-            return "integer"
+            return Typed("integer", value)
         case float() | Decimal():
-            return "decimal"
+            return Typed("decimal", value)
         case str():
-            return "string"
+            return Typed("string", value)
         case {"resourceType": str(kind)}:
-            return kind
-    return "Element"
+            return Typed(kind if kind in resource_types() else "Resource", value)
+    return Typed("Element", value)
 
 
 def number(value: Any) -> int | Decimal:

@@ -193,9 +193,9 @@ def _target(url: str) -> str:
 
 def _invariants(element: Json, kind: str) -> Iterator[_Invariant]:
     """Those of the profile itself: what R4 asks anyway is checked anyway."""
-    path = element["path"]
-    start = kind if path == kind else ""
-    base = {rule.key for name in (kind, path, "Extension") for rule in definitions.invariants(name)}
+    path, types = element["path"], [t["code"] for t in listed(element.get("type"))]
+    start = path if definitions.elements(path) else types[0] if len(types) == 1 else ""
+    base = {rule.key for name in (kind, path, *types) for rule in definitions.invariants(name)}
     for rule in listed(element.get("constraint")):
         if rule["key"] in base or not rule.get("expression"):
             continue
@@ -258,19 +258,19 @@ class _Check:
         of = {id(given): self.slice_of(rule, given) for given in values}
         for slice_, own in rule.slices.items():
             inside = [given for given in values if of[id(given)] == slice_]
-            yield from self.count(own, len(inside), f"{at}.{name.removesuffix('[x]')}", f" as {slice_}")
+            yield from self.count(own, len(inside), f"{at}.{name.removesuffix('[x]')}", f" of slice {slice_}")
             for given in inside:
                 yield from self.value(own, given)
         if rule.slicing and rule.slicing.closed:
             for given in values:
                 if not of[id(given)]:
-                    yield self.issue("structure", "none of the slices that may stand here", given.at)
+                    yield self.issue("structure", "belongs to none of the slices that may stand here", given.at)
 
     def count(self, rule: _Rule, there: int, at: str, what: str = "") -> Iterator[Issue]:
         if there < rule.least:
-            yield self.issue("required", f"needed at least {rule.least} times{what}", at)
+            yield self.issue("required", f"needs at least {rule.least}{what}", at)
         elif rule.most is not None and there > rule.most:
-            yield self.issue("structure", f"may stand at most {rule.most} times{what}", at)
+            yield self.issue("structure", f"may have at most {rule.most}{what}", at)
 
     def slice_of(self, rule: _Rule, given: _Value) -> str:
         """The first slice to which a value belongs; empty if to none."""
@@ -304,15 +304,22 @@ def _along(rule: _Rule, path: Sequence[str], value: object) -> bool:
         return False
     wanted = {path[0]: path[1:]} if path else dict.fromkeys(rule.children, ())
     return all(
-        not _fixes(child) or any(_along(child, rest, given.value) for given in _values(value, name, ""))
+        any(_along(one, rest, given.value) for given in _values(value, name, ""))
         for name, rest in wanted.items()
         if (child := rule.children.get(name)) is not None
+        for one in (child, *_required(child))
+        if _fixes(one)
     )
+
+
+def _required(rule: _Rule) -> Iterator[_Rule]:
+    """The slices of which every value that has any must have one."""
+    return (own for own in rule.slices.values() if own.least)
 
 
 def _fixes(rule: _Rule) -> bool:
     own = rule.fixed is not _NO_VALUE or rule.pattern is not _NO_VALUE or rule.codes is not None
-    return own or any(map(_fixes, rule.children.values()))
+    return own or any(map(_fixes, (*rule.children.values(), *_required(rule))))
 
 
 def _values(parent: object, name: str, at: str) -> list[_Value]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from http import HTTPStatus as Status
 from typing import NamedTuple
 from urllib.parse import quote, urlencode
@@ -12,7 +13,7 @@ from adjunct.fhir.criteria import InCompartment, Search
 from adjunct.fhir.definitions import compartment
 from adjunct.fhir.outcome import Issue, Refusal, outcome
 from adjunct.fhir.repository import Page, Reader, Repository, Stored, timestamp
-from adjunct.fhir.rest.call import Call, Reply, reply
+from adjunct.fhir.rest.call import PAGE_LIMIT, Call, Reply, reply
 from adjunct.fhir.rest.single import content_of, current
 from adjunct.fhir.wire import listed, walk, write_exact
 
@@ -195,15 +196,31 @@ def _version(base: str, stored: Stored) -> Entry:
 
 def everything(call: Call, repository: Repository) -> Reply:
     """`Patient/[id]/$everything`: the compartment, page by page, and whom and what its resources name."""
-    types = tuple(sorted({"Patient", *compartment("Patient")}))
-    within = Search(types=types, where=(belonging("Patient", call.id, types, itself=True),), count=0)
     query = [("_lastUpdated", f"ge{value}") if name == "_since" else (name, value) for name, value in call.query]
     with repository.reading() as record:
         current(record, "Patient", call.id)
-        asked = _parsed(call, record, "", query, within)
+        asked = _parsed(call, record, "", query, _person(call.id))
         page = record.search(asked.search)
         page = page._replace(included=tuple(_named_by(record, page.matches)))
     return reply(Status.OK, _searchset(call, asked, page))
+
+
+def person(record: Reader, id: str) -> Iterator[Stored]:
+    """All of it at once, each resource once, as of now; refuses where there is nobody."""
+    current(record, "Patient", id)
+    around: dict[tuple[str, str], Stored] = {}
+    wanted: Search | None = replace(_person(id), count=PAGE_LIMIT)
+    while wanted:
+        page = record.search(wanted)
+        yield from page.matches
+        around |= {(s.type, s.id): s for s in _named_by(record, page.matches)}
+        wanted = replace(wanted, cursor=page.next) if page.next else None
+    yield from around.values()
+
+
+def _person(id: str) -> Search:
+    types = tuple(sorted({"Patient", *compartment("Patient")}))
+    return Search(types=types, where=(belonging("Patient", id, types, itself=True),), count=0)
 
 
 def _named_by(record: Reader, matches: Iterable[Stored]) -> Iterator[Stored]:

@@ -62,41 +62,47 @@ class Reading:
         self._now, self._base, self._expand = now, base, expand
         self._conditions, self._values = MOST_CONDITIONS, MOST_VALUES
 
-    def conditions(self, types: tuple[str, ...], key: str, text: str, steps: int = MOST_STEPS) -> list[ask.Condition]:
-        """What one parameter asks of resources of all these types (empty: of every type). All of it must hold."""
+    def conditions(
+        self, types: tuple[str, ...], key: str, text: str, *, at: str = "", steps: int = MOST_STEPS
+    ) -> list[ask.Condition]:
+        """What one parameter asks of resources of all these types (empty: of every type). All of it must hold.
+
+        `at` is the parameter as the client wrote it, where `key` is the rest of a chain.
+        """
+        at = at or key
         self._conditions -= 1
         if self._conditions < 0 or steps < 0:
-            refuse(key, f"asks more than {MOST_CONDITIONS} conditions or {MOST_STEPS} steps at once", "too-costly")
+            refuse(at, f"asks more than {MOST_CONDITIONS} conditions or {MOST_STEPS} steps at once", "too-costly")
         if key.startswith("_has:"):
-            return [self._pointed_at(types, key, text, steps)]
+            return [self._pointed_at(types, key, text, at, steps)]
         head, dot, rest = key.partition(".")
         name, _, modifier = head.partition(":")
         if name == "_id" and not dot:
             if modifier not in ("", "not"):
-                raise _no_modifier(key, modifier, "id")
-            return [ask.Ids(ids=tuple(plain(v) for v in self._listed(text, key)), negate=modifier == "not")]
+                raise _no_modifier(at, modifier, "id")
+            return [ask.Ids(ids=tuple(plain(v) for v in self._listed(text, at)), negate=modifier == "not")]
         if name == "_lastUpdated" and not dot:
             if modifier:
-                raise _no_modifier(key, modifier, "instant")
-            return [ask.Updated(any_of=tuple(values.date(v, key, self._now) for v in self._listed(text, key)))]
+                raise _no_modifier(at, modifier, "instant")
+            return [ask.Updated(any_of=tuple(values.date(v, at, self._now) for v in self._listed(text, at)))]
         meant = known(types, name)
         if dot:
-            found: list[ask.Condition] = [self._chain(p, key, modifier, rest, text, steps) for p in meant]
+            found: list[ask.Condition] = [self._chain(p, modifier, rest, text, at, steps) for p in meant]
         else:
-            found = [self._asked(p, key, modifier, text) for p in meant]
+            found = [self._asked(p, modifier, text, at) for p in meant]
         if len(found) == 1 or modifier == "not" or (modifier, text) == ("missing", "true"):
             return found  # what must be absent must be absent from every index
         return [ask.AnyOf(conditions=tuple(found))]
 
     # --- one parameter ------------------------------------------------------------------------------------------------
 
-    def _asked(self, parameter: Parameter, key: str, modifier: str, text: str) -> ask.Condition:
+    def _asked(self, parameter: Parameter, modifier: str, text: str, at: str) -> ask.Condition:
         if modifier == "missing" and parameter.type != "composite":
-            return self._missing(parameter, key, text)
+            return self._missing(parameter, text, at)
         if parameter.type == "composite":
             if modifier:
-                raise _no_modifier(key, modifier, "composite")
-            return ask.Together(any_of=tuple(self._parts(parameter, key, v) for v in self._listed(text, key)))
+                raise _no_modifier(at, modifier, "composite")
+            return ask.Together(any_of=tuple(self._parts(parameter, v, at) for v in self._listed(text, at)))
         index, kind = parameter.index, cast(ask.Kind, parameter.type)
         match (kind, modifier):
             case ("token", "text"):
@@ -105,93 +111,93 @@ class Reading:
                 index = type_index(index)
             case ("reference", "identifier"):
                 index, kind = identifier_index(index), "token"
-        listed = self._listed(text, key)
+        listed = self._listed(text, at)
         if (parameter.type, modifier) == ("token", "in"):
-            members = [member for url in listed for member in self._members(plain(url), key)]
+            members = [member for url in listed for member in self._members(plain(url), at)]
             any_of: list[ask.Value] = [_as_indexed(parameter, ask.TokenIs(*member)) for member in members]
         else:
-            any_of = [v for one in listed for v in self._values_of(parameter, key, modifier, one)]
+            any_of = [v for one in listed for v in self._values_of(parameter, modifier, one, at)]
         return ask.Match(index=index, kind=kind, any_of=tuple(any_of), negate=modifier == "not")
 
-    def _values_of(self, parameter: Parameter, key: str, modifier: str, text: str) -> Sequence[ask.Value]:
+    def _values_of(self, parameter: Parameter, modifier: str, text: str, at: str) -> Sequence[ask.Value]:
         """One value. Refuses the modifiers that a parameter of this type has not."""
         match (parameter.type, modifier):
             case ("token", "" | "not"):
-                return [_as_indexed(parameter, values.token(text, key))]
+                return [_as_indexed(parameter, values.token(text, at))]
             case ("reference", "identifier"):
-                return [values.token(text, key)]
+                return [values.token(text, at)]
             case ("token", "of-type"):
-                return [values.typed_identifier(text, key)]
+                return [values.typed_identifier(text, at)]
             case ("token", "text") | ("string", ""):
-                return [values.words(text, key)]
+                return [values.words(text, at)]
             case ("string", "exact" | "contains"):
-                return [values.words(text, key, modifier)]
+                return [values.words(text, at, modifier)]
             case ("uri", "" | "below" | "above"):
-                return [values.uri(text, key, cast(Literal["below", "above"], modifier or "is"))]
+                return [values.uri(text, at, cast(Literal["below", "above"], modifier or "is"))]
             case ("date", ""):
-                return [values.date(text, key, self._now)]
+                return [values.date(text, at, self._now)]
             case ("number", ""):
-                return [values.number(text, key)]
+                return [values.number(text, at)]
             case ("quantity", ""):
-                return [values.quantity(text, key)]
+                return [values.quantity(text, at)]
             case ("reference", _) if not modifier or modifier in definitions.resource_types():
-                return values.reference(text, key, _led_to(parameter, key, modifier), self._base)
-        raise _no_modifier(key, modifier, parameter.type)
+                return values.reference(text, at, _led_to(parameter, modifier, at), self._base)
+        raise _no_modifier(at, modifier, parameter.type)
 
-    def _listed(self, text: str, key: str) -> list[str]:
+    def _listed(self, text: str, at: str) -> list[str]:
         found = split(text, ",")
         if "" in found:
-            refuse(key, "an empty value: write a value on both sides of each comma")
-        self._spend(len(found), key)
+            refuse(at, "an empty value: write a value on both sides of each comma")
+        self._spend(len(found), at)
         return found
 
-    def _spend(self, count: int, key: str) -> None:
+    def _spend(self, count: int, at: str) -> None:
         self._values -= count
         if self._values < 0:
-            refuse(key, f"more than {MOST_VALUES} values in one search: ask in parts", "too-costly")
+            refuse(at, f"more than {MOST_VALUES} values in one search: ask in parts", "too-costly")
 
-    def _members(self, url: str, key: str) -> Sequence[tuple[str, str]]:
+    def _members(self, url: str, at: str) -> Sequence[tuple[str, str]]:
         """The codes of a value set."""
         codes = definitions.codes(url)
         if codes is None and self._expand is not None:
             codes = self._expand(url)
         if codes is None:
-            refuse(key, "the codes of this value set are not known here: list them", "not-supported")
-        self._spend(len(codes), key)
+            refuse(at, "the codes of this value set are not known here: list them", "not-supported")
+        self._spend(len(codes), at)
         return sorted(codes)
 
-    def _missing(self, parameter: Parameter, key: str, text: str) -> ask.Condition:
+    def _missing(self, parameter: Parameter, text: str, at: str) -> ask.Condition:
         if text not in ("true", "false"):
-            refuse(key, "neither true nor false")
+            refuse(at, "neither true nor false")
         index, kind, missing = parameter.index, cast(ask.Kind, parameter.type), text == "true"
         if parameter.only:  # the index holds references to other types as well
             anyone = (ask.RefersTo(parameter.only, ""),)
             return ask.Match(index=index, kind=kind, any_of=anyone, negate=missing)
         return ask.Missing(index=index, kind=kind, missing=missing)
 
-    def _parts(self, parameter: Parameter, key: str, text: str) -> tuple[ask.Match, ...]:
+    def _parts(self, parameter: Parameter, text: str, at: str) -> tuple[ask.Match, ...]:
         parts = split(text, "$")
         if len(parts) != len(parameter.components) or "" in parts:
             named = "$".join(c.name for c in parameter.components)
-            refuse(key, f"not a composite: write {named}")
-        return tuple(self._part(parameter, c, key, v) for c, v in zip(parameter.components, parts, strict=True))
+            refuse(at, f"not a composite: write {named}")
+        return tuple(self._part(parameter, c, v, at) for c, v in zip(parameter.components, parts, strict=True))
 
-    def _part(self, parameter: Parameter, component: Component, key: str, text: str) -> ask.Match:
+    def _part(self, parameter: Parameter, component: Component, text: str, at: str) -> ask.Match:
         whole = definitions.parameters(parameter.base)[component.name]
-        any_of = tuple(self._values_of(whole, key, "", text))
+        any_of = tuple(self._values_of(whole, "", text, at))
         return ask.Match(index=component.index, kind=cast(ask.Kind, component.type), any_of=any_of)
 
     # --- through references -------------------------------------------------------------------------------------------
 
-    def _chain(self, by: Parameter, key: str, modifier: str, rest: str, text: str, steps: int) -> ask.Chain:
-        targets = _led_to(by, key, modifier)
+    def _chain(self, by: Parameter, modifier: str, rest: str, text: str, at: str, steps: int) -> ask.Chain:
+        targets = _led_to(by, modifier, at)
         if not targets:
-            refuse(key, f"may lead anywhere: say to which type, as in {by.name}:Patient.{shown(rest)[1:-1]}")
+            refuse(at, f"may lead anywhere: say to which type, as in {by.name}:Patient.{shown(rest)[1:-1]}")
         found: list[tuple[str, tuple[ask.Condition, ...]]] = []
         problem: Exception = Unknown(f"no resource that {by.name!r} leads to knows what follows")
         for target in targets:
             try:
-                found.append((target, tuple(self.conditions((target,), rest, text, steps - 1))))
+                found.append((target, tuple(self.conditions((target,), rest, text, at=at, steps=steps - 1))))
             except (Unknown, Refusal) as error:  # it may be known of another type, or another type may read the value
                 if isinstance(error, Refusal) and error.issues[0].code == "too-costly":
                     raise
@@ -200,15 +206,15 @@ class Reading:
             raise problem
         return ask.Chain(index=by.index, targets=tuple(found), only=by.only)
 
-    def _pointed_at(self, types: tuple[str, ...], key: str, text: str, steps: int) -> ask.PointedAt:
+    def _pointed_at(self, types: tuple[str, ...], key: str, text: str, at: str, steps: int) -> ask.PointedAt:
         _, source, name, rest, *_ = (*key.split(":", 3), "", "", "")
         if source not in definitions.resource_types() or not rest:
-            refuse(key, "write _has:Type:reference:parameter, for example _has:Observation:patient:code")
+            refuse(at, "write _has:Type:reference:parameter, for example _has:Observation:patient:code")
         (by,) = known((source,), name)
-        targets = _led_to(by, key, "")
+        targets = _led_to(by, "", at)
         if (targets and not set(types) <= set(targets)) or (by.only and not types):
-            refuse(key, f"{source}.{by.name} refers to {', '.join(targets)} only")
-        where = tuple(self.conditions((source,), rest, text, steps - 1))
+            refuse(at, f"{source}.{by.name} refers to {', '.join(targets)} only")
+        where = tuple(self.conditions((source,), rest, text, at=at, steps=steps - 1))
         return ask.PointedAt(type=source, index=by.index, where=where)
 
 
@@ -243,20 +249,20 @@ def _as_indexed(parameter: Parameter, value: ask.TokenIs) -> ask.TokenIs:
     return ask.TokenIs("", code) if meant else value
 
 
-def _led_to(by: Parameter, key: str, modifier: str) -> tuple[str, ...]:
+def _led_to(by: Parameter, modifier: str, at: str) -> tuple[str, ...]:
     """The types that a reference may lead to, narrowed by `:Type`; () if it may lead anywhere."""
     if by.type != "reference":
-        refuse(key, f"{by.name} is no reference: only a reference leads on")
+        refuse(at, f"{by.name} is no reference: only a reference leads on")
     if not modifier:
         return by.targets
     if modifier not in (by.targets or definitions.resource_types()):
         where = ", ".join(by.targets) if by.targets else "resource types of R4"
-        refuse(key, f"{by.name} does not lead to {shown(modifier)}: it leads to {where}")
+        refuse(at, f"{by.name} does not lead to {shown(modifier)}: it leads to {where}")
     return (modifier,)
 
 
-def _no_modifier(key: str, modifier: str, kind: str) -> Refusal:
+def _no_modifier(at: str, modifier: str, kind: str) -> Refusal:
     allowed = _MODIFIERS[kind]
     takes = f"takes {', '.join(f':{m}' for m in allowed)}" if allowed else "takes no modifier"
     reason = _REFUSED.get((kind, modifier), takes)
-    return Refusal(400, "not-supported", f"the modifier {shown(modifier)} is not served for a {kind}: {reason}", key)
+    return Refusal(400, "not-supported", f"the modifier {shown(modifier)} is not served for a {kind}: {reason}", at)

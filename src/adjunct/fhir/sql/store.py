@@ -175,8 +175,8 @@ class _Reader:
         found = self._rows(statement, type=type, id=id, since=since or 0, before=last, count=count)
         return [_stored(row) for row in found]
 
-    def every(self, type: str, *, since: int | None = None) -> Iterator[Stored]:
-        after, snapshot = 0, self.newest_key()
+    def every(self, type: str, *, since: int | None = None, as_of: int | None = None) -> Iterator[Stored]:
+        after, snapshot = 0, self.newest_key() if as_of is None else as_of
         while found := self._rows(
             self._said.current, type=type, since=since or 0, after=after, snapshot=snapshot, count=CHUNK
         ):

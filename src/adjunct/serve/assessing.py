@@ -1,0 +1,93 @@
+"""`POST /fhir/Patient/[id]/$assess`: the answer of `adjunct assess`, from what the record holds about this person."""
+
+from __future__ import annotations
+
+from functools import cache
+from http import HTTPStatus as Status
+
+from adjunct.base import Instant, instant
+from adjunct.fhir import read_bundle
+from adjunct.fhir.outcome import Issue, Refusal
+from adjunct.fhir.repository import Repository
+from adjunct.fhir.rest import Operation, Reply, Service
+from adjunct.fhir.rest.call import Call, Level, reply, said
+from adjunct.fhir.wire import listed, mapped, read_exact, write_exact
+from adjunct.knowledge import Knowledge
+from adjunct.knowledge.entries import NONE, TREATMENTS
+from adjunct.knowledge.language import PHASES
+from adjunct.serve.records import bundle_of, keep
+
+ASKED = ("treatment", "phase", "at", "country", "keep")
+JSON = (b"content-type", b"application/json; charset=utf-8")
+
+
+def operations() -> dict[tuple[Level, str], Operation]:
+    """What a server of this house can do beyond FHIR."""
+    definition = "urn:adjunct:OperationDefinition/Patient-assess"
+    return {("instance", "$assess"): Operation(assess, ("POST",), ("Patient",), definition)}
+
+
+def assess(call: Call, repository: Repository) -> Reply:
+    """Parameters, in the query or as Parameters: treatment, phase (intake), at (now), country, keep (false).
+
+    Asked as `application/fhir+json` the answer is a Bundle with a GuidanceResponse, otherwise the JSON of the command.
+    With `keep=true` the Bundle is stored as well. Red flags are told whatever else goes wrong.
+    """
+    from adjunct.assessment import assess as weigh
+    from adjunct.publish import to_fhir
+    from adjunct.record import from_bundle
+
+    asked = _asked(call)
+    treatment, phase = asked.get("treatment", ""), asked.get("phase", "intake")
+    _refuse_unknown(treatment, phase)
+    at = instant(asked["at"], "at") if "at" in asked else Instant(call.rules.clock())
+    bundle = bundle_of(repository, call.id)
+    known = knowledge()
+    record = from_bundle(read_bundle(bundle), known, now=at, phase=phase, country=asked.get("country", "").upper())
+    result = weigh(record, known, treatment=treatment)
+    if record.refusal:
+        refused = Issue("error", "business-rule", record.refusal, "Patient.birthDate")
+        urgent = (f.tell or f.says for f in result.findings if f.action == "emergency")
+        return said(Status.UNPROCESSABLE_ENTITY, [refused, *(Issue("warning", "business-rule", t) for t in urgent)])
+    published = to_fhir(result.to_dict(), now_iso=result.at, patient_reference=f"Patient/{call.id}")
+    if asked.get("keep") == "true":
+        keep(Service(repository, call.rules), published)
+    if "application/fhir+json" in call.headers.get("accept", ""):
+        return reply(Status.OK, write_exact(published))
+    return Reply(Status.OK, (JSON,), result.to_json().encode())
+
+
+@cache
+def knowledge() -> Knowledge:
+    """This process's knowledge, loaded when first asked for."""
+    return Knowledge.load()
+
+
+def _asked(call: Call) -> dict[str, str]:
+    """The parameters by name; each once, in the query or in the body."""
+    pairs = list(call.query)
+    if call.body:
+        body = mapped(read_exact(call.body))
+        if body.get("resourceType") != "Parameters":
+            raise Refusal(Status.BAD_REQUEST, "structure", "send Parameters, or nothing", "$")
+        for part in map(mapped, listed(body.get("parameter"))):
+            value = next((v for k, v in part.items() if k.startswith("value")), None)
+            text = str(value).lower() if isinstance(value, bool) else value
+            if not isinstance(text, str):
+                raise Refusal(Status.BAD_REQUEST, "value", "every parameter here is a text", "Parameters.parameter")
+            pairs.append((str(part.get("name")), text))
+    asked: dict[str, str] = {}
+    for name, value in pairs:
+        if name in ("_format", "_pretty"):
+            continue
+        if name not in ASKED or name in asked:
+            why = "given twice" if name in asked else f"not a parameter of $assess: {', '.join(ASKED)}"
+            raise Refusal(Status.BAD_REQUEST, "not-supported", why, name if name in ASKED else "parameter")
+        asked[name] = value
+    return asked
+
+
+def _refuse_unknown(treatment: str, phase: str) -> None:
+    for name, value, allowed in (("treatment", treatment, (*TREATMENTS, NONE)), ("phase", phase, PHASES)):
+        if value not in allowed:
+            raise Refusal(Status.BAD_REQUEST, "value", f"one of {', '.join(allowed)}", name)
