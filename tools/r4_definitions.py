@@ -26,7 +26,7 @@ US_CORE = ROOT / "node_modules" / "@medplum" / "definitions" / "dist" / "fhir" /
 Json = dict[str, Any]
 PROFILE = "http://hl7.org/fhir/StructureDefinition/"
 KINDS = ("resource", "complex-type", "primitive-type")
-ABOUT = "HL7 FHIR R4 4.0.1, CC0-1.0; written by tools/r4_definitions.py"
+ABOUT = "HL7 FHIR R4 4.0.1 and search parameters of US Core, CC0-1.0; written by tools/r4_definitions.py"
 
 #: Search parameters of extensions and of single profiles are published beside those of R4 itself; they are not served.
 NOT_OF_R4 = re.compile(r"/SearchParameter/(example|\w+-(extensions|genetic)-)")

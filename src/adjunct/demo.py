@@ -1,15 +1,21 @@
-"""Invented people that come with Adjunct: records to try the commands on, and Mara, whose half year the demo tells."""
+"""Invented people that come with Adjunct: records to try the commands on, Mara, whose half year the demo tells, and a
+synthetic clinic in a record of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from adjunct.base import instant, partial_date
+import orjson
+
+from adjunct.base import BadInput, Instant, Refused, instant, partial_date
+
+if TYPE_CHECKING:
+    from adjunct.knowledge import Knowledge
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,3 +149,65 @@ def dated(resource: Mapping[str, Any]) -> str:
     """When a resource was written, or what it says happened; empty for what has no date, such as the person."""
     starts = (resource[p]["start"] for p in PERIODS if "start" in resource.get(p, {}))
     return str(next((resource[d] for d in DATES if d in resource), next(starts, "")))
+
+
+# --- the synthetic clinic in a record ---------------------------------------------------------------------------------
+
+BASE = "http://localhost/fhir"  # while nobody asks over HTTP
+
+
+class Question(NamedTuple):
+    """Something to ask the server, in words and as a search."""
+
+    asks: str
+    search: str
+
+
+QUESTIONS = (
+    Question(
+        "Who takes kratom now?",
+        "MedicationStatement?code=urn:adjunct:concept|kratom-leaf&status=active&_include=MedicationStatement:subject",
+    ),
+    Question(
+        "Whose systolic pressure was 150 or more, newest first?",
+        "Observation?component-code-value-quantity=http://loinc.org|8480-6$ge150&_sort=-date&_include=Observation:subject",
+    ),
+    Question(
+        "Who missed a visit?",
+        "Patient?_has:Appointment:patient:status=noshow",
+    ),
+)
+
+
+def seed_record(
+    database: str,
+    knowledge: Knowledge,
+    *,
+    people: int,
+    seed: int,
+    clock: Callable[[], int],
+    progress: Callable[[int], None] = lambda _: None,
+) -> int:
+    """Write the synthetic clinic into an empty record; how many resources. One that holds it already stays as it is.
+
+    Raises `BadInput` for a record that holds anything else: invented people do not go among real ones.
+    """
+    from adjunct.fhir.load import load
+    from adjunct.serve.service import open_service
+    from adjunct.synthetic import clinic
+
+    service = open_service(database, BASE, clock=clock)
+    try:
+        with service.repository.reading() as record:
+            if record.read("Organization", knowledge.content["synthetic"]["clinic"]["id"]) is not None:
+                return 0
+            if record.newest_key():
+                raise BadInput("there is a record here already: invented people need one of their own", "--database")
+        bundles = clinic(seed, people, knowledge, now=Instant(clock()))
+        lines = (orjson.dumps(entry["resource"]) for bundle in bundles for entry in bundle["entry"])
+        loaded = load(service.repository, [("synthetic", lines)], service.rules, progress=progress)
+    finally:
+        service.repository.close()
+    if loaded.refused:
+        raise Refused(f"{len(loaded.refused)} invented resources are not FHIR R4: tell us", loaded.refused[0].source)
+    return loaded.stored

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import unicodedata
-from collections import defaultdict
+from collections import Counter, defaultdict
 from decimal import Decimal
 from functools import cache
 
@@ -17,9 +17,11 @@ from adjunct.base import MS_PER_DAY, instant
 from adjunct.fhir import definitions, indexing
 from adjunct.fhir.criteria import INFINITE
 from adjunct.fhir.indexing import UCUM, canonical, cut, fold, identifier_index, interval, referred, text_index
+from adjunct.fhir.path import compile_path
 from fhir_corpora import examples_folder
 
-LOINC, SNOMED = "http://loinc.org", "http://snomed.info/sct"
+LOINC = "http://loinc.org"
+SHORTEST = 30  # examples of a type that are looked at twice
 BP = {"coding": [{"system": LOINC, "code": "85354-9", "display": "Blood pressure panel"}], "text": "Blutdruck, Döner"}
 MMHG = {"value": 120, "unit": "mmHg", "system": UCUM, "code": "mm[Hg]"}
 SYSTOLIC = {"code": {"coding": [{"system": LOINC, "code": "8480-6"}]}, "valueQuantity": MMHG}
@@ -216,8 +218,8 @@ QUANTITIES = [
     ("Observation", {"valueQuantity": MG | {"code": "{spoon}"}}, "value-quantity", [(250.0, "{spoon}", 0, UCUM)]),
     ("Observation", {"valueQuantity": {"value": 3, "unit": "puffs"}}, "value-quantity", [(3.0, "puffs", 0, "")]),
     ("Observation", {"valueQuantity": {"value": 3}}, "value-quantity", [(3.0, "", 0, "")]),
-    ("Observation", {"valueQuantity": {"value": Decimal("1.50"), "system": "s", "code": "x"}}, "value-quantity",
-     [(1.5, "x", 0, "s")]),
+    ("Observation", {"valueQuantity": {"value": Decimal("1.50"), "system": "s", "code": "mg"}}, "value-quantity",
+     [(1.5, "mg", 0, "s")]),
     ("Observation", {"valueQuantity": {"unit": "mg"}}, "value-quantity", []),
     ("Observation", {"valueQuantity": {"value": True}}, "value-quantity", []),
     ("Observation", {"valueSampledData": {"origin": {"value": 10, "unit": "mV"}, "factor": 2, "data": "1 E -3 2.5 U"}},
@@ -281,6 +283,11 @@ def test_a_reference_by_identifier():
     rows = found("Observation", {"subject": subject}, "subject", of=identifier_index, kind="token")
     assert rows == [("7", 0, "urn:mrn")]
     assert found("Observation", {"subject": subject}, "subject") == [("", "Patient", 0)]  # there, and leads nowhere
+
+
+def test_what_is_no_resource_has_no_rows():
+    for document in ({}, {"resourceType": ["Patient"]}, {"resourceType": "Teapot", "status": "final"}):
+        assert not any(indexing.rows(document))
 
 
 def test_what_is_contained_is_not_found_as_if_it_were_the_resource():
@@ -349,6 +356,31 @@ def test_every_official_example_is_indexed():
             assert all(isinstance(row, tuple) for row in rows)
     assert min(kinds.values()) > 100
     assert set(kinds) == set(indexing.Rows._fields)
+
+
+def without_element(rows):
+    place = {"token": 2, "string": 2, "date": 3, "number": 3, "quantity": 3, "reference": 3, "uri": 2}
+    return {
+        kind: Counter(row[: place[kind]] + row[place[kind] + 1 :] for row in some)
+        for kind, some in rows._asdict().items()
+    }
+
+
+def test_the_tree_finds_what_fhirpath_finds():
+    """Every expression of every type, each evaluated by itself, on the shortest examples of its type."""
+    by_type = defaultdict(list)
+    for document in sorted(examples(), key=lambda d: len(orjson.dumps(d))):
+        by_type[document["resourceType"]].append(document)
+    for type_name, documents in by_type.items():
+        steps = [
+            indexing._Evaluated(compile_path(path, type_name), target, each)
+            for target, path, each in indexing._wanted(type_name)
+        ]
+        for document in documents[:SHORTEST]:
+            found = indexing.Rows([], [], [], [], [], [], [])
+            for step in steps:
+                step.visit(document, found)
+            assert without_element(found) == without_element(indexing.rows(document)), document.get("id")
 
 
 anything = st.recursive(

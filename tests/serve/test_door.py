@@ -120,24 +120,31 @@ def test_without_a_body_nothing_is_asked_about_it() -> None:
     ],
 )
 def test_what_an_answer_may_be(query: bytes, accept: str, answered: bool) -> None:
+    refused = 0
     try:
         door.refuse_unanswerable(door.query(query), {"accept": accept})
     except Refusal as refusal:
-        assert (refusal.status, answered) == (406, False)
-    else:
-        assert answered
+        refused = refusal.status
+    assert refused == (0 if answered else 406)
 
 
 @pytest.mark.parametrize(
     ("offer", "taken"),
-    [("gzip", True), ("br, GZIP;q=0.5", True), ("gzip;q=0", False), ("gzip;q=0.000", False), ("br", False), ("", False)],
+    [
+        ("gzip", True),
+        ("br, GZIP;q=0.5", True),
+        ("gzip;q=0", False),
+        ("gzip;q=0.000", False),
+        ("br", False),
+        ("", False),
+    ],
 )
 def test_who_takes_gzip(offer: str, taken: bool) -> None:
     assert door.takes_gzip({"accept-encoding": offer}) is taken
 
 
 def test_a_query_keeps_order_repeats_and_empty_values() -> None:
-    found = door.query("name=%C3%84nne&date=ge2020&date=lt2021&_id=&a+b=%2B".encode())
+    found = door.query(b"name=%C3%84nne&date=ge2020&date=lt2021&_id=&a+b=%2B")
     assert found == (("name", "Änne"), ("date", "ge2020"), ("date", "lt2021"), ("_id", ""), ("a b", "+"))
 
 

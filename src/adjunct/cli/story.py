@@ -1,16 +1,22 @@
-"""`adjunct demo`: one invented person from the first question to month six, with her papers."""
+"""`adjunct demo`: one invented person from the first question to month six, with her papers; then a clinic, served."""
 
 from __future__ import annotations
 
 import json
+import os
+import sys
+import time
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import quote
+from urllib.request import urlopen
 
 import typer
 
-from adjunct.base import BadInput
+from adjunct.base import MS_PER_SECOND, BadInput
 
 if TYPE_CHECKING:
     from adjunct.demo import Scene
@@ -19,6 +25,8 @@ DAY = len("2026-05-04")
 CLOCK = slice(len("2026-05-04T"), len("2026-05-04T20:12"))
 MOST = 3  # of a list: the demo is a story, the command shows all of it
 OUT = Path("adjunct-demo")
+PEOPLE, SEED = 60, 1
+WAIT_S = 30
 
 
 def register(app: typer.Typer) -> None:
@@ -28,8 +36,20 @@ def register(app: typer.Typer) -> None:
 
 def demo(
     out: Annotated[Path, typer.Option(help="The folder that her record and papers go to.")] = OUT,
+    people: Annotated[int, typer.Option(min=0, help="How many people the clinic has; 0: the story alone.")] = PEOPLE,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same people.")] = SEED,
+    database: Annotated[str | None, typer.Option(help="Keep the clinic here; else it goes when the demo ends.")] = None,
+    port: Annotated[int | None, typer.Option(help="8000 unless told otherwise; 0 takes any that is free.")] = None,
+    once: Annotated[bool, typer.Option("--once", help="Ask the server a few questions and end.")] = False,
 ) -> None:
-    """Mara's half year: first question, what was missing, the plan, the first day, a missed visit, month six."""
+    """Mara's half year, from the first question to month six; then a clinic of invented people, served until Ctrl+C."""
+    _story(out)
+    if people:
+        with TemporaryDirectory(prefix="adjunct-demo-") as folder:
+            _clinic(database or f"sqlite:///{folder}/clinic.db", people, seed, port, once)
+
+
+def _story(out: Path) -> None:
     from adjunct.demo import RECORD, SCENES, bundle_path, until
 
     record = json.loads(bundle_path(RECORD).read_bytes())
@@ -45,6 +65,58 @@ def demo(
             path.write_text(json.dumps(until(record, scene.at), ensure_ascii=False), encoding="utf-8")
         SHOWN[scene.shows](scene, path)
     typer.echo(f"\nMara is invented. Her record at each turn and her papers are in {out}/: open the .html files.")
+
+
+# --- the clinic -------------------------------------------------------------------------------------------------------
+
+
+def _clinic(database: str, people: int, seed: int, port: int | None, once: bool) -> None:
+    """Fill a record, serve it, and say what can be asked; or ask it."""
+    import adjunct
+    from adjunct.demo import seed_record
+    from adjunct.serve.running import run, serving
+    from adjunct.serve.settings import load
+
+    given = {"database": database, "port": 0 if once and port is None else port, "log_level": "warning"}
+    settings = load(given, os.environ)
+    typer.echo(f"\nAnd a clinic: {people} invented people over a year and a half. Writing them down ...")
+    stored = seed_record(database, adjunct.Knowledge.load(), people=people, seed=seed, clock=_now)
+    typer.echo(f"{stored} resources, every one tagged as test data." if stored else "They were there already.")
+    if not once:
+        run(settings, clock=_now, stream=sys.stderr.buffer, ready=_invite)
+        return
+    with serving(settings, clock=_now, stream=sys.stderr.buffer) as address:
+        _ask(address)
+
+
+def _now() -> int:
+    return time.time_ns() // (MS_PER_SECOND * MS_PER_SECOND)
+
+
+def _invite(address: str) -> None:
+    """What to open. Quotation marks: a shell would take `&` and `$` for its own."""
+    from adjunct.demo import QUESTIONS
+
+    typer.echo(f"\nIt is served at {address}/fhir, to this computer only: there is no sign-in yet. Open or ask, e.g.")
+    typer.echo(f"  What can be asked?\n    '{address}/fhir/metadata'")
+    for question in QUESTIONS:
+        typer.echo(f"  {question.asks}\n    '{address}/fhir/{question.search}'")
+    typer.echo("Ctrl+C ends it.")
+
+
+def _ask(address: str) -> None:
+    """The same questions over HTTP, and how many answers each has."""
+    from adjunct.demo import QUESTIONS
+
+    for question in QUESTIONS:
+        url = f"{address}/fhir/{quote(question.search, safe='?&=:/$,-')}&_total=accurate"
+        with urlopen(url, timeout=WAIT_S) as reply:  # noqa: S310  our own server, whose address we made
+            typer.echo(
+                f"$ curl '{address}/fhir/{question.search}'\n  {question.asks} {json.load(reply)['total']} found."
+            )
+
+
+# --- her story --------------------------------------------------------------------------------------------------------
 
 
 def _say(command: str, lines: Sequence[str]) -> None:

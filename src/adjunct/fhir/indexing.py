@@ -53,8 +53,8 @@ def rows(document: Json) -> Rows:
     """The rows of a resource."""
     found = Rows([], [], [], [], [], [], [])
     type_name = document.get("resourceType")
-    if type_name in definitions.resource_types():
-        tree, evaluated = _plan(str(type_name))
+    if isinstance(type_name, str) and type_name in definitions.resource_types():
+        tree, evaluated = _plan(type_name)
         for key, value in document.items():
             node = tree.below.get(key)
             if node is not None:
@@ -102,8 +102,8 @@ def cut(text: str) -> str:
     return text[:KEPT].encode()[:KEPT_BYTES].decode(errors="ignore")
 
 
-_EPOCH_DAY = date(1970, 1, 1).toordinal()
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH = datetime.fromtimestamp(0, UTC)
+_EPOCH_DAY = _EPOCH.toordinal()
 _DAY = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d))?)?", re.ASCII)
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d)(?::([0-5]\d|60)(?:\.(\d+))?)?(Z|[+-]\d\d:\d\d)?", re.ASCII)
 _DATE_LENGTH = len("2026-11-22")
@@ -194,7 +194,9 @@ _Read = Callable[[Any, int], Iterable[tuple[Any, ...]]]
 
 
 def _text(value: Any) -> str:
-    return cut(value) if isinstance(value, str) else ""
+    if not isinstance(value, str):
+        return ""
+    return value if len(value) <= SHORT else cut(value)
 
 
 def _code(value: Any, element: int) -> Iterable[tuple[str, int, str]]:
@@ -212,7 +214,7 @@ def _coding(value: Any, element: int) -> Iterable[tuple[str, int, str]]:
 def _concept(value: Any, element: int) -> Iterable[tuple[str, int, str]]:
     if not isinstance(value, dict):
         return ()
-    codings = listed(value.get("coding")) or ({},)  # said in words only, which is not the same as missing
+    codings = listed(value.get("coding")) or [{}]  # said in words only, which is not the same as missing
     return [row for coding in codings for row in _coding(coding, element)]
 
 
@@ -402,6 +404,9 @@ _BESIDE: dict[tuple[str, str], tuple[tuple[str, _Read, Callable[[int], int]], ..
 # --- the plan of a type -----------------------------------------------------------------------------------------------
 
 
+_How = tuple[int, _Read, int, int]  # which of `Rows`, the reader, and `base` and `step` of the element
+
+
 class _Target(NamedTuple):
     """For which parameter a value is read. In a composite `element` counts from `base` by `step`."""
 
@@ -411,14 +416,14 @@ class _Target(NamedTuple):
     step: int = 0
     composite: bool = False
 
-    def reads(self, type_name: str) -> Iterator[tuple[int, _Read, int, int, int]]:
-        """Which rows, read how, `base` and `step`, and under which index."""
+    def reads(self, type_name: str) -> Iterator[tuple[_How, int]]:
+        """How values of a type are read, and under which index the rows stand."""
         read = _READ[self.kind].get(type_name)
         if read:
-            yield Rows._fields.index(self.kind), read, self.base, self.step, self.into
+            yield (Rows._fields.index(self.kind), read, self.base, self.step), self.into
         if not self.composite:
             for rows, beside, index in _BESIDE.get((self.kind, type_name), ()):
-                yield Rows._fields.index(rows), beside, self.base, self.step, index(self.into)
+                yield (Rows._fields.index(rows), beside, self.base, self.step), index(self.into)
 
 
 class _Node:
@@ -428,13 +433,14 @@ class _Node:
 
     def __init__(self) -> None:
         self.below: dict[str, _Node] = {}
-        self.reads: dict[tuple[int, _Read, int, int], list[int]] = {}
+        self.reads: dict[_How, list[tuple[int]]] = {}  # each index as a row's beginning
 
     def visit(self, value: Any, ordinal: int, found: Sequence[list[Any]]) -> None:
         for (kind, read, base, step), indexes in self.reads.items():
+            rows = found[kind]
             for row in read(value, base + step * ordinal):
                 for index in indexes:
-                    found[kind].append((index, *row))
+                    rows.append(index + row)
         if self.below and value.__class__ is dict:
             for key, inner in value.items():
                 node = self.below.get(key)
@@ -457,7 +463,7 @@ class _Evaluated(NamedTuple):
     def visit(self, document: Json, found: Sequence[list[Any]]) -> None:
         elements = document.get(self.each, ()) if self.each else ()
         for type_name, value in _typed(self.path, document):
-            for kind, read, base, step, index in self.target.reads(type_name):
+            for (kind, read, base, step), index in self.target.reads(type_name):
                 for ordinal in range(len(listed(elements)) or 1):
                     found[kind].extend((index, *row) for row in read(value, base + step * ordinal))
 
@@ -481,12 +487,13 @@ def _plan(type_name: str) -> tuple[_Node, tuple[_Evaluated, ...]]:
             node = tree
             for key in keys:
                 node = node.below.setdefault(key, _Node())
-            for *how, index in target.reads(end):
-                node.reads.setdefault(tuple(how), []).append(index)
+            for how, index in target.reads(end):
+                node.reads.setdefault(how, []).append((index,))
     return tree, tuple(evaluated)
 
 
 _PLAIN = re.compile(r"\w+(?:\.\w+|\.ofType\(\w+\))*")
+_OF_TYPE = re.compile(r"ofType\((\w+)\)")
 _RESOURCE = "%resource"
 
 
@@ -524,8 +531,9 @@ def _ends(type_name: str, names: Sequence[str]) -> Iterator[tuple[tuple[str, ...
     if element is None:
         return
     types, rest = element.types, names[1:]
-    if rest and rest[0].startswith("ofType("):
-        types, rest = tuple(t for t in types if rest[0] == f"ofType({t})"), rest[1:]
+    asked = _OF_TYPE.fullmatch(rest[0]) if rest else None
+    if asked:
+        types, rest = tuple(t for t in types if definitions.is_subtype(t, asked[1])), rest[1:]
     for type_ in types:
         key = f"{element.name}{type_[0].upper()}{type_[1:]}" if element.choice else element.name
         for keys, end in _ends(type_, rest):

@@ -201,6 +201,8 @@ class Writer:
             sql = f"json_extract{'_string' if plain else ''}({on.parent}, '{path}')"
             if element.many and plain:
                 sql = self.whole(sql)
+            if kind == "decimal":
+                sql = self.unmarked(sql) if many else f"ltrim({sql}, chr(1))"
             return Value(sql, kind, many, parent="" if plain else on.parent, path="" if plain else path)
         if not on.many:
             raise BadInput(f"DuckDB cannot be asked for {key!r} here: use the python engine")
@@ -214,6 +216,11 @@ class Writer:
         """A list without its NULLs, which stand for nothing."""
         x = self.fresh()
         return f"list_filter({sql}, lambda {x}: {x} IS NOT NULL)"
+
+    def unmarked(self, sql: str) -> str:
+        """A list of decimals without the mark of `views_sql.relation`."""
+        x = self.fresh()
+        return f"list_transform({sql}, lambda {x}: ltrim({x}, chr(1)))"
 
     def whole(self, sql: str) -> str:
         """A list of primitives in which nothing is null: null stands where there are only extensions."""

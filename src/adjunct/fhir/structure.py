@@ -24,8 +24,7 @@ _UNTIDY = (
     _MISSING,
     "unknown element",
     "null is not allowed",
-    "an empty string is not allowed",
-    "an empty array is not allowed",
+    "an empty ",  # and the name of a type
     "null with no extension in its place",
 )
 _INVALID = re.compile(r"is (not an? (?:valid \w+|FHIR integer|FHIR R4 resource type|positiveInt|unsignedInt))[^\"]*\Z")

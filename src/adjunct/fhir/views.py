@@ -17,7 +17,7 @@ from adjunct.base import BadInput
 from adjunct.fhir.definitions import is_subtype, resource_types
 from adjunct.fhir.path import Path, compile_path
 from adjunct.fhir.path.syntax import Literal, Node, Variable, parse, walk
-from adjunct.fhir.wire import MAX_DEPTH, Json
+from adjunct.fhir.wire import MAX_DEPTH, Exact, Json
 
 Row = dict[str, Any]
 _Emit = Callable[[Any, Json, int], list[Row]]  # focus, resource, %rowIndex
@@ -121,6 +121,8 @@ def columns(view: View) -> tuple[Column, ...]:
 def rows(view: View, resources: Iterable[Json]) -> Iterator[Row]:
     """The rows of every resource of the view's type, in order; a missing value is None, of a collection [].
 
+    A computed decimal is `Exact`, as a read one can be: `wire.write_exact` writes all its digits.
+
     Raises BadInput if a path gives several values where one is asked, or a condition is neither true nor false.
 
     >>> view = View.of({"resource": "Patient", "select": [
@@ -152,11 +154,9 @@ def _constants(said: list[Json]) -> dict[str, Literal]:
 
 
 def _literal(kind: str, value: Any, at: str) -> Literal:
-    numeric = isinstance(value, int | float | Decimal) and not isinstance(value, bool)
-    if kind == "decimal" and numeric:
+    if kind == "decimal" and isinstance(value, int | float | Decimal) and not isinstance(value, bool):
         return Literal(kind, Decimal(str(getattr(value, "text", value))))
-    wanted = {"boolean": bool, "integer": int}.get(kind, str)
-    if not isinstance(value, wanted) or (kind == "integer" and not numeric):
+    if value.__class__ is not {"boolean": bool, "integer": int}.get(kind, str):
         raise BadInput(f"not a {kind}: write its value as FHIR does", at)
     literal = Literal(kind, value)
     if kind in ("date", "dateTime", "time") and parse(str(literal)) != literal:
@@ -338,6 +338,7 @@ def _emitter(select: Select, outer: str) -> _Emit:
                 found = path(focus, resource, variables)
             except BadInput as error:
                 raise BadInput(str(error), f"{at}.path") from None
+            found = [Exact(f"{v:f}") if isinstance(v, Decimal) else v for v in found]
             if collection:
                 own[name] = found
             elif len(found) > 1:

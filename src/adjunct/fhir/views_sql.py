@@ -6,7 +6,7 @@ The rows of a selection structure are a list of structs: `forEach` is `list_tran
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import reduce
 from pathlib import Path
@@ -18,7 +18,7 @@ from adjunct.fhir.path.syntax import Member, Node, Variable
 from adjunct.fhir.path.values import kind_of
 from adjunct.fhir.path_sql import OURS, Here, Value, Writer, bound, listed, one, quoted, stop
 from adjunct.fhir.views import Column, Row, Select, View, columns
-from adjunct.fhir.wire import Exact
+from adjunct.fhir.wire import Exact, read_exact
 
 if TYPE_CHECKING:
     import duckdb
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 MAX_REPEAT = 12  # levels of `repeat`; deeper data stops the query
 MAX_LINE = 64 * 1024 * 1024  # bytes of one resource
 
-# A string stays, a decimal becomes a string with the same digits: DuckDB reads numbers as binary floating point.
+# A string stays, a decimal becomes a string that begins with U+0001, which no text in FHIR may hold: DuckDB would read
+# it as binary floating point and lose digits. `path_sql` takes the mark off decimals, `_whole` off objects.
 _STRING_OR_DECIMAL = r'("(?:[^"\\]|\\.)*")|(-?[0-9]+(?:\.[0-9]+(?:[eE][-+]?[0-9]+)?|[eE][-+]?[0-9]+))'
 
 
@@ -47,7 +48,7 @@ def duckdb_sql(view: View, source: str) -> str:
     WHERE json_extract_string(source.resource, '$.resourceType') = 'Patient'
     """
     writer = Writer()
-    root = Here(bound("source.resource", view.resource), "0")
+    root = _root(view)
     own, parts = _parts(writer, view.select, root)
     conditions = [f"json_extract_string(source.resource, '$.resourceType') = '{view.resource}'"]
     conditions += [f"coalesce({writer.truth(writer.value(tree, root))}, false)" for tree in view.where]
@@ -64,7 +65,7 @@ def relation(paths: Sequence[Path]) -> str:
     """The SQL of a relation over NDJSON files in which decimals keep the digits that were written."""
     files = ", ".join(quoted(str(path)) for path in paths)
     marked = rf"regexp_replace(json::VARCHAR, {quoted(_STRING_OR_DECIMAL)}, e'\\1\x01\\2\x02', 'g')"
-    exact = f"""replace(replace(replace({marked}, e'\\x01\\x02', ''), e'\\x01', '"'), e'\\x02', '"')::JSON"""
+    exact = f"""replace(replace(replace({marked}, e'\\x01\\x02', ''), e'\\x01', '"\\u0001'), e'\\x02', '"')::JSON"""
     read = f"read_ndjson_objects([{files}], maximum_object_size={MAX_LINE})"
     return f"SELECT {exact} AS resource FROM {read}"  # noqa: S608  file names are quoted
 
@@ -77,30 +78,42 @@ def duckdb_rows(view: View, source: str, connection: duckdb.DuckDBPyConnection |
     import duckdb
 
     names = [column.name for column in columns(view)]
-    decimals = [column.name for column in columns(view) if column.type == "decimal"]
+    types = _types(Writer(), view.select, _root(view))
+    read = {name: of for name, value in types.items() if (of := _READ.get(_written(value.type)))}
     query = duckdb_sql(view, source)
     try:
         result = (connection or duckdb.connect()).execute(query)
         while part := result.fetchmany():
             for values in part:
                 row = dict(zip(names, values, strict=True))
-                for name in decimals:
-                    row[name] = _exact(row[name])
+                for name, of in read.items():
+                    value = row[name]
+                    row[name] = (
+                        [of(v) for v in value] if isinstance(value, list) else None if value is None else of(value)
+                    )
                 yield row
     except duckdb.Error as error:
         _, ours, said = str(error).partition(OURS)
         raise BadInput(said.partition("\n")[0] if ours else "DuckDB cannot read these resources: check them") from None
 
 
-def _exact(value: Any) -> Any:
-    return [Exact(v) for v in value] if isinstance(value, list) else None if value is None else Exact(value)
+_READ: dict[str, Callable[[Any], Any]] = {"decimal": Exact, "JSON": lambda text: read_exact(text.encode())}
 
 
-def _sql_type(kind: str) -> str:
-    """The SQL type of a FHIR type, as the specification maps it; a decimal is text with the digits it has."""
-    if is_subtype(kind, "integer"):
-        return "BIGINT"
+def _written(kind: str) -> str:
+    """The SQL type of a FHIR type, as the specification maps it; "decimal" is text with the digits it has."""
+    if kind == "decimal" or is_subtype(kind, "integer"):
+        return "decimal" if kind == "decimal" else "BIGINT"
     return {"boolean": "BOOLEAN", "object": "JSON", "quantity": "JSON"}.get(kind_of(kind) if kind else "", "VARCHAR")
+
+
+def _sql_type(value: Value) -> str:
+    kind = _written(value.type)
+    return ("VARCHAR" if kind == "decimal" else kind) + ("[]" if value.many else "")
+
+
+def _root(view: View) -> Here:
+    return Here(bound("source.resource", view.resource), "0")
 
 
 # --- rows -------------------------------------------------------------------------------------------------------------
@@ -130,7 +143,7 @@ def _rows(writer: Writer, select: Select, here: Here) -> _Rows:
     names = tuple(column.name for column in select.all_columns())
     if select.iteration == "repeat":
         if all(_leads_nowhere(tree, here.this) for tree in select.over):
-            kinds = ", ".join(f'"{column.name}" {_sql_type(column.type)}' for column in select.all_columns())
+            kinds = ", ".join(f'"{c.name}" {_sql_type(Value("", c.type, c.collection))}' for c in select.all_columns())
             return _Rows(names, f"CAST([] AS STRUCT({kinds})[])")
         foci, kind = _repeated(writer, select, here, MAX_REPEAT), select.start
     else:
@@ -141,7 +154,7 @@ def _rows(writer: Writer, select: Select, here: Here) -> _Rows:
     if select.iteration == "forEachOrNull":
         types = _types(writer, select, here)
         zero = {column.name for column in select.all_columns() if column.path == Variable("rowIndex")}
-        nothing = ", ".join(f"'{n}': CAST({0 if n in zero else 'NULL'} AS {types[n]})" for n in names)
+        nothing = ", ".join(f"'{n}': CAST({0 if n in zero else 'NULL'} AS {_sql_type(types[n])})" for n in names)
         inside = f"CASE WHEN {x} IS NULL THEN [{{{nothing}}}] ELSE {inside} END"
         foci = f"coalesce(nullif({foci}, []), [NULL])"
     return _Rows(names, f"flatten(list_transform({foci}, lambda {x}, {i}: {inside}))")
@@ -194,28 +207,40 @@ def _leads_nowhere(tree: Node, node: Value) -> bool:
 
 
 def _cell(writer: Writer, column: Column, here: Here) -> str:
-    sql, kind = _typed(writer, column, here)
-    return f"CAST({sql} AS {kind})"
+    value = _typed(writer, column, here)
+    return f"CAST({value.sql} AS {_sql_type(value)})"
 
 
-def _typed(writer: Writer, column: Column, here: Here) -> tuple[str, str]:
-    """The SQL of a column and its SQL type."""
+def _typed(writer: Writer, column: Column, here: Here) -> Value:
+    """What a column shows."""
     value = writer.known(writer.value(column.path, here), column.path)
-    kind = _sql_type(value.type)
+    if _written(value.type) == "JSON":
+        value = _whole(writer, value)
     if column.collection:
-        return listed(value), f"{kind}[]"
+        return Value(listed(value), value.type, many=True)
     value = one(value, f"column {column.name!r} has several values: set collection, or take first()")
     if value.type == "decimal" and value.computed:
-        return f"rtrim(rtrim(CAST({value.sql} AS VARCHAR), '0'), '.')", kind
-    return value.sql, kind
+        return Value(f"rtrim(rtrim(CAST({value.sql} AS VARCHAR), '0'), '.')", value.type)
+    return value
 
 
-def _types(writer: Writer, select: Select, here: Here) -> dict[str, str]:
-    """The SQL type of each column of a selection structure."""
+def _whole(writer: Writer, value: Value) -> Value:
+    """Objects with their decimals as numbers again."""
+    if value.many:
+        x = writer.fresh()
+        each = _whole(writer, Value(x, value.type)).sql
+        return Value(f"list_transform({value.sql}, lambda {x}: {each})", value.type, many=True)
+    return Value(rf"""regexp_replace(CAST({value.sql} AS VARCHAR), '"\\u0001([^"]*)"', '\1', 'g')""", value.type)
+
+
+def _types(writer: Writer, select: Select, here: Here) -> dict[str, Value]:
+    """What each column of a selection structure shows."""
+    if select.iteration == "repeat" and all(_leads_nowhere(tree, here.this) for tree in select.over):
+        return {column.name: Value("", column.type, column.collection) for column in select.all_columns()}
     if select.iteration:
         kind = select.start if select.iteration == "repeat" else writer.value(select.over[0], here).type
         here = Here(bound("NULL", kind), "0")
-    found = {column.name: _typed(writer, column, here)[1] for column in select.columns}
+    found = {column.name: _typed(writer, column, here) for column in select.columns}
     for part in (*select.selects, *select.union[:1]):
         found |= _types(writer, part, here)
     return found

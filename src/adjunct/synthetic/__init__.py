@@ -40,7 +40,9 @@ def clinic(
     for number, (id_, story) in enumerate(zip(ids, stories(content["story"], people, seed), strict=True), start=1):
         chance = dice(seed, id_)
         back = max(duration_ms(f"{months} mo") * chance.random(), duration_ms(story["since"]))
-        person = draw(content, id_, number, story, first_opening(place, now.ms - round(back)), place, chance)
+        slot = chance.randint(0, own["slots"]) * duration_ms(own["slot"])
+        first = first_opening(place, now.ms - round(back)) + slot
+        person = draw(content, id_, number, story, first, place, chance)
         yield transaction(written(person, knowledge, place, chance, now=now.ms, light=light))
     yield transaction([_group(own["id"], seed, ids)])
 

@@ -155,7 +155,12 @@ def contacts(
     """Every visit that began, was missed or is booked, and what kratom was taken where the course is a reduction."""
     content = knowledge.content["synthetic"]
     own, route = content["clinic"], next(r for r in content["route"] if r["id"] == story["route"])
-    visits = [*planned(knowledge, clinic, route, start + duration_ms(own["intake"] if "treatment" in route else "0 d"))]
+    slot = start - first_opening(clinic, start)  # when in the day somebody usually comes
+    first = start + duration_ms(own["intake"] if "treatment" in route else "0 d")
+    visits = [
+        replace(visit, starts=visit.starts + slot, ends=visit.ends + slot)
+        for visit in planned(knowledge, clinic, route, first)
+    ]
     taken: tuple[Step, ...] = ()
     if "treatment" not in route:
         taken = steps(knowledge, story, chance, start=start, agreed=visits[1].starts, now=now)
@@ -164,10 +169,10 @@ def contacts(
     leaves = chance.randint(*story["leaves"]) if "leaves" in story else len(visits)
     found = _Walk(knowledge, own, level, taken, worst, chance, now)
     if "treatment" in route:
-        found.came(first_opening(clinic, start), INTAKE, "First visit", visits[0].measures)
+        found.came(start, INTAKE, "First visit", visits[0].measures)
     done = found.series(visits[:leaves], story.get("missed", own["missed"]))
     if "leaves" not in story:
-        found.afterwards(clinic, done, duration_ms(own["afterwards"]))
+        found.afterwards(clinic, done, slot, duration_ms(own["afterwards"]))
     return found.made, taken
 
 
@@ -226,9 +231,9 @@ class _Walk:
                 return visit.ends
         return visits[-1].ends
 
-    def afterwards(self, clinic: Clinic, done: int, every: int) -> None:
+    def afterwards(self, clinic: Clinic, done: int, slot: int, every: int) -> None:
         """Somebody asks from time to time, also when the course is over."""
-        while (done := first_opening(clinic, done + every)) + duration_ms(self.own["stays"]) <= self.now:
+        while (done := first_opening(clinic, done + every) + slot) + duration_ms(self.own["stays"]) <= self.now:
             self.came(done, AFTERWARDS, "Afterwards", FOLLOWED)
 
 

@@ -44,6 +44,7 @@ Function = Callable[["Invocation"], "Code"]
 Operator = Callable[["Compiler", Node, Node, str], "Code"]  # left, right, type of the focus
 
 _SYSTEM = {t: t[0].lower() + t[1:] for t in ("Boolean", "String", "Integer", "Decimal", "Date", "DateTime", "Time")}
+_SYSTEM["Quantity"] = "Quantity"
 _ENVIRONMENT = {
     "ucum": "http://unitsofmeasure.org",
     "sct": "http://snomed.info/sct",
@@ -148,8 +149,7 @@ def tested(code: Code) -> Test:
 
 def system_type(name: str) -> str:
     """The FHIR type that a type specifier means; a System type means the primitive of the same name."""
-    name = name.removeprefix("System.")
-    return _SYSTEM.get(name, name)
+    return _SYSTEM.get(name.removeprefix("System."), name)
 
 
 def _this(focus: Any, _scope: Scope) -> list[Any]:
@@ -282,9 +282,13 @@ class Compiler:
             )
         if not found and above and above not in steps.OPEN_TYPES:
             return self.nothing(above, name)
-        boxed = box(code)
-        several = Code(lambda focus, scope: [x for v in boxed(focus, scope) for x in steps.member(v, name)], "")
-        return self.only(several, only) if only else several
+        if found:
+            options = steps.by_key(above, name)
+            choice = Code(lambda focus, scope: [x for v in run(focus, scope) for x in steps.among(v, options)], "")
+        else:
+            boxed = box(code)
+            choice = Code(lambda focus, scope: [x for v in boxed(focus, scope) for x in steps.member(v, name)], "")
+        return self.only(choice, only) if only else choice
 
     def nothing(self, above: str, name: str) -> Code:
         self.unknown.append(f"{above}.{name}")

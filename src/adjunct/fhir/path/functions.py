@@ -123,7 +123,14 @@ def _truths(of: Callable[[Iterable[bool]], bool]) -> Function:
 
     def build(call: Invocation) -> Code:
         values = bare(call.source)
-        return truth(lambda here, scope: of(v.value is True for v in values(here, scope)))
+
+        def test(here: Any, scope: Scope) -> bool:
+            found = [v.value for v in values(here, scope)]
+            if not all(isinstance(value, bool) for value in found):
+                raise PathError("FHIRPath allTrue() and its kin take truths: use all(...)")
+            return of(found)
+
+        return truth(test)
 
     return build
 

@@ -15,6 +15,7 @@ from adjunct.fhir.path.syntax import Literal, Member, Node, PathError
 from adjunct.fhir.path.times import moved
 from adjunct.fhir.path.values import (
     CALENDAR_CODES,
+    MONTHS_LONG,
     Typed,
     all_equal,
     all_equivalent,
@@ -266,7 +267,7 @@ def _of_numbers(operator: str, a: int | Decimal, b: int | Decimal) -> Typed | No
 def _later(moment: Typed, by: dict[str, Any], sign: int) -> Typed | None:
     found = measured(by)
     unit = _CALENDAR_WORDS.get(found[-1]) if found else None
-    if found is None or unit is None:
+    if found is None or unit is None or by.get("code") in MONTHS_LONG:  # a UCUM year is 365.25 days
         raise PathError("FHIRPath adds only amounts of time to a date: give years, months, weeks, days, hours ...")
     value = moved(moment.value, sign * int(found[0]), unit)
     return None if value is None else Typed(moment.type, value)

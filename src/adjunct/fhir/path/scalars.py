@@ -55,6 +55,8 @@ def _substring(text: str, start: int, length: int | None = None) -> str | None:
 
 
 def _replace_matches(text: str, pattern: str, by: str) -> str:
+    if not pattern:
+        return text
     group = re.sub(r"\$(\d+|\{\w+\})", lambda g: rf"\g<{g[1].strip('{}')}>", by.replace("\\", r"\\"))
     return re.sub(pattern, group, text, flags=re.DOTALL)
 

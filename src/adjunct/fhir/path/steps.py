@@ -41,7 +41,7 @@ def keys(type_name: str, name: str) -> tuple[Key, ...]:
 
 
 @cache
-def _by_key(type_name: str, name: str = "") -> Mapping[str, Key]:
+def by_key(type_name: str, name: str = "") -> Mapping[str, Key]:
     """The keys of one element, or of every element; a primitive's `_key` leads to it as well."""
     found = {}
     for each in (name,) if name else elements(type_name):
@@ -88,12 +88,12 @@ def actual(type_name: str, value: Any) -> Typed:
 
 def member(typed: Typed, name: str) -> list[Typed]:
     """The values of an element, by the type that the value has."""
-    return _among(typed, _by_key(typed.type, name))
+    return among(typed.value, by_key(typed.type, name))
 
 
 def children(typed: Typed) -> list[Typed]:
     """Every value directly below."""
-    return _among(typed, _by_key("Element" if typed.value.__class__ is Extended else typed.type))
+    return among(typed.value, by_key("Element" if typed.value.__class__ is Extended else typed.type))
 
 
 def descendants(typed: Typed) -> list[Typed]:
@@ -105,8 +105,10 @@ def descendants(typed: Typed) -> list[Typed]:
     return found
 
 
-def _among(typed: Typed, wanted: Mapping[str, Key]) -> list[Typed]:
-    value = typed.value.extra if typed.value.__class__ is Extended else typed.value
+def among(value: Any, wanted: Mapping[str, Key]) -> list[Typed]:
+    """The values at those of an object's keys that are wanted."""
+    if value.__class__ is Extended:
+        value = value.extra
     if value.__class__ is not dict:
         return []
     found = []

@@ -163,16 +163,17 @@ class TypeIs:
 
 Node = Literal | Empty | Special | Variable | Member | Call | Index | Unary | Binary | TypeIs
 
-# How tightly an operator binds, loosest first (N1, section 8 "Operator precedence").
+# How tightly an operator binds, loosest first, as in the grammar of N1 (Appendix B) and HL7's test suite; the prose of
+# section 8 has "is" and "as" tighter than "|".
 _LEVELS = (
     ("implies",),
     ("or", "xor"),
     ("and",),
     ("in", "contains"),
     ("=", "!=", "~", "!~"),
+    ("is", "as"),
     ("<", "<=", ">", ">="),
     ("|",),
-    ("is", "as"),
     ("+", "-", "&"),
     ("*", "/", "div", "mod"),
 )

@@ -18,6 +18,7 @@ DAYS_A_MONTH = 30  # FHIRPath N1, 6.7: of a date without day
 MICRO = 1_000_000  # microseconds in a second
 ANY_DAY = "2000-01-01T"
 FIRST, LAST = "0001-01-01T00:00:00.000", "9999-12-31T23:59:59.999"
+ZONES_APART = timedelta(hours=26)  # between the first and the last place to begin a day
 FIRST_OFFSET, LAST_OFFSET = "+14:00", "-12:00"  # where a day begins first, and where it ends last
 
 Parts = tuple[Any, ...]
@@ -47,7 +48,7 @@ def written_as(text: object) -> str:
 def order_of_times(left: object, right: object) -> int | None:
     """-1, 0, 1, part by part; None if one ends before they differ.
 
-    In UTC if both have an offset; if only one has, the other is taken to be of the same place.
+    Clock times in UTC; if only one has an offset, only what is further apart than any two places on earth is known.
 
     >>> order_of_times("2026-11-22T10:00:00+01:00", "2026-11-22T09:00:00Z"), order_of_times("2026", "2026-11")
     (0, None)
@@ -56,12 +57,22 @@ def order_of_times(left: object, right: object) -> int | None:
     if one is None or two is None:
         return None
     (parts, zone), (others, other_zone) = one, two
-    if zone and other_zone and zone != other_zone:
+    if min(len(parts), len(others)) > FULL_DATE and zone != other_zone:
+        if not zone or not other_zone:
+            return _far_apart(parts, others)
         parts, others = _in_utc(parts, zone), _in_utc(others, other_zone)
     for part, other in zip(parts, others, strict=False):
         if part != other:
             return -1 if part < other else 1
     return 0 if len(parts) == len(others) else None
+
+
+def _far_apart(parts: Parts, others: Parts) -> int | None:
+    try:
+        between = _padded(parts) - _padded(others)
+    except (ValueError, OverflowError):
+        return None
+    return None if abs(between) <= ZONES_APART else -1 if between < timedelta() else 1
 
 
 def _in_utc(parts: Parts, zone: str) -> Parts:

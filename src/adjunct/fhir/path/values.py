@@ -18,7 +18,7 @@ from adjunct.fhir.path.times import order_of_times
 
 UCUM = "http://unitsofmeasure.org"
 CALENDAR_CODES = dict(zip(CALENDAR, ("a", "mo", "wk", "d", "h", "min", "s", "ms"), strict=True))
-_MONTHS_LONG = frozenset(("a", "mo"))
+MONTHS_LONG = frozenset(("a", "mo"))
 
 
 class Typed(NamedTuple):
@@ -253,7 +253,7 @@ def _order_of_amounts(left: Any, right: Any) -> int | None:
         return None
     if one[1:] == two[1:]:
         return _sign(one[0], two[0])
-    differ = (one[-1] in _MONTHS_LONG) != (two[-1] in _MONTHS_LONG)
+    differ = (one[-1] in MONTHS_LONG) != (two[-1] in MONTHS_LONG)
     if one[1] != UCUM or two[1] != UCUM or differ:
         return None
     try:

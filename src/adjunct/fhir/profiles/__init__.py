@@ -6,7 +6,7 @@ by value, pattern, existence or type. A profile that asks more is refused when i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
@@ -26,6 +26,9 @@ _R4 = "http://hl7.org/fhir/StructureDefinition/"
 _SYSTEM_TYPE = "http://hl7.org/fhirpath/System."
 _NOT_READ = ("maxLength", "minValue", "maxValue")
 _NO_VALUE = object()
+
+Codes = frozenset[tuple[str, str]]  # system and code
+ValueSets = Callable[[str], Codes | None]  # of a value set's URL; None: its codes cannot be listed
 
 
 class _Slicing(NamedTuple):
@@ -50,7 +53,7 @@ class _Rule:
     types: tuple[str, ...] = ()
     targets: frozenset[str] = frozenset()
     profiles: tuple[str, ...] = ()
-    codes: frozenset[tuple[str, str]] | None = None
+    codes: Codes | None = None
     invariants: tuple[_Invariant, ...] = ()
     slicing: _Slicing | None = None
     children: dict[str, _Rule] = field(default_factory=dict)
@@ -74,11 +77,10 @@ class Profile:
     root: _Rule = field(repr=False)
 
     @classmethod
-    def of(cls, definition: Json) -> Profile:
+    def of(cls, definition: Json, codes: ValueSets = definitions.codes) -> Profile:
         """Read a StructureDefinition. Raises BadInput for what is not supported."""
         whole = "snapshot" in definition
         found = mapped(definition.get("snapshot" if whole else "differential")).get("element")
-        contained = {f"#{mapped(c).get('id')}": _listed_codes(mapped(c)) for c in listed(definition.get("contained"))}
         kind = str(definition["type"])
         root = _Rule()
         for element in listed(found):
@@ -86,7 +88,7 @@ class Profile:
             for name, slice_ in _steps(element["id"]):
                 rule = rule.children.setdefault(name, _Rule())
                 rule = rule.slices.setdefault(slice_, _Rule()) if slice_ else rule
-            _read(rule, element, kind, contained)
+            _read(rule, element, codes)
         return cls(
             url=definition["url"],
             name=definition["name"],
@@ -98,10 +100,16 @@ class Profile:
 
 @cache
 def known() -> Mapping[str, Profile]:
-    """Our own profiles, by their URL."""
-    files = sorted((resources.files("adjunct.fhir") / "profiles").iterdir(), key=lambda file: file.name)
-    read = [Profile.of(orjson.loads(file.read_bytes())) for file in files if file.name.endswith(".json")]
-    return MappingProxyType({profile.url: profile for profile in read})
+    """Our own profiles, by their URL; the value sets beside them are theirs."""
+    files = sorted(resources.files(__name__).iterdir(), key=lambda file: file.name)
+    read = [orjson.loads(file.read_bytes()) for file in files if file.name.endswith(".json")]
+    own = {each["url"]: _codes(each) for each in read if each["resourceType"] == "ValueSet"}
+
+    def codes(url: str) -> Codes | None:
+        return own[url] if url in own else definitions.codes(url)
+
+    profiles = (Profile.of(each, codes) for each in read if each["resourceType"] == "StructureDefinition")
+    return MappingProxyType({profile.url: profile for profile in profiles})
 
 
 def check(
@@ -147,7 +155,7 @@ def _steps(id_: str) -> Iterator[tuple[str, str]]:
         yield name, slice_
 
 
-def _read(rule: _Rule, element: Json, kind: str, contained: Mapping[str, frozenset[tuple[str, str]] | None]) -> None:
+def _read(rule: _Rule, element: Json, codes: ValueSets) -> None:
     """Take in what an ElementDefinition asks."""
     at = element["id"]
     if any(name in key for key in element for name in _NOT_READ):
@@ -169,9 +177,8 @@ def _read(rule: _Rule, element: Json, kind: str, contained: Mapping[str, frozens
         rule.pattern = {"url": rule.profiles[0]}
     binding = mapped(element.get("binding"))
     if binding.get("strength") == "required":
-        url = str(binding.get("valueSet", ""))
-        rule.codes = contained[url] if url.startswith("#") else definitions.codes(url)
-    rule.invariants = tuple(_invariants(element, kind))
+        rule.codes = codes(str(binding.get("valueSet", "")))
+    rule.invariants = tuple(_invariants(element))
     if slicing := element.get("slicing"):
         by = tuple((d["type"], _path(d["path"], at)) for d in slicing.get("discriminator", ()))
         if unread := {kind for kind, _ in by} - {"value", "pattern", "exists", "type"}:
@@ -191,11 +198,11 @@ def _target(url: str) -> str:
     return name if name in definitions.resource_types() else ""
 
 
-def _invariants(element: Json, kind: str) -> Iterator[_Invariant]:
+def _invariants(element: Json) -> Iterator[_Invariant]:
     """Those of the profile itself: what R4 asks anyway is checked anyway."""
     path, types = element["path"], [t["code"] for t in listed(element.get("type"))]
     start = path if definitions.elements(path) else types[0] if len(types) == 1 else ""
-    base = {rule.key for name in (kind, path, *types) for rule in definitions.invariants(name)}
+    base = {rule.key for name in (path, *types) for rule in definitions.invariants(name)}
     for rule in listed(element.get("constraint")):
         if rule["key"] in base or not rule.get("expression"):
             continue
@@ -206,10 +213,8 @@ def _invariants(element: Json, kind: str) -> Iterator[_Invariant]:
         yield _Invariant(f"{rule['key']}: {rule['human']}", rule["severity"], holds)
 
 
-def _listed_codes(value_set: Json) -> frozenset[tuple[str, str]] | None:
-    include = listed(mapped(value_set.get("compose")).get("include"))
-    if any("concept" not in part for part in include):
-        return None
+def _codes(value_set: Json) -> Codes:
+    include = value_set["compose"]["include"]
     return frozenset((part["system"], concept["code"]) for part in include for concept in part["concept"])
 
 
@@ -234,6 +239,7 @@ class _Check:
             yield self.issue("value", "does not match the pattern", at)
         if type_ and rule.types and type_ not in {t[0].upper() + t[1:] for t in rule.types}:
             yield self.issue("structure", f"may only be {' or '.join(rule.types)}", at)
+            return
         if rule.targets and (target := _refers_to(value)) and target not in rule.targets:
             yield self.issue("value", f"may refer only to {', '.join(sorted(rule.targets))}", at)
         if rule.codes is not None and not _coded(value, rule.codes):
@@ -353,7 +359,7 @@ def contains(value: object, pattern: object) -> bool:
     return value == pattern
 
 
-def _coded(value: object, allowed: frozenset[tuple[str, str]]) -> bool:
+def _coded(value: object, allowed: Codes) -> bool:
     """Whether a code, Coding, CodeableConcept or Quantity has one of the codes."""
     if isinstance(value, str):
         return any(value == code for _, code in allowed)

@@ -63,7 +63,8 @@ def _perform(rules: Rules, request: Request, repository: Repository) -> Reply:
     except Refusal as refused:
         return said(refused.status, refused.issues)
     except BadInput as bad:
-        return said(Status.BAD_REQUEST, [Issue("error", "invalid", str(bad), bad.at)])
+        at = bad.at if bad.at[:1].isupper() else ""  # a line of the text is no place in a resource
+        return said(Status.BAD_REQUEST, [Issue("error", "invalid", str(bad), at)])
     except Unavailable as away:
         status = Status.INSUFFICIENT_STORAGE if away.full else Status.SERVICE_UNAVAILABLE
         retry = (b"retry-after", str(RETRY_S).encode())

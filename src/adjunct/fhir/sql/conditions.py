@@ -28,9 +28,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.elements import Grouping, UnaryExpression
+from sqlalchemy.sql.elements import Grouping
 from sqlalchemy.sql.functions import GenericFunction
-from sqlalchemy.sql.operators import custom_op
 
 from adjunct.fhir import criteria as ask
 from adjunct.fhir.sql.schema import INDEXES, reference, version
@@ -62,6 +61,25 @@ def _instr(element: strpos, compiler: SQLCompiler, **options: Any) -> str:
     return f"instr({compiler.process(element.clauses, **options)})"
 
 
+class _Unindexed(GenericFunction[Any]):
+    inherit_cache = True
+
+
+@compiles(_Unindexed)
+def _same(element: _Unindexed, compiler: SQLCompiler, **options: Any) -> str:
+    return compiler.process(element.clauses, **options)
+
+
+@compiles(_Unindexed, "sqlite")
+def _signed(element: _Unindexed, compiler: SQLCompiler, **options: Any) -> str:
+    return f"+{compiler.process(element.clauses, **options)}"
+
+
+def unindexed(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """The same column, not to be looked up in an index: SQLite, without statistics, might prefer a bad one."""
+    return _Unindexed(column, type_=column.type)
+
+
 def _compares(span: ask.Span, low: ColumnElement[Any], high: ColumnElement[Any]) -> Holds:
     """`memory.compares` in SQL; conditions that follow from others are added where an index can use them."""
     asked_low, asked_high = bound(span.low), bound(span.high)
@@ -76,7 +94,7 @@ def _compares(span: ask.Span, low: ColumnElement[Any], high: ColumnElement[Any])
         case "lt":
             return low < asked_low
         case "ge":
-            return or_(high > asked_high, equal)
+            return and_(high >= asked_low, or_(high > asked_high, equal))
         case "le":
             return or_(low < asked_low, equal)
         case "sa":
@@ -186,8 +204,8 @@ def current(row: Columns) -> Holds:
 
 
 def typed(types: Sequence[str], of: Columns, *, indexed: bool = True) -> list[Holds]:
-    """It is of one of the types. A sign before a column keeps SQLite from looking for its values in an index."""
-    column = of.c.type if indexed else UnaryExpression(of.c.type, operator=custom_op("+"))
+    """It is of one of the types; not `indexed`: something else finds it."""
+    column = of.c.type if indexed else unindexed(of.c.type)
     return [_either([column == bound(name) for name in types])] if types else []
 
 

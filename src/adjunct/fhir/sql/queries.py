@@ -19,7 +19,6 @@ from adjunct.fhir import criteria as ask
 from adjunct.fhir.repository import Page, Stored
 from adjunct.fhir.sql.conditions import (
     BRANCHES,
-    SNAPSHOT,
     Columns,
     Holds,
     beginning,
@@ -29,10 +28,10 @@ from adjunct.fhir.sql.conditions import (
     elsewhere,
     found,
     holds,
-    index_rows,
     typed,
+    unindexed,
 )
-from adjunct.fhir.sql.schema import reference, version
+from adjunct.fhir.sql.schema import INDEXES, reference, version
 
 T = TypeVar("T")
 Fetch = Callable[[str, tuple[Any, ...]], list[Any]]  # runs a statement, gives its rows
@@ -80,9 +79,9 @@ def _part(name: str, part: Any, values: list[Any]) -> Any:
     return shaped(_padded(part) if name in ("any_of", "ids") else part, values)
 
 
-def _padded(part: Sequence[T]) -> Sequence[T]:
+def _padded(part: tuple[T, ...]) -> tuple[T, ...]:
     """The last one repeated up to the next power of two: it means the same, and there are few shapes."""
-    return (*part, *part[-1:] * ((1 << (len(part) - 1).bit_length()) - len(part))) if part else part
+    return part + part[-1:] * ((1 << (len(part) - 1).bit_length()) - len(part)) if part else part
 
 
 def _names(kind: Any) -> tuple[str, ...]:
@@ -125,11 +124,11 @@ def _compiled(statement: Select[Any], dialect: Dialect, known: int) -> Plan:
 # --- statements -------------------------------------------------------------------------------------------------------
 
 
-def _where(search: ask.Search, drive: int | None, of: Columns) -> list[Holds]:
+def _where(search: ask.Search, drive: int | None, of: Columns, *, indexed: bool = True) -> list[Holds]:
     """What must hold for a match. Condition number `drive` gives the keys to begin with, the others check them."""
     checks = [holds(condition, of) for number, condition in enumerate(search.where) if number != drive]
     if drive is None:
-        return [*typed(search.types, of), current(of), *checks]
+        return [*typed(search.types, of, indexed=indexed), current(of), *checks]
     keys = found(search.where[drive], search.types)
     return [*beginning(keys, of), *typed(search.types, of, indexed=False), current(of), *checks]
 
@@ -157,7 +156,8 @@ def _sort_value(sort: ask.Sort, of: Columns) -> ColumnElement[Any]:
     if sort.index is None:
         column: ColumnElement[Any] = of.c.id if sort.kind == "string" else of.c.key
         return column
-    row, of_index = index_rows(sort.kind, sort.index)
+    row = INDEXES[sort.kind].alias()
+    of_index = unindexed(row.c.idx) == bound(sort.index)  # by its key
     most = (func.max if sort.descending else func.min)(_column(sort, row))
     canonical = [begins(row.c.unit, bindparam("canonical", "=", unique=True))] if sort.kind == "quantity" else []
     return select(most).where(row.c.key == of.c.key, of_index, *canonical).scalar_subquery()
@@ -200,11 +200,11 @@ def _page(search: ask.Search, drive: int | None) -> Select[Any]:
     return _with_content(select(key, *by).where(*beyond).order_by(*_ordered(search.sort, by), key), search)
 
 
-def _walk(search: ask.Search, drive: int | None) -> Select[Any]:
+def _walk(search: ask.Search, _: int | None) -> Select[Any]:
     """The same page by going along the index that it is sorted by; only resources that have a value there."""
     v = version.alias("v")
     (sort,) = search.sort
-    row, of_index = index_rows(sort.kind, sort.index)
+    row = INDEXES[sort.kind].alias()
     value, key = _column(sort, row), row.c.key
     beyond: list[Holds] = []
     if search.cursor:
@@ -215,7 +215,8 @@ def _walk(search: ask.Search, drive: int | None) -> Select[Any]:
         ]
     return _with_content(
         select(v.c.key, value.label("s0"))
-        .where(of_index, v.c.key == key, *beyond, *_where(search, drive, v), not_(_again(sort, row)))
+        .where(row.c.idx == bound(sort.index), v.c.key == key, *beyond)
+        .where(*_where(search, None, v, indexed=False), not_(_again(sort, row)))
         .order_by(value.desc() if sort.descending else value.asc(), key),
         search,
     )
@@ -223,11 +224,11 @@ def _walk(search: ask.Search, drive: int | None) -> Select[Any]:
 
 def _again(sort: ask.Sort, row: Columns) -> Holds:
     """The same resource has another row further ahead in this order."""
-    other, _ = index_rows(sort.kind, sort.index)
-    names = [_column(sort, row).name, *(c.name for c in row.c if c.name not in ("idx", "key"))]
+    other = INDEXES[sort.kind].alias()
+    names = dict.fromkeys([_column(sort, row).name, *(c.name for c in row.c if c.name not in ("idx", "key"))])
     this, that = (tuple_(*(t.c[name] for name in names)) for t in (row, other))
     ahead = that > this if sort.descending else that < this
-    return exists().where(other.c.key == row.c.key, other.c.idx == row.c.idx, ahead)
+    return exists().where(other.c.key == row.c.key, unindexed(other.c.idx) == row.c.idx, ahead)
 
 
 def _count(search: ask.Search, drive: int | None) -> Select[Any]:
@@ -267,7 +268,7 @@ def _plan_include(reverse: bool, narrowed: bool, starts: int, dialect: Dialect) 
     else:
         leads = [row.c.key.in_(keys), end.c.type == row.c.type, end.c.id == row.c.id]
     if narrowed:
-        leads += typed(["2"], end if reverse else row, indexed=dialect.name != "sqlite")
+        leads += typed(["2"], end if reverse else row, indexed=False)
     statement = select(*_versions(end)).where(row.c.idx == bindparam("1"), *leads, current(end))
     return _compiled(statement, dialect, FIRST_KEY + starts)
 
@@ -383,7 +384,7 @@ def _follow(
 ) -> Iterator[Stored]:
     """What one rule leads to from these resources."""
     begin, wanted = (rule.target, rule.source) if rule.reverse else (rule.source, rule.target)
-    keys = [start.key for start in starts if begin in ("", start.type)]
+    keys = tuple([start.key for start in starts if begin in ("", start.type)])
     for first in range(0, len(keys), FEW):
         some = _padded(keys[first : first + FEW])
         plan = _plan_include(rule.reverse, bool(wanted), len(some), dialect)
