@@ -159,9 +159,16 @@ def _literal(kind: str, value: Any, at: str) -> Literal:
     if value.__class__ is not {"boolean": bool, "integer": int}.get(kind, str):
         raise BadInput(f"not a {kind}: write its value as FHIR does", at)
     literal = Literal(kind, value)
-    if kind in ("date", "dateTime", "time") and parse(str(literal)) != literal:
+    if kind in ("date", "dateTime", "time") and not _readable(literal):
         raise BadInput(f"not a {kind}: write its value as FHIR does", at)
     return literal
+
+
+def _readable(literal: Literal) -> bool:
+    try:
+        return parse(str(literal)) == literal
+    except BadInput:
+        return False
 
 
 def _select(said: Json, constants: Mapping[str, Literal], start: str, at: str) -> Select:
