@@ -143,7 +143,6 @@ def parameters() -> Iterator[tuple[str, Json]]:
             said: Json = {
                 "type": parameter["type"],
                 "expression": expression,
-                "targets": sorted(parameter.get("target", ())),
                 "components": SWAPPED.get(parameter["url"], components),
                 "url": parameter["url"],
             }

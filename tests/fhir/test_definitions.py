@@ -144,6 +144,18 @@ def test_parameters_of_one_expression_share_their_rows():
     assert own["component-code"] == said["component-code-value-concept"].components[0]
 
 
+def test_a_rooted_part_of_a_composite_has_the_rows_of_a_parameter():
+    parts = [
+        (said[part.name], part)
+        for said in map(r4.parameters, r4.resource_types())
+        for composite in said.values()
+        for part in composite.components
+        if part.rooted
+    ]
+    assert len(parts) == 8
+    assert all((named.index, named.type) == (part.index, part.type) for named, part in parts)
+
+
 def test_the_patient_compartment():
     by_type = r4.patient_compartment()
     assert set(by_type["Observation"]) == {r4.parameters("Observation")[n].index for n in ("subject", "performer")}

@@ -310,6 +310,7 @@ def test_a_canonical_is_found_with_and_without_its_version():
 def test_folding():
     assert fold("ÅSA  straße\tÉcole Ⅳ ﬁn") == "asa strasse ecole iv fin"
     assert fold("a" * 600) == "a" * 512
+    assert fold("€" * 400) == cut("€" * 400) == "€" * 341  # never half a character
 
 
 @given(st.text(max_size=80))

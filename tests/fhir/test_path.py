@@ -188,3 +188,150 @@ def test_says(text: str, values: list[Any] | None) -> None:
                 compile_path(text, start)(ANA, variables=VARIABLES)
         else:
             assert compile_path(text, start)(ANA, variables=VARIABLES) == values
+
+
+def test_of_a_resource_that_is_typed_beforehand() -> None:
+    systolic = compile_path("component.where(code.coding.exists(code = '8480-6')).value.ofType(Quantity)", "Observation")
+    assert systolic.type == "Quantity"
+    assert [v["value"] for v in systolic(PRESSURE)] == [120]
+    assert compile_path("component.value", "Observation").typed(PRESSURE)[1] == Typed(
+        "Quantity", PRESSURE["component"][1]["valueQuantity"]  # type: ignore[index]
+    )
+    assert compile_path("value > 80 'mm[Hg]'", "Observation.component").holds(PRESSURE["component"][1])  # type: ignore[index]
+    assert compile_path("value < 12 'kPa'", "Observation.component").holds(PRESSURE["component"][1])  # type: ignore[index]
+    assert compile_path("$this < 16 'kPa'")(Typed("Quantity", PRESSURE["component"][1]["valueQuantity"])) == [True]  # type: ignore[index]
+
+
+def test_repeats_to_any_depth() -> None:
+    assert compile_path("repeat(item).linkId", "Questionnaire")(FORM) == ["1", "2", "1.1", "1.2"]
+    assert compile_path("descendants().linkId.isDistinct()", "Questionnaire").holds(FORM) is True
+    with pytest.raises(PathError, match="repeat"):
+        compile_path("repeat($this & 'a')")("a")
+
+
+def test_a_decimal_keeps_its_digits_and_a_comparator_makes_an_amount_unknown() -> None:
+    dose = {"value": Decimal("120.50"), "unit": "mg", "system": UCUM, "code": "mg"}
+    assert str(compile_path("value", "Quantity")(dose)[0]) == "120.50"
+    assert compile_path("$this = 120.5 'mg'", "Quantity").holds(dose) is True
+    assert compile_path("$this > 1 'mg'", "Quantity").holds(dose | {"comparator": "<"}) is None
+    assert compile_path("$this > 1 'kPa'", "Quantity").holds(dose) is None
+    assert compile_path("$this = 18 years", "Age").holds({"value": 18, "system": UCUM, "code": "a"}) is True
+
+
+def test_an_invariant_that_cannot_be_known_does_not_hold() -> None:
+    period = compile_path("start.hasValue().not() or end.hasValue().not() or (start <= end)", "Period")
+    assert period.holds({"start": "2026-01-02", "end": "2026-01-01"}) is False
+    assert period.holds({"start": "2026-01", "end": "2026-01-01"}) is None
+    assert period.holds({"start": "2026-01", "_end": {"extension": [{"url": "x", "valueCode": "unknown"}]}}) is True
+
+
+def test_a_list_handed_out_is_not_the_documents_own() -> None:
+    given_names = compile_path("name.first().given", "Patient")(ANA)
+    given_names.append("X")
+    compile_path("telecom", "Patient")(ANA).clear()
+    assert compile_path("name.first().given.count() + telecom.count()", "Patient")(ANA) == [4]
+
+
+# --- refused before it runs -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["memberOf('x')", "name.conformsTo('x')", "name.unheardOf()", "1.log(2)", "subject.resolve().name", "extension(url)"],
+)
+def test_unsupported_is_known_when_it_is_compiled(text: str) -> None:
+    with pytest.raises(Unsupported, match="is not supported"):
+        compile_path(text, "Observation")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "a b", "a.", "a[", "'x", "(a", "a.(b)", "1 +", "2 + 2 /* open", "@2015-13", "@2015-02-1", "a.$this", "a is", "ofType(1)"]
+    + ["@T14:34:28Z.is(Time)", "where()", "first(1)", "is(Patient, Patient)", "$that", "%", "a ? b", "{a}", "is(a.b)"]
+    + ["(" * 5000, "a" + ".a" * (MAX_LENGTH // 2 - 1), "-" * 3000 + "1", "a" * (MAX_LENGTH + 1), "1" + "|1" * MAX_DEPTH, "not(" * 400],
+)  # fmt: skip
+def test_what_is_not_fhirpath_is_refused_in_one_line(text: str) -> None:
+    with pytest.raises(PathError) as refused:
+        compile_path(text)
+    assert "\n" not in str(refused.value)
+    assert len(str(refused.value)) < 200
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["name.use = 1 or name.given.startsWith('L')", "name.single()", "(1|2).not()", "-1.convertsToInteger()", "'a' - 'b'"]
+    + ["birthDate + 7", "birthDate + 1 'cm'", "birthDate + 1 'mo'", "birthDate < 1", "name.startsWith('R')", "(1|2) & 'b'"]
+    + ["(true | 'x').allTrue()", "'a'.matches('(')", "'abc'.substring('1')", "%undeclared", "active.lowBoundary()", "now()"],
+)  # fmt: skip
+def test_what_has_no_answer_is_an_error_without_values(text: str) -> None:
+    compiled = compile_path(text, "Patient")
+    with pytest.raises(PathError) as refused:
+        compiled(ANA)
+    assert isinstance(refused.value, BadInput)
+    assert not any(value in str(refused.value) for value in ("Reyes", "Lucia", "1992", "555"))
+
+
+def test_what_r4_does_not_have_is_named() -> None:
+    assert compile_path("valueQuantity.value", "Observation").unknown == ("Observation.valueQuantity",)
+    assert compile_path("value.ofType(Qantity)", "Observation").unknown == ("Qantity",)
+    assert compile_path("Observation.value.value", "Observation").unknown == ()
+
+
+@pytest.mark.parametrize("odd", [None, 7, "text", [], {}, {"code": 7}, {"code": [[None]]}, {"component": "x", "subject": []}])
+def test_odd_data_has_no_values_and_raises_nothing(odd: Any) -> None:
+    for text in ("code.coding.code", "component.value.ofType(Quantity).value", "value", "subject.where(resolve() is Patient)"):
+        assert [v for v in compile_path(text, "Observation")(odd) if v != 7 and v != [None]] == []
+    compile_path("descendants()", "Observation")(odd)
+
+
+# --- the tree ---------------------------------------------------------------------------------------------------------
+
+NAMES = st.sampled_from(["name", "value", "contains", "is", "in", "as", "div", "and", "true", "day", "years", "a b", "`", "\\n'"])
+TYPES = st.sampled_from(["Patient", "System.String", "string", "a b"])
+DAYS = st.dates().map(str)
+LITERALS = st.one_of(
+    st.booleans().map(lambda v: Literal("boolean", v)),
+    st.text(max_size=5).map(lambda v: Literal("string", v)),
+    st.integers(0, 10**12).map(lambda v: Literal("integer", v)),
+    st.decimals("0", "1e12", places=3).map(lambda v: Literal("decimal", v)),
+    DAYS.map(lambda v: Literal("date", v)),
+    st.one_of(DAYS, st.just("2015"), DAYS.map(lambda d: f"{d}T10:30:00.5+01:00")).map(lambda v: Literal("dateTime", v)),
+    st.times().map(lambda v: Literal("time", v.isoformat())),
+    st.tuples(st.decimals("0", "1e9", places=2), st.sampled_from([*CALENDAR, "mg", "mm[Hg]", "'"])).map(
+        lambda v: Literal("Quantity", *v)
+    ),
+)
+LEAVES = st.one_of(
+    LITERALS,
+    st.just(Empty()),
+    st.sampled_from(["this", "index", "total"]).map(Special),
+    NAMES.map(Variable),
+    NAMES.map(lambda n: Member(None, n)),
+)
+OPERATOR = st.sampled_from("implies or xor and in contains = != ~ !~ < <= > >= | + - & * / div mod".split())
+
+
+def _larger(node: st.SearchStrategy[Node]) -> st.SearchStrategy[Node]:
+    return st.one_of(
+        st.builds(Member, node, NAMES),
+        st.builds(Call, st.none() | node, NAMES, st.lists(node, max_size=2).map(tuple)),
+        st.builds(Index, node, node),
+        st.builds(Unary, st.sampled_from("+-"), node),
+        st.builds(Binary, OPERATOR, node, node),
+        st.builds(TypeIs, st.sampled_from(["is", "as"]), node, TYPES),
+    )
+
+
+@given(st.recursive(LEAVES, _larger, max_leaves=12))
+def test_a_tree_written_out_reads_to_the_same_tree(tree: Node) -> None:
+    assert parse(str(tree)) == tree
+
+
+@given(st.text(alphabet="ab.()[]'`@%$|&=~<>+-*/ {}0123456789T:Z\\,", max_size=40))
+def test_any_text_is_read_or_refused(text: str) -> None:
+    try:
+        tree = parse(text)
+    except PathError:
+        return
+    assert parse(str(tree)) == tree
+    assert {id(n) for n in walk(tree)} >= {id(n) for n in below(tree)}

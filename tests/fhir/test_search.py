@@ -544,7 +544,7 @@ def test_pages_neither_skip_nor_repeat_while_others_write(
             if gender:
                 put(repository, person(number, gender, born))
             else:
-                repository.write(lambda unit, id=f"p{number}": unit.delete("Patient", id))  # type: ignore[misc]
+                repository.write(lambda unit, own=f"p{number}": unit.delete("Patient", own))  # type: ignore[misc]
     assert seen == whole
 
 
@@ -582,8 +582,8 @@ NAMES = st.sampled_from(
     [
         "code", "date", "value-quantity", "subject", "patient", "_id", "_lastUpdated", "_sort", "_count", "_include",
         "_revinclude", "_has:Observation:subject:code", "patient.name", "subject:Patient.birthdate", "_cursor", "_type",
-        "component-code-value-quantity", "_tag", "value-string", "status:in", "_elements", "_summary", "identifier:of-type",
-        "subject:identifier", "patient._has:Provenance:target:recorded", "based-on.subject.name",
+        "component-code-value-quantity", "_tag", "value-string", "status:in", "_elements", "_summary",
+        "identifier:of-type", "subject:identifier", "patient._has:Provenance:target:recorded", "based-on.subject.name",
     ]
 )  # fmt: skip
 MODIFIERS = st.sampled_from(["", ":not", ":missing", ":exact", ":contains", ":text", ":in", ":below", ":Patient", ":x"])

@@ -430,7 +430,6 @@ PATHS = st.one_of(
     st.builds(lambda a, o, b: f"({a}) {o} ({b})", TRUTHS, st.sampled_from(["and", "or", "xor", "implies"]), TRUTHS),
     st.builds(lambda a: f"({a}).not()", TRUTHS),
     st.builds(lambda a, o, b: f"{a} {o} {b}", FIGURES, st.sampled_from(["+", "-", "*"]), FIGURES),
-    st.builds(lambda a: f"{a}.join(',')", TEXTS),
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,9 @@ from adjunct.fhir.sql.opening import backend, migrate, open_record
 from adjunct.fhir.sql.store import SqlRepository
 from adjunct.fhir.wire import read_exact
 from adjunct.serve import archive
+
+sys.path.append(str(Path(__file__).parents[1] / "fhir"))
+from stores import postgres_address
 
 NOW = 1_795_000_000_000
 EXACT = (
@@ -126,6 +130,20 @@ def test_the_same_record_gives_the_same_archive(kept: SqlRepository, packed: Pat
     archive.backup(backend(address(tmp_path, "kept.db")), again)
     assert again.read_bytes() == packed.read_bytes()
     assert again.stat().st_mode & 0o077 == 0
+
+
+def test_a_record_moves_to_the_other_database_and_back(packed: Path, tmp_path: Path) -> None:
+    postgres = postgres_address()
+    migrate(postgres)
+    archive.restore(packed, backend(postgres))
+    there, here = tmp_path / "there.gz", empty(tmp_path)
+    archive.backup(backend(postgres), there)
+    assert there.read_bytes() == packed.read_bytes()
+    archive.restore(there, backend(here))
+    assert everything(here) == everything(address(tmp_path, "kept.db"))
+    with pytest.raises(BadInput, match="--replace"):
+        archive.restore(packed, backend(postgres))
+    assert archive.restore(packed, backend(postgres), replace=True) == archive.verified(packed)
 
 
 # --- what is not whole ------------------------------------------------------------------------------------------------

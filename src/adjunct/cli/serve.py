@@ -39,8 +39,13 @@ def serve(
     from adjunct.serve.running import run
 
     settings = _settings(config, database=database, host=host, port=port, log_level=log_level)
-    typer.echo("adjunct: no sign-in yet: this computer only", err=True)
-    run(settings, clock=_now, stream=sys.stderr.buffer, ready=lambda address: typer.echo(f"{address}/fhir"))
+
+    def ready(address: str) -> None:
+        typer.echo("adjunct: no sign-in yet: this computer only", err=True)
+        typer.echo(f"{address}/fhir")
+        sys.stdout.flush()
+
+    run(settings, clock=_now, stream=sys.stderr.buffer, ready=ready)
 
 
 def backup(

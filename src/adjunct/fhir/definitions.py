@@ -212,7 +212,7 @@ def parameters(type_name: str) -> Mapping[str, Parameter]:
         resolved = set(_RESOLVED.findall(said["expression"]))
         only = resolved.pop() if len(resolved) == 1 else ""
         expression = _RESOLVED.sub("", said["expression"]) if only else said["expression"]
-        targets = (only,) if only else _targets(expression, said.get("targets", ()))
+        targets = (only,) if only else _targets(expression)
         found[name] = Parameter(
             name=name,
             type=said["type"],
@@ -234,15 +234,15 @@ def unserved(type_name: str) -> Mapping[str, str]:
     return found | {name: reason for name, reason in NOT_SERVED.items() if name in names}
 
 
-def _targets(expression: str, said: list[str]) -> tuple[str, ...]:
-    """What the references of an expression may point to: what the parameter says, if the elements allow it."""
+def _targets(expression: str) -> tuple[str, ...]:
+    """What the references of an expression may point to: what its elements allow; () any."""
     allowed: set[str] = set()
     for branch in expression.split("|"):
         element = element_at(branch)
-        allowed |= set(element.targets if element and element.targets else resource_types())
-    narrowed = allowed & set(said or allowed)
-    everything = resource_types() - {"Parameters"}  # which is never stored, and which R4 leaves out of such lists
-    return () if narrowed >= everything else tuple(sorted(narrowed or allowed))
+        if element is None or not element.targets:
+            return ()
+        allowed.update(element.targets)
+    return tuple(sorted(allowed))
 
 
 def element_at(path: str) -> Element | None:

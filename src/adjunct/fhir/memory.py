@@ -5,36 +5,18 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, TypeVar
 
 from adjunct.fhir import criteria as ask
 from adjunct.fhir.indexing import Rows
-from adjunct.fhir.repository import Page, Stored, Unavailable
-from adjunct.fhir.wire import Json, write_exact
+from adjunct.fhir.repository import Page, Stored, Unavailable, stamp
+from adjunct.fhir.wire import Json
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
 SortValue = str | float | int | None
 
 NO_ROWS = Rows(*([] for _ in Rows._fields))
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def stamp(document: Json, version: int, at: int) -> bytes:
-    """Sets the version and its time in the document's `meta`, which comes after the id if it is new; gives the bytes.
-
-    >>> stamp({"resourceType": "Basic", "id": "a", "code": {}}, 2, 1)
-    b'{"resourceType":"Basic","id":"a","meta":{"versionId":"2","lastUpdated":"1970-01-01T00:00:00.001Z"},"code":{}}'
-    """
-    moment = (_EPOCH + timedelta(milliseconds=at)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    meta = {**document.get("meta", {}), "versionId": str(version), "lastUpdated": moment}
-    if "meta" not in document:
-        rest = dict(document)
-        document.clear()
-        document |= {name: rest.pop(name) for name in ("resourceType", "id")} | {"meta": meta} | rest
-    document["meta"] = meta
-    return write_exact(document)
 
 
 class Version(NamedTuple):
@@ -100,9 +82,9 @@ def matches(value: ask.Value, row: Row) -> bool:
         case ask.UriIs(how, uri):
             upper, lower = (row[0], uri) if how == "above" else (uri, row[0])
             return bool(upper == lower or (how != "is" and lower.startswith(upper.rstrip("/") + "/")))
-        case ask.RefersTo(type, id):
+        case ask.RefersTo():
             row_id, row_type, _ = row
-            return id in ("", row_id) and type in ("", row_type)
+            return value.id in ("", row_id) and value.type in ("", row_type)
 
 
 def _rows(version: Version, kind: ask.Kind, index: int) -> Iterator[Row]:
@@ -205,9 +187,9 @@ class MemoryReader:
             case ask.Chain():
                 wanted = dict(condition.targets)
                 return any(
-                    (target := self._live(type, id, snapshot)) and self._holds_all(wanted[type], target, snapshot)
-                    for id, type, _ in _rows(version, "reference", condition.index)
-                    if type in wanted and condition.only in ("", type)
+                    (target := self._live(kind, own, snapshot)) and self._holds_all(wanted[kind], target, snapshot)
+                    for own, kind, _ in _rows(version, "reference", condition.index)
+                    if kind in wanted and condition.only in ("", kind)
                 )
             case ask.PointedAt():
                 return any(
@@ -244,7 +226,7 @@ class MemoryReader:
         if rule.source != start.stored.type:
             return []
         rows = _rows(start, "reference", rule.index)
-        targets = (self._live(type, id, snapshot) for id, type, _ in rows if rule.target in ("", type))
+        targets = (self._live(kind, own, snapshot) for own, kind, _ in rows if rule.target in ("", kind))
         return [target for target in targets if target]
 
 

@@ -27,8 +27,7 @@ ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 # (dom-3 of R4 asks for `as` of many values).
 OWN = frozenset({"ele-1", "ref-1", "dom-3", "txt-1", "txt-2"})
 _DAYS = frozenset({"date", "dateTime", "instant"})
-_ALWAYS_IN_MONTH = "28"
-_RESOURCE = "Resource"
+_IN_EVERY_MONTH = "28"
 
 
 def validate(document: Json, raw: bytes, *, profile: Sequence[str] = ()) -> tuple[Issue, ...]:
@@ -43,18 +42,14 @@ def validate(document: Json, raw: bytes, *, profile: Sequence[str] = ()) -> tupl
     broken = [*faults(raw)]
     issues = [_structural(fault, str(kind)) for fault in broken]
     claims = listed(mapped(document.get("meta")).get("profile"))
-    if kind not in definitions.resource_types() or issues or claims:
+    if broken or claims:
         try:
-            issues += _of_other_releases(document if issues else {"resourceType": kind, "meta": document.get("meta")})
+            issues += _of_other_releases(document if broken else {"resourceType": kind, "meta": document["meta"]})
         except BadInput as refused:
             return (Issue("error", "not-supported", str(refused).removesuffix(f" (at {refused.at})"), refused.at),)
-        if kind not in definitions.resource_types():
-            return tuple(issues)
-    found = _Found(document, not any(fault.wrong for fault in broken))
-    found.visit_resource(document)
-    issues += found.issues()
-    if claims or profile:
-        issues += profiles.check(document, claims, profile)
+    if not any(fault.wrong for fault in broken):  # else it cannot be read any further
+        issues += _Found(document).issues()
+        issues += profiles.check(document, claims, profile) if claims or profile else ()
     return tuple(issues)
 
 
@@ -92,17 +87,28 @@ class _Rule(NamedTuple):
     holds: Path | None
     why: str = ""
 
+    def ask(self, value: Any, resource: Json, _: Json) -> _Said | None:
+        """The issue if it does not hold; a warning where the values do not decide about an error."""
+        assert self.holds is not None
+        try:
+            answer = self.holds(value, resource)
+        except PathError:
+            answer = []
+        if answer:
+            return self.said if answer[0] is False else None
+        undecided = _Said("invariant", f"{self.key}: the values do not decide it", "warning")
+        return undecided if self.said.severity == "error" else None
 
-Ask = Callable[[Any, Json], _Said | None]  # the value, and the resource that contains it
+
+Ask = Callable[[Any, Json, Json], _Said | None]  # the value, its resource, and the resource that contains that one
 
 
 class _Shape(NamedTuple):
     """What is still to be asked of an object of one type that has these keys."""
 
     said: tuple[_Said, ...]  # known from the keys alone
-    rules: tuple[_Rule, ...]
-    values: tuple[tuple[str, tuple[Ask, ...]], ...]  # of single values and of each in a list
-    inside: tuple[tuple[str, _Kind | None, tuple[Ask, ...], tuple[_Rule, ...]], ...]  # None: a resource
+    asked: tuple[Ask, ...]
+    inside: tuple[tuple[str, _Kind | None, tuple[Ask, ...]], ...]  # of each value of a key; None: not an object
 
 
 class _Kind:
@@ -128,30 +134,27 @@ class _Kind:
         present = {self.keys[bare][0].name for key in keys if (bare := key.removeprefix("_")) in self.keys}
         known = [(rule, known_from(rule.tree, present, self.elements)) for rule in self.rules]
         said = [rule.said for rule, truth in known if truth is False]
-        rules = tuple(rule for rule, truth in known if truth is None and rule.holds)
+        asked = [rule.ask for rule, truth in known if truth is None and rule.holds]
         if not (keys if self.name == "Element" else set(keys) - {"id"}):
             said.append(_Said("invariant", "ele-1: an element needs a value or children"))
-        values, inside = [], []
-        for key in keys:
-            element, type_ = self.keys.get(key.removeprefix("_"), (None, ""))
-            if element is None:
-                continue  # resourceType, or unknown: structure has said so
-            below = () if element.children else _askable(f"{self.name}.{element.name}", type_)
-            if key.startswith("_"):
-                inside.append((key, kind_of("Element"), (), ()))
-            elif type_ in definitions.primitive_types():
-                named = (_id,) if key == "id" and self.name in definitions.resource_types() else ()
-                if asked := (*named, *_of_value(element, type_), *map(_of_rule, below)):
-                    values.append((key, asked))
-            elif type_ == _RESOURCE:
-                inside.append((key, None, (), ()))
-            else:
-                inside.append((key, kind_of(type_), tuple(_of_object(element, type_)), below))
-        made = _Shape(tuple(said), rules, tuple(values), tuple(inside))
-        return made if any(made) else _QUIET
+        inside = [entry for key in keys for entry in self._inside(key)]
+        return _Shape(tuple(said), tuple(asked), tuple(inside)) if said or asked or inside else _QUIET
+
+    def _inside(self, key: str) -> Iterator[tuple[str, _Kind | None, tuple[Ask, ...]]]:
+        element, type_ = self.keys.get(key.removeprefix("_"), (None, ""))
+        if element is None:
+            return  # resourceType, or unknown: structure has said so
+        if key.startswith("_"):
+            yield key, kind_of("Element"), ()
+            return
+        own = () if element.children else _rules(f"{self.name}.{element.name}", type_)
+        asked = (*_of_element(self.name, element, type_), *(rule.ask for rule in own if rule.holds))
+        kind = None if type_ in definitions.primitive_types() else kind_of(type_)
+        if kind or asked:
+            yield key, kind, asked
 
 
-_QUIET = _Shape((), (), (), ())
+_QUIET = _Shape((), (), ())
 
 
 @cache
@@ -168,10 +171,6 @@ def _keys(element: Element) -> Iterator[tuple[str, tuple[Element, str]]]:
 @cache
 def _rules(path: str, start: str) -> tuple[_Rule, ...]:
     return tuple(_rule(rule, start) for rule in definitions.invariants(path) if rule.key not in OWN)
-
-
-def _askable(path: str, start: str) -> tuple[_Rule, ...]:
-    return tuple(rule for rule in _rules(path, start) if rule.holds)
 
 
 def _rule(rule: Invariant, start: str) -> _Rule:
@@ -263,31 +262,30 @@ def _opposite(a: bool | None) -> bool | None:
     return None if a is None else not a
 
 
-# --- what is asked of single values -----------------------------------------------------------------------------------
+# --- what is asked of a value because of the element in which it stands -----------------------------------------------
 
 
-def _of_value(element: Element, type_: str) -> Iterator[Ask]:
-    """What is asked of a primitive value."""
-    if type_ in _DAYS:
+def _of_element(owner: str, element: Element, type_: str) -> Iterator[Ask]:
+    if element.name == "id" and owner in definitions.resource_types():
+        yield _id
+    elif type_ in _DAYS:
         yield _day
-    if element.binding and (pairs := definitions.codes(element.binding)) is not None:
-        allowed = frozenset(code for _, code in pairs)
-        said = _Said("code-invalid", f"not a code of {element.binding}")
-        yield lambda value, _: said if value.__class__ is str and value not in allowed else None
+    elif type_ == "Reference":
+        yield _refers(frozenset(element.targets))
+    elif type_ == "Narrative":
+        yield _narrative
+    if element.binding and (codes := definitions.codes(element.binding)) is not None:
+        yield _coded(type_, codes, element.binding)
 
 
-def _of_rule(rule: _Rule) -> Ask:
-    return lambda value, root: _broken(rule, value, root)
-
-
-def _id(value: Any, _: Json) -> _Said | None:
+def _id(value: Any, *_: Json) -> _Said | None:
     fits = value.__class__ is not str or ID.fullmatch(value)
     return None if fits else _Said("value", "not a valid id: 1 to 64 letters, digits, - and .")
 
 
-def _day(value: Any, _: Json) -> _Said | None:
-    """That the day is in the calendar; the form has been checked."""
-    if value.__class__ is str and value[8:10] > _ALWAYS_IN_MONTH:
+def _day(value: Any, *_: Json) -> _Said | None:
+    """That the day is in the calendar; its form has been checked."""
+    if value.__class__ is str and value[8:10] > _IN_EVERY_MONTH:
         try:
             date.fromisoformat(value[:10])
         except ValueError:
@@ -295,23 +293,17 @@ def _day(value: Any, _: Json) -> _Said | None:
     return None
 
 
-def _of_object(element: Element, type_: str) -> Iterator[Ask]:
-    """What is asked of an object because of the element in which it stands."""
-    if type_ == "Reference":
-        yield _refers(frozenset(element.targets))
-    elif type_ == "Narrative":
-        yield _narrative
-    if element.binding and (pairs := definitions.codes(element.binding)) is not None:
-        yield _coded(type_, pairs, element.binding)
-
-
-def _coded(type_: str, allowed: frozenset[tuple[str, str]], binding: str) -> Ask:
+def _coded(type_: str, codes: frozenset[tuple[str, str]], binding: str) -> Ask:
+    """That a code, a Coding, a CodeableConcept or a Quantity has a code of the value set."""
     said = _Said("code-invalid", f"needs a code of {binding}")
+    allowed = frozenset(code for _, code in codes)
+    if type_ in definitions.primitive_types():
+        return lambda value, *_: said if value.__class__ is str and value not in allowed else None
 
-    def ask(value: Json, _: Json) -> _Said | None:
+    def ask(value: Json, *_: Json) -> _Said | None:
         codings = listed(value.get("coding")) if type_ == "CodeableConcept" else [value]
         named = ((mapped(c).get("system", ""), mapped(c).get("code", "")) for c in codings)
-        return None if any(pair in allowed for pair in named) else said
+        return None if any(pair in codes for pair in named) else said
 
     return ask
 
@@ -323,45 +315,50 @@ def _refers(targets: frozenset[str]) -> Ask:
     wrong = _Said("value", f"may refer only to {', '.join(sorted(targets)) or 'a resource of R4'}")
     nothing = _Said("not-found", "ref-1: refers to a contained resource that is not there")
 
-    def ask(value: Json, root: Json) -> _Said | None:
+    def ask(value: Json, _: Json, root: Json) -> _Said | None:
         reference = value.get("reference")
         if reference.__class__ is not str:
-            return wrong if targets and value.get("type", next(iter(targets))) not in allowed else None
+            kind = value.get("type")
+            return wrong if kind in anything and kind not in allowed else None
         kind = reference.partition("/")[0]
         if kind in allowed:
             return None
         if reference.startswith("#"):
-            inside = [c for c in listed(root.get("contained")) if mapped(c).get("id") == reference[1:]]
-            kind = (inside[0] if inside else root).get("resourceType", "")
-            return nothing if not inside and reference != "#" else None if kind in allowed else wrong
-        if ":" in reference:
-            kind = next(reversed(reference.partition("/_history/")[0].split("/")[:-1]), "")
-            return wrong if kind in anything and kind not in allowed else None
-        return wrong if "/" in reference else None
+            inside = (c for c in listed(root.get("contained")) if mapped(c).get("id") == reference[1:])
+            found = next(inside, root if reference == "#" else None)
+            return nothing if found is None else None if found.get("resourceType") in allowed else wrong
+        if ":" not in reference:
+            return wrong
+        *_, kind, _ = "", *reference.partition("/_history/")[0].split("/")
+        return wrong if kind in anything and kind not in allowed else None
 
     return ask
 
 
-_ALLOWED = (
+_XHTML = "|".join(
     "a abbr acronym address area b bdo big blockquote br caption center cite code col colgroup dd del dfn dir div dl "
     "dt em font h1 h2 h3 h4 h5 h6 hr i img ins kbd li map menu ol p pre q s samp small span strike strong sub sup "
-    "table tbody td tfoot th thead tr tt u ul var"
+    "table tbody td tfoot th thead tr tt u ul var".split()
 )
-_NOT_NARRATIVE = re.compile(
-    rf"<(?!/?(?:{'|'.join(_ALLOWED.split())})[\s/>]|!--)|<[^>]*[\s/\"'](?:on\w+|xlink:\w+)\s*=|javascript\s*:",
-    re.IGNORECASE,
+_SCRIPT = r"(?!\s*(?:java|vb)script\s*:)"
+_MARKUP = re.compile(  # what may stand in a narrative; each `<` begins one of these
+    rf"""<(?:!--(?:[^-]|-(?!->))*+-->
+    | /(?:{_XHTML})\s*+>
+    | (?:{_XHTML})(?:\s++(?!on|xlink)[a-z_][\w:.-]*+\s*+=\s*+(?:"{_SCRIPT}[^<"]*+"|'{_SCRIPT}[^<']*+'))*+\s*+/?>)""",
+    re.IGNORECASE | re.VERBOSE,
 )
-_TEXT_IN = re.compile(r"<[^>]*>|\s+|&#160;|&#xA0;|&nbsp;")
+_BLANK = re.compile(r"(?:\s|&nbsp;|&#160;|&#x0*a0;)*", re.IGNORECASE)
 
 
-def _narrative(value: Json, _: Json) -> _Said | None:
-    """XHTML for reading only: no scripts, forms, frames or event handlers, and something to read."""
+def _narrative(value: Json, *_: Json) -> _Said | None:
+    """XHTML for reading only, without scripts, forms, frames and event handlers, and something to read."""
     div = value.get("div")
     if div.__class__ is not str:
         return None
-    if not div.lstrip().startswith("<div") or _NOT_NARRATIVE.search(div):
+    words = _MARKUP.sub("", div)
+    if "<" in words or not div.lstrip().startswith("<div"):
         return _Said("invariant", "txt-1: a narrative is one div of plain XHTML without active content")
-    if "<img" not in div and not _TEXT_IN.sub("", div):
+    if _BLANK.fullmatch(words) and "<img" not in div:
         return _Said("invariant", "txt-2: a narrative needs some text")
     return None
 
@@ -369,26 +366,13 @@ def _narrative(value: Json, _: Json) -> _Said | None:
 # --- one resource -----------------------------------------------------------------------------------------------------
 
 
-def _broken(rule: _Rule, value: Any, resource: Json) -> _Said | None:
-    """The issue if the invariant does not hold; a warning where the values do not decide it."""
-    assert rule.holds is not None
-    try:
-        answer = rule.holds(value, resource)
-    except PathError:
-        answer = []
-    if answer:
-        return rule.said if answer[0] is False else None
-    undecided = _Said("invariant", f"{rule.key}: the values do not decide it", "warning")
-    return undecided if rule.said.severity == "error" else None
-
-
 class _Found:
     """What was found in one resource, by object; places are looked up only if there is something to say."""
 
-    def __init__(self, document: Json, readable: bool) -> None:
+    def __init__(self, document: Json) -> None:
         self.document = document
-        self.readable = readable  # every value has the JSON type of its element: invariants can be asked
         self.said: list[tuple[Json, str, _Said]] = []
+        self.visit_resource(document)
 
     def visit_resource(self, resource: Json, container: Json | None = None) -> None:
         """A resource; `container` is the one that it is contained in."""
@@ -403,38 +387,28 @@ class _Found:
             self._full_urls(resource)
 
     def visit(self, node: Json, shape: _Shape, resource: Json, root: Json) -> None:
-        said, rules, values, inside = shape
-        for issue in said:
+        for issue in shape.said:
             self.said.append((node, "", issue))
-        if rules and self.readable:
-            for rule in rules:
-                if issue := _broken(rule, node, resource):
-                    self.said.append((node, "", issue))
-        for key, asked in values:
-            value = node[key]
-            for each in value if value.__class__ is list else (value,):
-                for ask in asked:
-                    if issue := ask(each, resource):
-                        self.said.append((node, key, issue))
-        for key, kind, asked, below in inside:
+        for ask in shape.asked:
+            if found := ask(node, resource, root):
+                self.said.append((node, "", found))
+        for key, kind, asked in shape.inside:
             value = node[key]
             for child in value if value.__class__ is list else (value,):
-                if child.__class__ is not dict:
-                    continue
+                if child.__class__ is not dict and kind is not None:
+                    continue  # null beside an extension
+                for ask in asked:
+                    if found := ask(child, resource, root):
+                        self.said.append((node, key, found) if kind is None else (child, "", found))
                 if kind is None:
+                    continue
+                if kind.name == "Resource":
                     self.visit_resource(child, root if key == "contained" else None)
                     continue
-                for ask in asked:
-                    if issue := ask(child, root):
-                        self.said.append((child, "", issue))
-                if below and self.readable:
-                    for rule in below:
-                        if issue := _broken(rule, child, resource):
-                            self.said.append((child, "", issue))
                 keys = tuple(child)
-                known = kind.shapes.get(keys) or kind.shape(keys)
-                if known is not _QUIET:
-                    self.visit(child, known, resource, root)
+                inner = kind.shapes.get(keys) or kind.shape(keys)
+                if inner is not _QUIET:
+                    self.visit(child, inner, resource, root)
 
     def _unreferenced(self, resource: Json) -> None:
         """dom-3: what is contained is referred to from the resource, or refers to it."""

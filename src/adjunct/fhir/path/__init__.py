@@ -75,7 +75,7 @@ class Path:
     __slots__ = ("_plain", "_scoped", "_test", "_typed", "start", "tree", "type", "unknown")
 
     def __init__(self, tree: Node, start: str) -> None:
-        compiler = Compiler(FUNCTIONS, OPERATORS)
+        compiler = Compiler(FUNCTIONS, OPERATORS, start)
         code = compiler.code(tree, start, plain=True)
         self.tree, self.start, self.type = tree, start, code.type
         self.unknown = tuple(compiler.unknown)

@@ -159,7 +159,8 @@ def _this(focus: Any, _scope: Scope) -> list[Any]:
 class Compiler:
     """Compiles the nodes of one expression. `unknown` collects elements and types that R4 does not have."""
 
-    def __init__(self, functions: Mapping[str, Function], operators: Mapping[str, Operator]) -> None:
+    def __init__(self, functions: Mapping[str, Function], operators: Mapping[str, Operator], start: str) -> None:
+        self.start = start
         self.functions = functions
         self.operators = operators
         self.unknown: list[str] = []
@@ -199,7 +200,7 @@ class Compiler:
     def member(self, node: Member, focus: str, *, plain: bool, only: str = "") -> Code:
         """An element; `only`: of its types, those that are `only`."""
         if node.source is None and node.name[:1].isupper():
-            return self.start(node.name, focus)
+            return self.rooted(node.name, focus)
         names: list[str] = []
         above: Node | None = node
         while isinstance(above, Member) and not (above.source is None and above.name[:1].isupper()):
@@ -213,8 +214,10 @@ class Compiler:
                 raise Unsupported("resolve() followed by an element")
             last = i == len(names) - 1
             found = steps.keys(code.type, name) if code.type else ()
-            if last and only:
-                found = tuple(k for k in found if is_subtype(k.type, only))
+            if found and last and only:
+                found = tuple(k for k in found if is_subtype(k.type, only) or k.type in steps.OPEN_TYPES)
+                if not found:
+                    return Code(lambda _focus, _scope: [], only)
             if len(found) == 1 and (not found[0].primitive or (last and plain)) and code.type not in primitive_types():
                 chain.append(found[0].key)
                 code = replace(code, type=found[0].type)
@@ -227,7 +230,7 @@ class Compiler:
         """An element of what is compiled already."""
         return self.step(source, name, steps.keys(source.type, name) if source.type else (), only="")
 
-    def start(self, name: str, focus: str) -> Code:
+    def rooted(self, name: str, focus: str) -> Code:
         """A type at the start of a path: the focus, if it is of this type."""
         if is_subtype(focus, name):
             return self.special("this", focus)

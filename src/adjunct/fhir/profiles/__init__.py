@@ -135,8 +135,7 @@ def check(
             if profile.type != kind:
                 issues.append(Issue("error", "value", f"{profile.name}: is a profile of {profile.type}", kind))
                 break
-            said = _Check(profile, among, document)
-            issues += said.value(profile.root, _Value(document, "", kind))
+            issues += _Check(profile, among, document).value(profile.root, _Value(document, "", kind))
             url = profile.base
     return list(dict.fromkeys(issues))
 

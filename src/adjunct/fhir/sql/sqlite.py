@@ -13,7 +13,8 @@ from adjunct.fhir.sql.store import Connection
 
 WAIT_S = 10.0  # for another process that holds the lock
 STATEMENTS = 512  # kept prepared for each connection
-PAGE_CACHE_KIB = 65_536
+WRITER_CACHE_KIB = 65_536
+READER_CACHE_KIB = 4_096  # of each of many; they read through the map
 MAPPED_BYTES = 1_073_741_824
 CHECKPOINT_PAGES = 4_000
 
@@ -40,7 +41,7 @@ class Sqlite:
         for pragma in (
             "journal_mode = WAL",
             "synchronous = FULL",  # a commit is on the disk, not only in the log's memory
-            f"cache_size = -{PAGE_CACHE_KIB}",
+            f"cache_size = -{WRITER_CACHE_KIB if writes else READER_CACHE_KIB}",
             f"mmap_size = {MAPPED_BYTES}",
             f"wal_autocheckpoint = {CHECKPOINT_PAGES}",
             "temp_store = MEMORY",  # no health data in files that others might keep
