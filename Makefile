@@ -19,7 +19,7 @@ help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(KNOWLEDGE) ## a guided example in the terminal; ends by itself
-	@$(BIN)/adjunct demo
+	@$(BIN)/adjunct demo --once
 
 test: $(KNOWLEDGE) fhir-examples browser ## every test (HYPOTHESIS_PROFILE=thorough for more examples, PYTEST_ARGS=... for some)
 	$(BIN)/python -m pytest -n $(JOBS) $(if $(HYPOTHESIS_PROFILE),--hypothesis-profile=$(HYPOTHESIS_PROFILE)) $(PYTEST_ARGS)

@@ -23,7 +23,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import adjunct
-from adjunct.base import BadInput, instant, partial_date
+from adjunct.base import BadInput, duration_ms, instant, partial_date
+from adjunct.clinic import Clinic
 from adjunct.demo import QUESTIONS, dated, seed_record
 from adjunct.fhir import definitions, read_bundle
 from adjunct.fhir.memory import MemoryRepository
@@ -33,15 +34,16 @@ from adjunct.fhir.validation import validate
 from adjunct.instruments import instrument, score
 from adjunct.knowledge import Knowledge
 from adjunct.synthetic import HTEST, clinic, stories
-from adjunct.synthetic.course import Step, withdrawal
-from adjunct.synthetic.person import filled
+from adjunct.synthetic.course import AFTERWARDS, CAME, MISSED, Contact, Step, contacts, first_opening, withdrawal
+from adjunct.synthetic.visits import filled
 
 Json = dict[str, Any]
 KNOWLEDGE = Knowledge.load()
 OWN = KNOWLEDGE.content["synthetic"]
 AT = "2026-11-22T12:00:00-06:00"
 NOW = instant(AT)
-SEED, PEOPLE = 7, 60
+THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
+SEED, PEOPLE = 7, 60 if THOROUGH else 16
 NODE = shutil.which("node")
 SECOND = Path(__file__).parent / "fhir" / "second_opinion.mjs"
 NPM = Path(__file__).parent.parent / "node_modules" / "fhir"
@@ -53,7 +55,7 @@ def made(people: int, seed: int = SEED, *, light: bool = True) -> list[Json]:
 
 @cache
 def everybody() -> list[Json]:
-    """All sixty, without days that are played."""
+    """The clinic of the demonstration (a part of it, unless there is time), without days that are played."""
     return made(PEOPLE)
 
 
@@ -84,7 +86,7 @@ def digest(bundles: list[Json]) -> str:
 def test_the_same_seed_is_the_same_bytes_in_another_process_and_another_seed_is_not() -> None:
     code = (
         "import sys; sys.path.insert(0, 'tests'); from test_synthetic import digest, made; "
-        "print(digest(made(3, light=False)))"
+        "print(digest(made(1, light=False)))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -93,8 +95,8 @@ def test_the_same_seed_is_the_same_bytes_in_another_process_and_another_seed_is_
         cwd=Path(__file__).parent.parent,
         env={**os.environ, "PYTHONHASHSEED": "1"},
     )
-    assert done.stdout.decode().strip() == digest(made(3, light=False))
-    assert digest(made(3)) != digest(made(3, seed=SEED + 1))
+    assert done.stdout.decode().strip() == digest(made(1, light=False))
+    assert digest(made(1)) != digest(made(1, seed=SEED + 1))
 
 
 def test_a_clinic_has_somebody() -> None:
@@ -222,39 +224,54 @@ def test_the_assessment_answers_for_everybody_and_finds_the_kratom() -> None:
     for bundle in everybody()[1:-1]:
         found = adjunct.assess(bundle, treatment="none", phase="follow-up", at=AT, country="US", knowledge=KNOWLEDGE)
         assert found.verdict in ("DEFER", "CAUTION", "ELIGIBLE")
-        active = [r for r in resources(bundle, "MedicationStatement") if r["status"] == "active"]
-        kratom = any("kratom" in r["medicationCodeableConcept"]["text"] for r in active)
-        assert ("kratom-leaf" in {i for f in found.findings for i in f.involves}) is kratom
+        told = [r for r in resources(bundle, "MedicationStatement") if "kratom" in r["id"]]
+        found_in = {substance for finding in found.findings for substance in finding.involves}
+        if not told or told[-1]["status"] == "active":  # who stopped lately may hear of it all the same
+            assert ("kratom-leaf" in found_in) is bool(told)
 
 
 def test_follow_up_sees_every_relapse_that_was_written() -> None:
     relapsed = people(everybody(), "nasal-relapse", "infusion-relapse")
-    assert len(relapsed) >= 7
+    assert len(relapsed) >= 2
     for bundle in relapsed:
         found = adjunct.follow(bundle, at=AT, country="US", knowledge=KNOWLEDGE)
         assert [a["id"] for a in found.alerts if a["id"].endswith(":relapse")], bundle["entry"][0]["resource"]["id"]
+        given = len(resources(bundle, "MedicationAdministration"))
+        assert found.to_dict()["surveillance"]["exposure"]["doses"] == given
 
 
-def phq9(bundle: Json) -> list[float]:
-    totals = [r for r in resources(bundle, "Observation") if r["code"]["text"] == "PHQ-9: total"]
-    return [r["valueQuantity"]["value"] for r in sorted(totals, key=lambda r: str(r["effectiveDateTime"]))]
+def went(name: str) -> list[list[Contact]]:
+    """Forty courses of one story, begun ten months ago."""
+    place = Clinic.of({"cover": {"zone": OWN["clinic"]["zone"]}}, KNOWLEDGE)
+    (story,) = (s for s in OWN["story"] if s["id"] == name)
+    start = first_opening(place, NOW.ms - duration_ms("300 d"))
+    return [contacts(KNOWLEDGE, place, story, Random(n), start=start, now=NOW.ms)[0] for n in range(40)]
 
 
-def test_some_are_helped_and_some_are_not() -> None:
-    treated = people(everybody(), "nasal", "infusion")
-    courses = [course for bundle in treated if len(course := phq9(bundle)) > 6]
-    best = [min(course[1:8]) / course[0] for course in courses]
-    helped = sum(share <= 0.5 for share in best) / len(best)
-    assert 0.3 < helped < 0.9
-    assert any(share > 0.75 for share in best)
+@pytest.mark.parametrize("story", ["nasal", "infusion"])
+def test_some_are_helped_and_some_are_not_and_those_do_not_go_on(story: str) -> None:
+    courses = [[c for c in made if c.state == CAME] for made in went(story)]
+    least = [min(c.severity for c in course) / course[0].severity for course in courses]
+    assert 0.3 < sum(share <= 0.5 for share in least) / len(least) < 0.9
+    assert max(least) > 0.75
+    doses = [max(c.number for c in course) for course in courses]
+    assert max(doses) > 2 * min(doses)
 
 
-def test_visits_are_missed_above_all_by_those_who_miss_them() -> None:
+def test_a_relapse_is_worse_for_good() -> None:
+    for made in went("nasal-relapse"):
+        course = [c.severity for c in made if c.state == CAME]
+        assert min(course) <= 0.5 * course[0]
+        assert course[-1] > min(course) + 5
+
+
+def test_visits_are_missed_above_all_by_those_who_miss_them_and_who_leaves_comes_no_more() -> None:
     def missed(story: str) -> float:
-        states = Counter(r["status"] for b in people(everybody(), story) for r in resources(b, "Appointment"))
-        return states["noshow"] / states.total()
+        states = Counter(c.state for made in went(story) for c in made)
+        return states[MISSED] / states.total()
 
     assert 0 < missed("nasal") < 0.1 < missed("nasal-misses")
+    assert not [c for made in went("nasal-leaves") for c in made if c.phase == AFTERWARDS]
 
 
 @pytest.mark.parametrize(("story", "ups"), [("reduction", {0}), ("reduction-slips", {1})])
@@ -274,6 +291,11 @@ def test_an_adverse_event_happens_in_a_session_and_is_told_with_its_treatment() 
     (treatment,) = resources(bundle, "Procedure")
     assert event["suspectEntity"] == [{"instance": {"reference": f"Procedure/{treatment['id']}"}}]
     assert "high" in {r["severity"] for r in resources(bundle, "DetectedIssue")}
+    meals = [r for r in resources(bundle, "Observation") if "valueDateTime" in r]
+    assert meals
+    for told in meals:  # when the person last ate and drank
+        ago = instant(told["effectiveDateTime"]).ms - instant(told["valueDateTime"]).ms
+        assert 0 < ago < duration_ms("1 d")
     period = treatment["performedPeriod"]
     assert period["start"] < event["date"] < period["end"]
 
@@ -294,10 +316,10 @@ def test_the_record_of_the_demo_answers_its_questions_and_takes_nobody_else(tmp_
     database = f"sqlite:///{tmp_path}/clinic.db"
 
     def seeded() -> int:
-        return seed_record(database, KNOWLEDGE, people=5, seed=SEED, clock=lambda: NOW.ms)
+        return seed_record(database, KNOWLEDGE, people=3, seed=SEED, clock=lambda: NOW.ms)
 
     stored = seeded()
-    assert stored > 500
+    assert stored > 1000  # more than one commit
     assert seeded() == 0  # it is there already
     service = open_service(database, "http://localhost/fhir", clock=lambda: NOW.ms)
     try:
@@ -318,4 +340,4 @@ def test_the_record_of_the_demo_answers_its_questions_and_takes_nobody_else(tmp_
     finally:
         service.repository.close()
     with pytest.raises(BadInput, match="one of their own"):
-        seed_record(f"sqlite:///{tmp_path}/other.db", KNOWLEDGE, people=5, seed=SEED, clock=lambda: NOW.ms)
+        seed_record(f"sqlite:///{tmp_path}/other.db", KNOWLEDGE, people=3, seed=SEED, clock=lambda: NOW.ms)

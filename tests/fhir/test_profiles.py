@@ -226,6 +226,12 @@ def test_a_profile_that_was_asked_for_must_be_known_and_fit():
     assert "is a profile of Observation" in lacks(stated()[0], "session-vitals")[0][1]
 
 
+def test_the_type_itself_is_the_profile_that_everything_keeps():
+    assert lacks(stated()[0], "") != []
+    found = validate(stated()[0], orjson.dumps(stated()[0]), profile=[f"{R4}MedicationStatement"])
+    assert found == ()
+
+
 # --- those of others --------------------------------------------------------------------------------------------------
 
 
@@ -346,6 +352,12 @@ def made(*elements: Json) -> Profile:
 
 
 CODED = {"id": "Observation.code", "path": "Observation.code"}
+UNDECIDED = {
+    "key": "a-1",
+    "severity": "error",
+    "human": "x",
+    "expression": "code.coding.code > 'a'",
+}
 BY_SYSTEM = {"discriminator": [{"type": "value", "path": "system"}], "rules": "closed"}
 ENGINE: list[tuple[str, list[Json], Json, list[str]]] = [
     # an element of a profile, an Observation (only what matters), what is said
@@ -372,6 +384,12 @@ ENGINE: list[tuple[str, list[Json], Json, list[str]]] = [
         [{"id": "Observation.issued", "path": "Observation.issued", "min": 1}],
         {"_issued": {"extension": []}},
         [],
+    ),
+    (
+        "an invariant that the values do not decide",
+        [{"id": "Observation", "path": "Observation", "constraint": [UNDECIDED]}],
+        {"code": {"coding": [{"code": "a"}, {"code": "b"}]}},
+        ["a-1: the values do not decide it"],
     ),
     (
         "closed slices",

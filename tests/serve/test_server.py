@@ -325,6 +325,7 @@ def test_a_record_that_cannot_be_opened_is_said_and_the_port_is_free_again(tmp_p
 def test_what_was_answered_is_there_after_a_stop(tmp_path: Path) -> None:
     with server(tmp_path) as running:
         place = running.client.post("/fhir/Patient", json=PATIENT, headers=FHIR).headers["location"]
+    assert [path.name for path in tmp_path.iterdir()] == ["record.db"]  # closed: nothing is left in a journal
     with server(tmp_path) as running:
         assert running.client.get("/fhir/" + place.partition("/fhir/")[2]).json()["name"] == PATIENT["name"]
 

@@ -25,7 +25,8 @@ DAY = len("2026-05-04")
 CLOCK = slice(len("2026-05-04T"), len("2026-05-04T20:12"))
 MOST = 3  # of a list: the demo is a story, the command shows all of it
 OUT = Path("adjunct-demo")
-PEOPLE, SEED = 60, 1
+PEOPLE = 60
+SEED = 1
 WAIT_S = 30
 
 
@@ -39,7 +40,7 @@ def demo(
     people: Annotated[int, typer.Option(min=0, help="How many people the clinic has; 0: the story alone.")] = PEOPLE,
     seed: Annotated[int, typer.Option(help="The same seed makes the same people.")] = SEED,
     database: Annotated[str | None, typer.Option(help="Keep the clinic here; else it goes when the demo ends.")] = None,
-    port: Annotated[int | None, typer.Option(help="8000 unless told otherwise; 0 takes any that is free.")] = None,
+    port: Annotated[int, typer.Option(help="The port of this computer; 0 takes any that is free.")] = 0,
     once: Annotated[bool, typer.Option("--once", help="Ask the server a few questions and end.")] = False,
 ) -> None:
     """Mara's half year, from the first question to month six; then a clinic of invented people, served until Ctrl+C."""
@@ -70,15 +71,14 @@ def _story(out: Path) -> None:
 # --- the clinic -------------------------------------------------------------------------------------------------------
 
 
-def _clinic(database: str, people: int, seed: int, port: int | None, once: bool) -> None:
+def _clinic(database: str, people: int, seed: int, port: int, once: bool) -> None:
     """Fill a record, serve it, and say what can be asked; or ask it."""
     import adjunct
     from adjunct.demo import seed_record
     from adjunct.serve.running import run, serving
     from adjunct.serve.settings import load
 
-    given = {"database": database, "port": 0 if once and port is None else port, "log_level": "warning"}
-    settings = load(given, os.environ)
+    settings = load({"database": database, "port": port, "log_level": "warning"}, os.environ)
     typer.echo(f"\nAnd a clinic: {people} invented people over a year and a half. Writing them down ...")
     stored = seed_record(database, adjunct.Knowledge.load(), people=people, seed=seed, clock=_now)
     typer.echo(f"{stored} resources, every one tagged as test data." if stored else "They were there already.")

@@ -30,7 +30,9 @@ def register(app: typer.Typer) -> None:
 def view(
     definition: Annotated[Path, typer.Argument(help="A ViewDefinition (JSON).")],
     sources: Annotated[list[Path], typer.Argument(help="Resources, one on each line (NDJSON).")],
-    engine: Annotated[Engine, typer.Option(help="DuckDB is quicker and knows a part of FHIRPath.")] = Engine.PYTHON,
+    engine: Annotated[
+        Engine, typer.Option(help="DuckDB runs one SQL query and knows a part of FHIRPath.")
+    ] = Engine.PYTHON,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print a CSV table; this is the default.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array of rows.")] = False,
     as_sql: Annotated[bool, typer.Option("--sql", help="Print the DuckDB query instead of running it.")] = False,

@@ -202,7 +202,7 @@ class MemoryReader:
                 return any(compares(span, stored.at, stored.at + 1) for span in condition.any_of)
             case ask.InCompartment():
                 refers = ask.RefersTo(condition.type, condition.id)
-                return (condition.itself and stored[1:3] == (condition.type, condition.id)) or any(
+                return (condition.itself and (stored.type, stored.id) == (condition.type, condition.id)) or any(
                     matches(refers, row) for index in condition.indexes for row in _rows(version, "reference", index)
                 )
             case ask.AnyOf():

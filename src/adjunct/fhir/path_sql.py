@@ -3,8 +3,7 @@
 Translated by the types that R4 gives elements: what is single becomes a scalar, with NULL for nothing; what repeats
 becomes a list; three-valued logic is SQL's own. An expression that this cannot say is refused with its name; data that
 it cannot judge (dates of mixed precision, more digits than DECIMAL has) stops the query. It never answers wrongly.
-A primitive that has extensions only is seen by `exists` and `empty` and in no other place;
-functions on which the two could differ (`upper`, `matches`) are not offered.
+Functions on which the two languages could differ (`upper`, `matches`) are not offered.
 """
 
 from __future__ import annotations
@@ -35,7 +34,9 @@ SCALE = 18  # digits after the point of a decimal that is computed with; 20 befo
 HALF_SCALE = 9  # of the factors of a product
 QUOTIENT_SCALE = 8  # of a quotient, which must end there
 TEN = 10
-DATE_LENGTH, MONTH_LENGTH, YEAR_LENGTH = 10, 7, 4
+DATE_LENGTH = 10
+MONTH_LENGTH = 7
+YEAR_LENGTH = 4
 FIRST_CLOCK, LAST_CLOCK = "00:00:00.000", "23:59:59.999"
 EARLIEST_ZONE, LATEST_ZONE = "+14:00", "-12:00"  # the boundaries of a time without a zone
 
@@ -194,39 +195,57 @@ class Writer:
 
     def step(self, on: Value, element: Element, key: str, kind: str) -> Value:
         """The values at a key: one JSON path as far as it goes, a list_transform after anything else."""
-        plain = kind in primitive_types()
+        many = on.many or element.many
+        if kind in primitive_types():
+            return Value(self.primitives(on, element, key, kind == "decimal"), kind, many)
         if on.parent:
             path = f"{on.path}.{key}" + ("[*]" if element.many else "")
-            many = on.many or element.many
-            sql = f"json_extract{'_string' if plain else ''}({on.parent}, '{path}')"
-            if element.many and plain:
-                sql = self.whole(sql)
-            if kind == "decimal":
-                sql = self.unmarked(sql) if many else f"ltrim({sql}, chr(1))"
-            return Value(sql, kind, many, parent="" if plain else on.parent, path="" if plain else path)
-        if not on.many:
-            raise BadInput(f"DuckDB cannot be asked for {key!r} here: use the python engine")
+            return Value(f"json_extract({on.parent}, '{path}')", kind, many, parent=on.parent, path=path)
         x = self.fresh()
-        inner = self.step(bound(x, on.type), element, key, kind)
-        if element.many:
-            return Value(f"flatten(list_transform({on.sql}, lambda {x}: {inner.sql}))", kind, True)
-        return Value(self.kept(f"list_transform({on.sql}, lambda {x}: {inner.sql})"), kind, True)
+        each = f"list_transform({on.sql}, lambda {x}: {self.step(bound(x, on.type), element, key, kind).sql})"
+        return Value(f"flatten({each})" if element.many else self.kept(each), kind, True)
+
+    def primitives(self, on: Value, element: Element, key: str, decimal: bool) -> str:
+        """SQL of primitives. In a list one with extensions only (`_key`) stops the query: text cannot show it."""
+        many = "[*]" if element.many else ""
+        only = _undecided(f"{key} with extensions only")
+
+        def read(json: str, path: str, of_many: bool) -> str:
+            found = f"json_extract_string({json}, '{path}.{key}{many}')"
+            if decimal:
+                found = self.mapped_over(found, "ltrim({}, chr(1))") if of_many else f"ltrim({found}, chr(1))"
+            return found
+
+        def careful(json: str, path: str) -> str:
+            found = read(json, path, element.many)
+            if not element.many:
+                return f"coalesce({found}, CASE WHEN json_exists({json}, '{path}._{key}') THEN {only} END)"
+            more = f"len(json_extract({json}, '{path}._{key}[*]')) > len(json_extract({json}, '{path}.{key}[*]'))"
+            return f"CASE WHEN {more} THEN {only} ELSE {self.mapped_over(found, f'coalesce({{}}, {only})')} END"
+
+        if not on.many:
+            if not on.parent:
+                raise BadInput(f"DuckDB cannot be asked for {key!r} of a primitive: use the python engine")
+            return careful(on.parent, on.path) if element.many else read(on.parent, on.path, False)
+        x = self.fresh()
+        each = f"list_transform({on.sql}, lambda {x}: {careful(x, '$')})"
+        slow = f"flatten({each})" if element.many else self.kept(each)
+        if not on.parent:
+            return slow
+        mark = quoted(f'"_{key}"')
+        text = "CAST(source.resource AS VARCHAR)"
+        nulls = f" OR contains({text}, 'null')" if element.many else ""
+        return f"CASE WHEN contains({text}, {mark}){nulls} THEN {slow} ELSE {read(on.parent, on.path, True)} END"
 
     def kept(self, sql: str) -> str:
         """A list without its NULLs, which stand for nothing."""
         x = self.fresh()
         return f"list_filter({sql}, lambda {x}: {x} IS NOT NULL)"
 
-    def unmarked(self, sql: str) -> str:
-        """A list of decimals without the mark of `views_sql.relation`."""
+    def mapped_over(self, sql: str, template: str) -> str:
+        """A list with SQL put in for each of its values."""
         x = self.fresh()
-        return f"list_transform({sql}, lambda {x}: ltrim({x}, chr(1)))"
-
-    def whole(self, sql: str) -> str:
-        """A list of primitives in which nothing is null: null stands where there are only extensions."""
-        x = self.fresh()
-        otherwise = _undecided("a list with a value that has only extensions")
-        return f"list_transform({sql}, lambda {x}: coalesce({x}, {otherwise}))"
+        return f"list_transform({sql}, lambda {x}: {template.format(x)})"
 
     def of_type(self, source: Node, kind: str, node: Node, here: Here) -> Value:
         if not (kind in primitive_types() or elements(kind)):
@@ -409,7 +428,8 @@ class Writer:
             case "last", () if on.type:
                 return _like(on, f"{on.sql}[-1]") if on.many else on
             case "count", () if on.type:
-                sql = f"coalesce(len({on.sql}), 0)" if on.many else f"CASE WHEN {on.sql} IS NULL THEN 0 ELSE 1 END"
+                alone = f"CASE WHEN {self.exists(on, node.source, here)} THEN 1 ELSE 0 END"
+                sql = f"coalesce(len({on.sql}), 0)" if on.many else alone
                 return Value(sql, "integer", computed=True)
             case "iif", (criterion, *branches) if not on.many:
                 return self.chosen(criterion, branches, replace(here, this=on), node)
@@ -456,17 +476,20 @@ class Writer:
         x, i = self.fresh(), self.fresh()
         each = self.value(projection, replace(here, this=bound(x, on.type), index=f"({i} - 1)"))
         lists = f"list_transform({on.sql}, lambda {x}, {i}: {each.sql})"
+        if isinstance(projection, Member | TypeIs) and not each.many and each.type in primitive_types():
+            raise _unsaid(projection)  # the path itself says the same, and knows primitives that have only extensions
         sql = f"flatten({lists})" if each.many else self.kept(lists)
         return Value(sql, each.type, True, each.computed)
 
     def exists(self, on: Value, node: Node | None, here: Here) -> str:
-        """Whether there is any. A primitive with extensions only is there as well: it stands under `_name`."""
-        found = f"(coalesce(len({on.sql}), 0) > 0)" if on.many else f"({on.sql} IS NOT NULL)"
+        """Whether there is any. A single primitive with extensions only is there as well: it stands under `_name`."""
+        if on.many:
+            return f"(coalesce(len({on.sql}), 0) > 0)"
         if isinstance(node, Member) and on.type in primitive_types():
             owner = here.this if node.source is None else self.value(node.source, here)
             beside = self.step(owner, elements(owner.type)[node.name], f"_{node.name}", "Element")
-            return f"({found} OR {self.exists(beside, None, here)})"
-        return found
+            return f"({on.sql} IS NOT NULL OR {beside.sql} IS NOT NULL)"
+        return f"({on.sql} IS NOT NULL)"
 
     def reference_key(self, on: Value, wanted: str) -> Value:
         """The id of the resource that a reference names; NULL for other types and for what is no literal reference."""

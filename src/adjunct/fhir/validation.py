@@ -21,12 +21,13 @@ from adjunct.fhir.path import Binary, Call, Literal, Member, Node, Path, PathErr
 from adjunct.fhir.structure import Fault, faults
 from adjunct.fhir.wire import Json, listed, mapped, walk
 
-MAX_SHAPES = 256  # remembered for each type; keys in ever new orders must not fill the memory
+MAX_SHAPES = 256  # remembered of each type; keys in ever new orders must not fill the memory
 ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 # Asked here without FHIRPath: in every element, or in words that FHIRPath cannot say (htmlChecks) or says wrongly
 # (dom-3 of R4 asks for `as` of many values).
 OWN = frozenset({"ele-1", "ref-1", "dom-3", "txt-1", "txt-2"})
 _DAYS = frozenset({"date", "dateTime", "instant"})
+_TO_DAY, _DATE = len("YYYY-MM-"), len("YYYY-MM-DD")
 _IN_EVERY_MONTH = "28"
 
 
@@ -285,9 +286,9 @@ def _id(value: Any, *_: Json) -> _Said | None:
 
 def _day(value: Any, *_: Json) -> _Said | None:
     """That the day is in the calendar; its form has been checked."""
-    if value.__class__ is str and value[8:10] > _IN_EVERY_MONTH:
+    if value.__class__ is str and value[_TO_DAY:_DATE] > _IN_EVERY_MONTH:
         try:
-            date.fromisoformat(value[:10])
+            date.fromisoformat(value[:_DATE])
         except ValueError:
             return _Said("value", "no such day in the calendar")
     return None
@@ -327,38 +328,38 @@ def _refers(targets: frozenset[str]) -> Ask:
             inside = (c for c in listed(root.get("contained")) if mapped(c).get("id") == reference[1:])
             found = next(inside, root if reference == "#" else None)
             return nothing if found is None else None if found.get("resourceType") in allowed else wrong
-        if ":" not in reference:
-            return wrong
-        *_, kind, _ = "", *reference.partition("/_history/")[0].split("/")
-        return wrong if kind in anything and kind not in allowed else None
+        if ":" in reference:  # an address elsewhere may say the type, or nothing
+            kind = reference.partition("/_history/")[0].rpartition("/")[0].rpartition("/")[2]
+            return wrong if kind in anything and kind not in allowed else None
+        return None if reference.partition("?")[0] in allowed else wrong  # by a search, in a transaction
 
     return ask
 
 
-_XHTML = "|".join(
+_XHTML = frozenset(
     "a abbr acronym address area b bdo big blockquote br caption center cite code col colgroup dd del dfn dir div dl "
     "dt em font h1 h2 h3 h4 h5 h6 hr i img ins kbd li map menu ol p pre q s samp small span strike strong sub sup "
     "table tbody td tfoot th thead tr tt u ul var".split()
 )
-_SCRIPT = r"(?!\s*(?:java|vb)script\s*:)"
-_MARKUP = re.compile(  # what may stand in a narrative; each `<` begins one of these
-    rf"""<(?:!--(?:[^-]|-(?!->))*+-->
-    | /(?:{_XHTML})\s*+>
-    | (?:{_XHTML})(?:\s++(?!on|xlink)[a-z_][\w:.-]*+\s*+=\s*+(?:"{_SCRIPT}[^<"]*+"|'{_SCRIPT}[^<']*+'))*+\s*+/?>)""",
-    re.IGNORECASE | re.VERBOSE,
-)
+_NO_SCRIPT = r"(?!\s*+(?i:java|vb)(?i:script)\s*+:)"
+_ATTRIBUTE = rf"""(?!(?i:on|xlink))[\w:.-]++\s*+=\s*+(?:"{_NO_SCRIPT}[^<"]*+"|'{_NO_SCRIPT}[^<']*+')"""
+_MARKUP = re.compile(rf"<(?:/?([a-z][a-z0-9]*+)(?:\s++{_ATTRIBUTE})*+\s*+/?>|!--(?:[^-]|-(?!->))*+-->)")
 _BLANK = re.compile(r"(?:\s|&nbsp;|&#160;|&#x0*a0;)*", re.IGNORECASE)
 
 
 def _narrative(value: Json, *_: Json) -> _Said | None:
-    """XHTML for reading only, without scripts, forms, frames and event handlers, and something to read."""
+    """XHTML for reading only, without scripts, forms, frames and event handlers, and something to read.
+
+    It keeps out what is plainly active; whoever shows a narrative of others must still clean it.
+    """
     div = value.get("div")
     if div.__class__ is not str:
         return None
-    words = _MARKUP.sub("", div)
-    if "<" in words or not div.lstrip().startswith("<div"):
+    parts = _MARKUP.split(div)  # text, name of an element (None: a comment), text ...
+    words, names = "".join(parts[::2]), {*parts[1::2]} - {None}
+    if "<" in words or not _XHTML.issuperset(names) or not div.lstrip().startswith("<div"):
         return _Said("invariant", "txt-1: a narrative is one div of plain XHTML without active content")
-    if _BLANK.fullmatch(words) and "<img" not in div:
+    if "img" not in names and _BLANK.fullmatch(words):
         return _Said("invariant", "txt-2: a narrative needs some text")
     return None
 
@@ -412,10 +413,9 @@ class _Found:
 
     def _unreferenced(self, resource: Json) -> None:
         """dom-3: what is contained is referred to from the resource, or refers to it."""
-        texts = {node for _, node in walk(resource) if isinstance(node, str) and node.startswith("#")}
-        for inner in map(mapped, listed(resource.get("contained"))):
-            back = any(node == "#" for _, node in walk(inner))
-            if f"#{inner.get('id')}" not in texts and not back:
+        local = {*_local_references(resource)}
+        for inner in map(mapped, listed(resource["contained"])):
+            if f"#{inner.get('id')}" not in local and "#" not in _local_references(inner):
                 said = _Said("invariant", "dom-3: contained, and nothing in the resource refers to it")
                 self.said.append((inner, "", said))
 
@@ -437,3 +437,13 @@ class _Found:
         for node, key, (code, diagnostics, severity) in self.said:
             at = places[id(node)]
             yield Issue(severity, code, diagnostics, f"{at}.{key}" if key else at)
+
+
+def _local_references(value: Any) -> Iterator[str]:
+    """Every text that begins with #: a reference, a canonical or a uri."""
+    if value.__class__ is str:
+        if value.startswith("#"):
+            yield value
+    elif value.__class__ is dict or value.__class__ is list:
+        for child in value.values() if value.__class__ is dict else value:
+            yield from _local_references(child)

@@ -156,7 +156,8 @@ def _constants(said: list[Json]) -> dict[str, Literal]:
 def _literal(kind: str, value: Any, at: str) -> Literal:
     if kind == "decimal" and isinstance(value, int | float | Decimal) and not isinstance(value, bool):
         return Literal(kind, Decimal(str(getattr(value, "text", value))))
-    if value.__class__ is not {"boolean": bool, "integer": int}.get(kind, str):
+    given: type = type(value)
+    if given is not {"boolean": bool, "integer": int}.get(kind, str):
         raise BadInput(f"not a {kind}: write its value as FHIR does", at)
     literal = Literal(kind, value)
     if kind in ("date", "dateTime", "time") and not _readable(literal):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from adjunct.base import BadInput
-from adjunct.fhir.definitions import elements, is_subtype
+from adjunct.fhir.definitions import elements, is_subtype, primitive_types
 from adjunct.fhir.path.syntax import Member, Node, Variable
 from adjunct.fhir.path.values import kind_of
 from adjunct.fhir.path_sql import OURS, Here, Value, Writer, bound, listed, one, quoted, stop
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     import duckdb
 
 MAX_REPEAT = 12  # levels of `repeat`; deeper data stops the query
+LISTS_OF_DECIMALS = frozenset(("MolecularSequence",))  # of R4's resources; `relation` would lose their digits
 MAX_LINE = 64 * 1024 * 1024  # bytes of one resource
 
-# A string stays, a decimal becomes a string that begins with U+0001, which no text in FHIR may hold: DuckDB would read
-# it as binary floating point and lose digits. `path_sql` takes the mark off decimals, `_whole` off objects.
-_STRING_OR_DECIMAL = r'("(?:[^"\\]|\\.)*")|(-?[0-9]+(?:\.[0-9]+(?:[eE][-+]?[0-9]+)?|[eE][-+]?[0-9]+))'
+# A decimal after a key; before the quote that ends a key is no backslash, as there is inside a text.
+_DECIMAL = r'([^\\]":\s*)(-?[0-9]+(?:\.[0-9]+(?:[eE][-+]?[0-9]+)?|[eE][-+]?[0-9]+))'
 
 
 class _Rows(NamedTuple):
@@ -47,6 +47,8 @@ def duckdb_sql(view: View, source: str) -> str:
     FROM (FROM patients) AS source
     WHERE json_extract_string(source.resource, '$.resourceType') = 'Patient'
     """
+    if view.resource in LISTS_OF_DECIMALS:
+        raise BadInput(f"DuckDB cannot be asked for {view.resource}: use the python engine")
     writer = Writer()
     root = _root(view)
     own, parts = _parts(writer, view.select, root)
@@ -62,10 +64,13 @@ def duckdb_sql(view: View, source: str) -> str:
 
 
 def relation(paths: Sequence[Path]) -> str:
-    """The SQL of a relation over NDJSON files in which decimals keep the digits that were written."""
+    """The SQL of a relation over NDJSON files in which decimals keep the digits that were written.
+
+    DuckDB would read them as binary floating point. Here they are texts that begin with U+0001, which no text in FHIR
+    may hold; `path_sql` takes that mark off decimals, `_whole` off objects.
+    """
     files = ", ".join(quoted(str(path)) for path in paths)
-    marked = rf"regexp_replace(json::VARCHAR, {quoted(_STRING_OR_DECIMAL)}, e'\\1\x01\\2\x02', 'g')"
-    exact = f"""replace(replace(replace({marked}, e'\\x01\\x02', ''), e'\\x01', '"\\u0001'), e'\\x02', '"')::JSON"""
+    exact = rf"""regexp_replace(json::VARCHAR, {quoted(_DECIMAL)}, '\1"\\u0001\2"', 'g')::JSON"""
     read = f"read_ndjson_objects([{files}], maximum_object_size={MAX_LINE})"
     return f"SELECT {exact} AS resource FROM {read}"  # noqa: S608  file names are quoted
 
@@ -75,8 +80,10 @@ def duckdb_rows(view: View, source: str, connection: duckdb.DuckDBPyConnection |
 
     Raises BadInput if the query stops; what DuckDB says of the data is not repeated, because it may quote it.
     """
-    import duckdb
-
+    try:
+        import duckdb
+    except ImportError:
+        raise BadInput("DuckDB is not installed: pip install 'adjunct[views]', or use the python engine") from None
     names = [column.name for column in columns(view)]
     types = _types(Writer(), view.select, _root(view))
     read = {name: of for name, value in types.items() if (of := _READ.get(_written(value.type)))}
@@ -148,6 +155,8 @@ def _rows(writer: Writer, select: Select, here: Here) -> _Rows:
         foci, kind = _repeated(writer, select, here, MAX_REPEAT), select.start
     else:
         each = writer.value(select.over[0], here)
+        if not each.many and each.type in primitive_types():
+            raise BadInput(f"DuckDB cannot be asked for {str(select.over[0])!r} as {select.iteration}: it is one value")
         foci, kind = listed(each), each.type
     x, i = writer.fresh(), writer.fresh()
     inside = _rows_of_one(writer, select, Here(bound(x, kind), f"({i} - 1)")).sql

@@ -10,7 +10,7 @@ import asyncio
 import gzip
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import cache
@@ -21,7 +21,6 @@ from typing import Any
 
 import orjson
 from fastapi import FastAPI, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
 from structlog.typing import FilteringBoundLogger
 
 from adjunct.fhir.outcome import Issue, Refusal, outcome
@@ -30,9 +29,15 @@ from adjunct.fhir.rest import Reply, Request, Service, handle
 from adjunct.serve import door, logs, metrics, openapi
 from adjunct.serve.settings import Settings
 
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+ASGIApp = Callable[[Message, Receive, Send], Awaitable[None]]
+
 BASE = "/fhir"
 ID_BYTES = 8  # of a request's own name in the log
 GZIP_LEVEL = 3  # beyond it a FHIR Bundle takes twice the time for a tenth less
+DIGITS = 6  # of a second
 CLIENT_GONE = 499  # in the log only: nobody was left to answer
 
 _PLAIN = (b"content-type", b"application/fhir+json; charset=utf-8")
@@ -47,11 +52,8 @@ class _ClientGone(Exception):
     """The client closed the connection before its request was whole."""
 
 
-def create_app(
-    service: Service, settings: Settings, log: FilteringBoundLogger, counted: metrics.Metrics | None = None
-) -> ASGIApp:
+def create_app(service: Service, settings: Settings, log: FilteringBoundLogger, counted: metrics.Metrics) -> ASGIApp:
     """The whole server as an ASGI application. It does not close `service`: who opened it does."""
-    counted = counted or metrics.Metrics()
     fhir = Fhir(service, settings, log, counted)
 
     @asynccontextmanager
@@ -99,7 +101,7 @@ class _Door:
     def __init__(self, fhir: ASGIApp, rest: ASGIApp) -> None:
         self._fhir, self._rest = fhir, rest
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         app = self._rest
         if scope["type"] == "http":
             headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
@@ -107,7 +109,7 @@ class _Door:
             try:
                 door.refuse_strangers(headers)
             except Refusal as refusal:
-                await _send(send, _refused(refusal), _ALWAYS, head=scope["method"] == "HEAD")
+                await _send(send, _refused(refusal), _ALWAYS)
                 return
             if scope["path"] == BASE or scope["path"].startswith(f"{BASE}/"):
                 app = self._fhir
@@ -115,7 +117,10 @@ class _Door:
 
 
 class Fhir:
-    """The ASGI route of `/fhir`. `timer` counts seconds from any point."""
+    """The ASGI route of `/fhir`. `timer` counts seconds from any point.
+
+    What is read by its id from a file is there sooner than a thread could be woken: that alone is done on the spot.
+    """
 
     def __init__(
         self,
@@ -134,16 +139,16 @@ class Fhir:
         """Wait for the handlers that still work."""
         self._pool.shutdown(wait=True)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        started, method = self._timer(), scope["method"]
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        started = self._timer()
         path = scope["path"][len(BASE) :].strip("/")
-        name, kind = metrics.interaction(method, path)
+        name, kind = metrics.interaction(scope["method"], path)
         request_id = secrets.token_hex(ID_BYTES)
         said: dict[str, str] = {}
         headers = [*_ALWAYS, (b"x-request-id", request_id.encode())]
         try:
             try:
-                reply = await self._reply(scope, receive, method, path, headers)
+                reply = await self._reply(scope, receive, path, name, headers)
             except Refusal as refusal:
                 reply = _refused(refusal)
             except Unavailable as error:
@@ -155,17 +160,20 @@ class Fhir:
                 told = f"a fault of the server, nothing you did: report it with x-request-id {request_id}"
                 reply = _outcome(HTTPStatus.INTERNAL_SERVER_ERROR, "exception", told)
             status = int(reply.status)
-            await _send(send, reply, headers, head=method == "HEAD")
+            await _send(send, reply, headers)
         except _ClientGone:
             status = CLIENT_GONE
         seconds = self._timer() - started
         self._counted.answered(name, status, seconds)
         tell = self._log.error if said else self._log.info
-        tell("request", id=request_id, interaction=name, type=kind, status=status, seconds=round(seconds, 6), **said)
+        tell(
+            "request", id=request_id, interaction=name, type=kind, status=status, seconds=round(seconds, DIGITS), **said
+        )
 
     async def _reply(
-        self, scope: Scope, receive: Receive, method: str, path: str, out: list[tuple[bytes, bytes]]
+        self, scope: Message, receive: Receive, path: str, name: str, out: list[tuple[bytes, bytes]]
     ) -> Reply:
+        method: str = scope["method"]
         headers: dict[str, str] = scope["fhir_headers"]
         asked = door.query(scope["query_string"])
         door.refuse_nul(path)
@@ -175,7 +183,7 @@ class Fhir:
         if method == "OPTIONS":
             return Reply(HTTPStatus.NO_CONTENT, (_ALLOW,))
         request = Request("GET" if method == "HEAD" else method, path, asked, headers, body)
-        quick = self._inline and request.method == "GET" and path.count("/") == 1 and not asked and "$" not in path
+        quick = self._inline and name == "read" and not asked
         reply = handle(request, self._service) if quick else await self._in_thread(request)
         if len(reply.body) < self._settings.gzip_from or not reply.body:
             return reply
@@ -243,10 +251,11 @@ def _outcome(status: int, code: str, said: str, *headers: tuple[bytes, bytes]) -
     return Reply(status, (_PLAIN, *headers), orjson.dumps(outcome([Issue("error", code, said)])))
 
 
-async def _send(send: Send, reply: Reply, more: list[tuple[bytes, bytes]], *, head: bool) -> None:
+async def _send(send: Send, reply: Reply, more: list[tuple[bytes, bytes]]) -> None:
+    """To HEAD the server sends the same without the body."""
     headers = [*reply.headers, *more]
     if reply.status not in _EMPTY:
         headers.append((b"content-length", str(len(reply.body)).encode()))
-    start: MutableMapping[str, Any] = {"type": "http.response.start", "status": int(reply.status), "headers": headers}
+    start: Message = {"type": "http.response.start", "status": int(reply.status), "headers": headers}
     await send(start)
-    await send({"type": "http.response.body", "body": b"" if head else reply.body})
+    await send({"type": "http.response.body", "body": reply.body})

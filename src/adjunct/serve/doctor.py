@@ -21,7 +21,7 @@ from sqlalchemy.orm import aliased
 from adjunct.base import MS_PER_SECOND, AdjunctError, BadInput, Refused
 from adjunct.fhir.indexing import Rows, rows
 from adjunct.fhir.sql.schema import INDEXES, version
-from adjunct.fhir.sql.store import _COLUMNS, Backend, Connection, Statement
+from adjunct.fhir.sql.store import COLUMNS, Backend, Connection, Statement
 from adjunct.fhir.wire import mapped, read_exact
 
 SAMPLE = 200  # resources whose index rows are made again
@@ -139,7 +139,7 @@ def _indexes(connection: Connection, backend: Backend, one: Callable[..., int]) 
     tables = []
     for name in Rows._fields:
         held = INDEXES[name].c
-        of_key = select(*(held[column] for column in _COLUMNS[name])).where(held.key == bindparam("own"))
+        of_key = select(*(held[column] for column in COLUMNS[name])).where(held.key == bindparam("own"))
         tables.append(Statement(of_key, backend.dialect))
     differ = 0
     for key, content in chosen:

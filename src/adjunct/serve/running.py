@@ -17,7 +17,7 @@ from adjunct.fhir.repository import Unavailable, timestamp
 from adjunct.serve import logs
 from adjunct.serve.app import BASE, create_app
 from adjunct.serve.metrics import Metrics
-from adjunct.serve.service import open_service
+from adjunct.serve.service import open_service, with_exports
 from adjunct.serve.settings import Settings
 
 BACKLOG = 2048
@@ -77,13 +77,10 @@ def _prepared(
     with _bound(settings.host, settings.port) as listener:
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         address = f"http://{host}:{listener.getsockname()[1]}"
-        service = open_service(settings.database, address + BASE, clock=clock, grouped=counted.committed)
-        try:
-            with logs.forwarding(log):
-                yield _Server(_config(create_app(service, settings, log, counted), settings)), listener, address
-        finally:
-            service.repository.close()  # what was handed over is written first
-            log.info("closed")
+        opened = open_service(settings.database, address + BASE, clock=clock, grouped=counted.committed)
+        with with_exports(opened) as service, logs.forwarding(log):
+            yield _Server(_config(create_app(service, settings, log, counted), settings)), listener, address
+        log.info("closed")
 
 
 def _bound(host: str, port: int) -> socket.socket:

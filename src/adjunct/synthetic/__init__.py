@@ -15,20 +15,24 @@ from adjunct.clinic import Clinic
 from adjunct.devices.simulator import dice
 from adjunct.knowledge import Knowledge
 from adjunct.publish.frame import coding
-from adjunct.synthetic.chart import DEVICE, HTEST, Json, transaction
-from adjunct.synthetic.course import first_opening
-from adjunct.synthetic.person import HL7, draw, written
+from adjunct.synthetic.chart import DEVICE, HL7, HTEST, Chart, Json, transaction
+from adjunct.synthetic.course import contacts, first_opening
+from adjunct.synthetic.people import background, care_plan, draw
+from adjunct.synthetic.visits import Scribe
 
 __all__ = ["HTEST", "clinic"]
 
+MONTHS = 18
+
 
 def clinic(
-    seed: int, people: int, knowledge: Knowledge, *, now: Instant, months: int = 18, light: bool = False
+    seed: int, people: int, knowledge: Knowledge, *, now: Instant, months: int = MONTHS, light: bool = False
 ) -> Iterator[Json]:
     """Transaction Bundles of FHIR R4: the clinic and its staff, then one for each person, then the group of them all.
 
-    Every resource is tagged `HTEST`. The first of the `people` came `months` before `now`, and nothing in their records
-    is later than `now` but what is booked. `light`: no day is played minute by minute, for a load of many people.
+    Every resource is tagged `HTEST`. People began to come `months` before `now` (some earlier, where their story takes
+    its time), and nothing in their records is later than `now` but what is booked. `light`: no day is played minute by
+    minute, for a load of many people.
     """
     if people < 1 or months < 1:
         raise BadInput("a clinic has people, and has been there for a while: ask for at least 1 of each", "people")
@@ -43,7 +47,14 @@ def clinic(
         slot = chance.randint(0, own["slots"]) * duration_ms(own["slot"])
         first = first_opening(place, now.ms - round(back)) + slot
         person = draw(content, id_, number, story, first, place, chance)
-        yield transaction(written(person, knowledge, place, chance, now=now.ms, light=light))
+        chart = Chart(id_, knowledge, place.cover)
+        made, taken = contacts(knowledge, place, story, chance, start=first, now=now.ms)
+        background(chart, person, taken, chance)
+        care_plan(chart, person, made, now.ms)
+        scribe = Scribe(chart, person, chance, now=now.ms, light=light)
+        for contact in made:
+            scribe.visit(contact)
+        yield transaction(chart.made)
     yield transaction([_group(own["id"], seed, ids)])
 
 

@@ -26,6 +26,8 @@ from adjunct.publish.session import CODE_SYSTEMS
 Json = dict[str, Any]
 
 HTEST = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActReason", "code": "HTEST", "display": "test health data"}
+HL7 = "http://terminology.hl7.org/CodeSystem"
+NURSE, DOCTOR, COUNSELLOR = "nurse", "doctor", "ict"  # codes of HL7's practitioner-role
 HOME = "https://synthetic.example.org/fhir"
 DEVICE = "adjunct"  # the software, once in the clinic instead of once in every result
 SOFTWARE = "synthetic"  # stands for the version in ids, so that a release changes none
@@ -41,8 +43,14 @@ class Chart:
 
     def __init__(self, person: str, knowledge: Knowledge, cover: Cover) -> None:
         self.person, self.knowledge, self.cover = person, knowledge, cover
+        self.content = knowledge.content["synthetic"]
         self.subject = {"reference": f"Patient/{person}"}
         self.made: list[Json] = []
+
+    def staff(self, role: str) -> Json:
+        """Whoever has this role in the clinic."""
+        found = next(s["id"] for s in self.content["staff"] if s["role"] == role)
+        return {"reference": f"Practitioner/{self.content['clinic']['id']}-{found}"}
 
     def time(self, ms: int) -> str:
         return self.cover.local(ms).isoformat(timespec="seconds")
@@ -142,6 +150,11 @@ def transaction(resources: Sequence[Json]) -> Json:
             if (name := f"{r['resourceType']}/{r['id']}")
         ],
     }
+
+
+def within(value: float, bounds: Sequence[float]) -> float:
+    """The value, or the bound that it passed."""
+    return min(max(value, bounds[0]), bounds[-1])
 
 
 def quantity(value: float, unit: str) -> Json:

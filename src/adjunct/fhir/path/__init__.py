@@ -22,6 +22,7 @@ from adjunct.fhir.path.compiler import Compiler, Scope, bare, plain, tested
 from adjunct.fhir.path.functions import FUNCTIONS
 from adjunct.fhir.path.operators import OPERATORS
 from adjunct.fhir.path.syntax import (
+    KEPT,
     Binary,
     Call,
     Empty,
@@ -61,7 +62,6 @@ __all__ = [
     "walk",
 ]
 
-KEPT = 4096  # compiled expressions; R4 itself has about 1,600
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 _NO_SCOPE = Scope(None, None, _NOTHING)
 

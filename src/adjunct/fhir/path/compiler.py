@@ -105,6 +105,14 @@ def one(values: list[Any]) -> Any:
     return value.value if value.__class__ is Extended else value
 
 
+def whole(values: list[Any]) -> int | None:
+    """The only value, a whole number."""
+    value = one(values)
+    if value is not None and value.__class__ is not int:
+        raise PathError("FHIRPath expects a whole number here: correct the expression")
+    return value
+
+
 def bare(code: Code) -> Callable[[Any, Scope], list[Typed]]:
     """The values, each with its type and without extensions; what has only extensions is left out."""
     boxed = box(code)
@@ -368,7 +376,8 @@ class Compiler:
         if name == "resource":
             return Code(lambda _focus, scope: [steps.actual("Resource", scope.resource)], "")
         if name == "context":
-            return Code(lambda _focus, scope: [scope.context], "")
+            typed = (lambda focus: focus) if self.start else as_typed
+            return Code(lambda _focus, scope: [typed(scope.context)], self.start)
 
         def given(_focus: Any, scope: Scope) -> list[Any]:
             if name == "rootResource" and name not in scope.variables:
@@ -404,7 +413,7 @@ class Compiler:
         run, position = source.run, at.run
 
         def item(focus: Any, scope: Scope) -> list[Any]:
-            wanted = one(position(focus, scope))
+            wanted = whole(position(focus, scope))
             return [] if wanted is None or wanted < 0 else run(focus, scope)[wanted : wanted + 1]
 
         return replace(source, run=item, test=None)

@@ -13,13 +13,14 @@ from typing import Any
 
 from adjunct.fhir.definitions import resource_types
 from adjunct.fhir.path import steps
-from adjunct.fhir.path.compiler import Code, Function, Invocation, Scope, bare, box, one, tested, truth
+from adjunct.fhir.path.compiler import Code, Function, Invocation, Scope, bare, box, one, tested, truth, whole
 from adjunct.fhir.path.operators import unique, united
 from adjunct.fhir.path.scalars import SCALARS
 from adjunct.fhir.path.syntax import Binary, Literal, Member, PathError, Unsupported, Variable, type_name
 from adjunct.fhir.path.values import Typed, distinct, equal
+from adjunct.fhir.wire import MAX_DEPTH
 
-MAX_REPEATED = 10_000  # values that repeat() may find; a projection that makes ever new values would never end
+MAX_REPEATED = 10_000  # values that repeat() may find; one that makes ever new values would never end
 UP_TO_3 = 3  # arguments of iif()
 
 
@@ -62,15 +63,16 @@ def _repeat(call: Invocation) -> Code:
     def run(here: Any, scope: Scope) -> list[Any]:
         found: list[Any] = []
         level = values(here, scope)
-        while level:
-            level = [x for v in level for x in projection(v, scope)]
+        for _ in range(MAX_DEPTH):
             known = len(found)
-            found += level
+            found += [x for v in level for x in projection(v, scope)]
+            if len(found) > MAX_REPEATED:
+                break
             found = [found[i] for i in distinct(found)]
             level = found[known:]
-            if len(found) > MAX_REPEATED:
-                raise PathError(f"FHIRPath repeat() found more than {MAX_REPEATED} values: narrow the expression")
-        return found
+            if not level:
+                return found
+        raise PathError(f"FHIRPath repeat() goes {MAX_DEPTH} levels deep or finds {MAX_REPEATED} values: narrow it")
 
     return Code(run, "")
 
@@ -171,7 +173,7 @@ def _counted_part(of: Callable[[list[Any], int], list[Any]]) -> Function:
         run, count = call.source.run, call.argument().run
 
         def part(here: Any, scope: Scope) -> list[Any]:
-            wanted = one(count(here, scope))
+            wanted = whole(count(here, scope))
             return [] if wanted is None else of(run(here, scope), max(0, wanted))
 
         return replace(call.source, run=part, test=None)

@@ -15,6 +15,7 @@ from adjunct.fhir.path.syntax import Literal, Member, Node, PathError
 from adjunct.fhir.path.times import moved
 from adjunct.fhir.path.values import (
     CALENDAR_CODES,
+    MAX_INTEGER,
     MONTHS_LONG,
     Typed,
     all_equal,
@@ -246,6 +247,7 @@ def _computed(operator: str, left: Typed, right: Typed) -> Typed | None:
 
 def _of_numbers(operator: str, a: int | Decimal, b: int | Decimal) -> Typed | None:
     whole = isinstance(a, int) and isinstance(b, int)
+    value: int | Decimal
     match operator:
         case "+":
             value = a + b
@@ -260,7 +262,10 @@ def _of_numbers(operator: str, a: int | Decimal, b: int | Decimal) -> Typed | No
         case "div":  # towards zero
             return Typed("integer", int(Decimal(a) // Decimal(b)))
         case _:
-            value = int(Decimal(a) % Decimal(b)) if whole else Decimal(a) % Decimal(b)
+            value = Decimal(a) % Decimal(b)
+            value = int(value) if whole else value
+    if whole and not -MAX_INTEGER < value < MAX_INTEGER:
+        return None
     return Typed("integer" if whole else "decimal", value)
 
 

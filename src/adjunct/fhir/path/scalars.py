@@ -8,10 +8,10 @@ from collections.abc import Callable
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal, DecimalException
 from typing import Any
 
-from adjunct.fhir.path.compiler import Code, Function, Invocation, Scope, bare, one, truth
+from adjunct.fhir.path.compiler import Code, Function, Invocation, Scope, bare, one, truth, whole
 from adjunct.fhir.path.syntax import CALENDAR, PathError
-from adjunct.fhir.path.times import boundary
-from adjunct.fhir.path.values import Typed, amount, kind_of, number
+from adjunct.fhir.path.times import boundary, written_as
+from adjunct.fhir.path.values import MAX_INTEGER, Typed, amount, kind_of, number
 
 MAX_DIGITS = 20  # that a boundary may be asked for
 HALF = Decimal("0.5")
@@ -67,7 +67,7 @@ def _rounded(value: Any, digits: int = 0) -> Decimal:
 
 def _power(value: Any, exponent: Any) -> int | Decimal:
     found = Decimal(number(value)) ** Decimal(number(exponent))
-    return int(found) if isinstance(value, int) and isinstance(exponent, int) and exponent >= 0 else found
+    return int(found) if isinstance(value, int) and abs(found) <= MAX_INTEGER and found == int(found) else found
 
 
 def _join(call: Invocation) -> Code:
@@ -75,11 +75,12 @@ def _join(call: Invocation) -> Code:
     between = call.argument().run if call.arguments else None
 
     def run(here: Any, scope: Scope) -> list[Any]:
-        separator = one(between(here, scope)) if between else ""
+        given = one(between(here, scope)) if between else None
+        separator = "" if given is None else given
         texts = [v.value for v in values(here, scope)]
-        if not all(isinstance(text, str) for text in texts):
+        if not all(isinstance(text, str) for text in (*texts, separator)):
             raise PathError("FHIRPath join() takes texts: use select(toString())")
-        return [(separator or "").join(texts)] if texts else []
+        return [separator.join(texts)] if texts else []
 
     return Code(run, "string")
 
@@ -88,7 +89,7 @@ def _join(call: Invocation) -> Code:
 
 _INTEGER = re.compile(r"[+-]?\d{1,18}", re.ASCII)
 _DECIMAL = re.compile(r"[+-]?\d{1,18}(\.\d{1,18})?", re.ASCII)
-_QUANTITY = re.compile(r"([+-]?\d{1,18}(?:\.\d{1,18})?)\s*(?:'([^']+)'|([a-z]+))?", re.ASCII)
+_QUANTITY = re.compile(r"([+-]?\d{1,18}(?:\.\d{1,18})?)\s*(?:'(?P<code>[^']+)'|(?P<word>[a-z]+))?", re.ASCII)
 _TRUTHS = dict.fromkeys(("true", "t", "yes", "y", "1", "1.0"), True)
 _TRUTHS |= dict.fromkeys(("false", "f", "no", "n", "0", "0.0"), False)
 
@@ -129,23 +130,18 @@ def _to_quantity(typed: Typed) -> Any:
     if kind in ("number", "quantity"):
         return typed.value if kind == "quantity" else amount(number(typed.value), "1")
     found = _QUANTITY.fullmatch(str(typed.value)) if kind == "text" else None
-    if found is None or (found[3] and found[3].removesuffix("s") not in CALENDAR):
+    if found is None:
         return None
-    return amount(Decimal(found[1]), found[2] or (found[3] or "1").removesuffix("s"))
+    word = (found["word"] or "").removesuffix("s")
+    return amount(Decimal(found[1]), found["code"] or word or "1") if word in ("", *CALENDAR) else None
 
 
 def _to_moment(wanted: str) -> Callable[[Typed], Any]:
     def convert(typed: Typed) -> Any:
-        text = typed.value
-        if (
-            kind_of(typed.type) not in ("moment", "text", "time")
-            or boundary(text, wanted, high=False, digits=None) is None
-        ):
-            return None
-        is_time = text[2:3] == ":" or len(text) == 2
-        if is_time != (wanted == "time"):
-            return None
-        return text.partition("T")[0] if wanted == "date" else text
+        form = written_as(typed.value)
+        if form == wanted or (form == "date" and wanted == "dateTime"):
+            return typed.value
+        return typed.value.partition("T")[0] if form == "dateTime" and wanted == "date" else None
 
     return convert
 
@@ -189,7 +185,7 @@ def _boundary(*, high: bool) -> Function:
         def run(here: Any, scope: Scope) -> list[Any]:
             found = values(here, scope)
             one(found)
-            digits = one(wanted(here, scope)) if wanted else None
+            digits = whole(wanted(here, scope)) if wanted else None
             value = _bound(found[0], high, digits) if found else None
             return [] if value is None else [Typed(found[0].type, value)]
 

@@ -10,14 +10,16 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cache
+from functools import lru_cache
 from typing import NamedTuple
 
 from adjunct.base import BadInput
 
 MAX_LENGTH = 8192  # characters; the longest of R4 has 1,485
-MAX_DEPTH = 120  # levels of the tree; the deepest of R4 has 34
+MAX_DEPTH = 64  # levels of the tree; the deepest of R4 has 34
+KEPT = 4096  # expressions kept read and compiled; R4 itself has about 1,600
 
+QUOTE = "'"
 CALENDAR = ("year", "month", "week", "day", "hour", "minute", "second", "millisecond")
 
 
@@ -58,7 +60,7 @@ class Literal:
             case "time":
                 return f"@T{self.value}"
             case "Quantity":
-                return f"{self.value:f} {self.unit if self.unit in CALENDAR else _quoted(self.unit, chr(39))}"
+                return f"{self.value:f} {self.unit if self.unit in CALENDAR else _quoted(self.unit, QUOTE)}"
         return f"{self.value:f}" if isinstance(self.value, Decimal) else str(self.value)
 
 
@@ -213,7 +215,7 @@ class _Token(NamedTuple):
     at: int
 
 
-@cache
+@lru_cache(maxsize=KEPT)
 def parse(text: str) -> Node:
     """The tree of an expression.
 

@@ -18,7 +18,7 @@ DAYS_A_MONTH = 30  # FHIRPath N1, 6.7: of a date without day
 MICRO = 1_000_000  # microseconds in a second
 ANY_DAY = "2000-01-01T"
 FIRST, LAST = "0001-01-01T00:00:00.000", "9999-12-31T23:59:59.999"
-ZONES_APART = timedelta(hours=26)  # between the first and the last place to begin a day
+ZONES_APART_H = 26  # hours between the first and the last place to begin a day
 FIRST_OFFSET, LAST_OFFSET = "+14:00", "-12:00"  # where a day begins first, and where it ends last
 
 Parts = tuple[Any, ...]
@@ -72,7 +72,7 @@ def _far_apart(parts: Parts, others: Parts) -> int | None:
         between = _padded(parts) - _padded(others)
     except (ValueError, OverflowError):
         return None
-    return None if abs(between) <= ZONES_APART else -1 if between < timedelta() else 1
+    return None if abs(between) <= timedelta(hours=ZONES_APART_H) else -1 if between < timedelta() else 1
 
 
 def _in_utc(parts: Parts, zone: str) -> Parts:

@@ -16,6 +16,7 @@ from adjunct.fhir.definitions import is_subtype, resource_types
 from adjunct.fhir.path.syntax import CALENDAR, PathError
 from adjunct.fhir.path.times import order_of_times
 
+MAX_INTEGER = 2**63  # beyond it there is no Integer
 UCUM = "http://unitsofmeasure.org"
 CALENDAR_CODES = dict(zip(CALENDAR, ("a", "mo", "wk", "d", "h", "min", "s", "ms"), strict=True))
 MONTHS_LONG = frozenset(("a", "mo"))
@@ -169,21 +170,30 @@ def all_equivalent(left: Sequence[Typed], right: Sequence[Typed]) -> bool:
 
 def distinct(values: Sequence[Typed]) -> list[int]:
     """The positions of values that equal none before them."""
-    texts: set[str] = set()
-    others: list[Typed] = []
+    seen: dict[object, list[Typed]] = {}
     kept: list[int] = []
     for i, value in enumerate(map(bared, values)):
-        if value.value.__class__ is str and kind_of(value.type) == "text":
-            if value.value in texts:
-                continue
-            texts.add(value.value)
-        else:
-            if any(equal(other, value) for other in others):
-                continue
-            if value.value is not None:
-                others.append(value)
-        kept.append(i)
+        if value.value is None:
+            kept.append(i)
+            continue
+        alike = seen.setdefault(_bucket(value), [])
+        if not any(equal(other, value) for other in alike):
+            alike.append(value)
+            kept.append(i)
     return kept
+
+
+def _bucket(typed: Typed) -> object:
+    """Something hashable that equal values share."""
+    match kind_of(typed.type):
+        case "text" | "boolean" as kind:
+            return kind, typed.value
+        case "object" if isinstance(typed.value, dict):
+            return frozenset((k, v) for k, v in typed.value.items() if v.__class__ is str)
+        case "number" | "quantity":
+            return "number"
+        case kind:
+            return kind
 
 
 def bared(typed: Typed) -> Typed:

@@ -37,9 +37,10 @@ class _Slicing(NamedTuple):
 
 
 class _Invariant(NamedTuple):
-    said: str
+    key: str
+    human: str
     severity: Any
-    holds: Path
+    holds: Mapping[str, Path]  # of a choice by its type, as in _Value; otherwise under ""
 
 
 @dataclass(slots=True)
@@ -121,15 +122,14 @@ def check(
     issues: list[Issue] = []
     urls: dict[str, None] = {}
     for i, claim in enumerate(claims):
-        if isinstance(claim, str) and (url := claim.partition("|")[0]) in among:
-            urls[url] = None
-        else:
+        urls[url := str(claim).partition("|")[0]] = None
+        if url not in among and url != _R4 + kind:
             said = "this profile is not known here: the resource was not checked against it"
             issues.append(Issue("information", "not-supported", said, f"{kind}.meta.profile[{i}]"))
     for claim in asked:
-        if (url := claim.partition("|")[0]) not in among:
+        urls[url := claim.partition("|")[0]] = None
+        if url not in among and url != _R4 + kind:
             issues.append(Issue("error", "not-supported", "a profile was asked for that is not known here", kind))
-        urls[url] = None
     for url in urls:
         while profile := among.get(url):
             if profile.type != kind:
@@ -200,16 +200,23 @@ def _target(url: str) -> str:
 def _invariants(element: Json) -> Iterator[_Invariant]:
     """Those of the profile itself: what R4 asks anyway is checked anyway."""
     path, types = element["path"], [t["code"] for t in listed(element.get("type"))]
-    start = path if definitions.elements(path) else types[0] if len(types) == 1 else ""
     base = {rule.key for name in (path, *types) for rule in definitions.invariants(name)}
+    starts = {"": path if definitions.elements(path) else types[0] if len(types) == 1 else ""}
+    if path.endswith("[x]"):
+        starts |= {_capital(type_): type_ for type_ in types}
     for rule in listed(element.get("constraint")):
         if rule["key"] in base or not rule.get("expression"):
             continue
         try:
-            holds = compile_path(rule["expression"], start)
+            holds = {type_: compile_path(rule["expression"], start) for type_, start in starts.items()}
         except PathError as error:
             raise BadInput(f"invariant {rule['key']} cannot be asked: {error}", element["id"]) from None
-        yield _Invariant(f"{rule['key']}: {rule['human']}", rule["severity"], holds)
+        yield _Invariant(rule["key"], rule["human"], rule["severity"], holds)
+
+
+def _capital(type_: str) -> str:
+    """A type as the key of a choice names it."""
+    return type_[0].upper() + type_[1:]
 
 
 def _codes(value_set: Json) -> Codes:
@@ -236,16 +243,22 @@ class _Check:
             yield self.issue("value", "not the fixed value", at)
         if rule.pattern is not _NO_VALUE and not contains(value, rule.pattern):
             yield self.issue("value", "does not match the pattern", at)
-        if type_ and rule.types and type_ not in {t[0].upper() + t[1:] for t in rule.types}:
+        if type_ and rule.types and type_ not in map(_capital, rule.types):
             yield self.issue("structure", f"may only be {' or '.join(rule.types)}", at)
             return
         if rule.targets and (target := _refers_to(value)) and target not in rule.targets:
             yield self.issue("value", f"may refer only to {', '.join(sorted(rule.targets))}", at)
         if rule.codes is not None and not _coded(value, rule.codes):
             yield self.issue("code-invalid", "not a code that may stand here", at)
-        for said, severity, holds in rule.invariants:
-            if (answer := holds(value, self.document)) and answer[0] is False:
-                yield self.issue("invariant", said, at, severity)
+        for key, human, severity, holds in rule.invariants:
+            try:
+                answer = holds[type_ if type_ in holds else ""](value, self.document)
+            except PathError:
+                answer = []
+            if not answer:
+                yield self.issue("invariant", f"{key}: the values do not decide it", at, "warning")
+            elif answer[0] is False:
+                yield self.issue("invariant", f"{key}: {human}", at, severity)
         for url in rule.profiles:
             if (inner := self.among.get(url)) and inner is not self.profile:
                 yield from _Check(inner, self.among, self.document).value(inner.root, given)
@@ -285,7 +298,7 @@ class _Check:
 
 def _belongs(rule: _Rule, by: Sequence[tuple[str, tuple[str, ...]]], given: _Value) -> bool:
     if given.type and (not by or any(how == "type" for how, _ in by)):
-        return given.type in {t[0].upper() + t[1:] for t in rule.types}
+        return given.type in map(_capital, rule.types)
     for how, path in by:
         if how == "exists":
             own, there = rule, [given.value]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from http import HTTPStatus as Status
 from types import MappingProxyType
 from typing import Literal, cast
 
@@ -207,7 +208,7 @@ class Reading:
         return ask.Chain(index=by.index, targets=tuple(found), only=by.only)
 
     def _pointed_at(self, types: tuple[str, ...], key: str, text: str, at: str, steps: int) -> ask.PointedAt:
-        _, source, name, rest, *_ = (*key.split(":", 3), "", "", "")
+        _, source, name, rest, *_ = (*key.split(":", len(("_has", "type", "reference"))), "", "", "")
         if source not in definitions.resource_types() or not rest:
             refuse(at, "write _has:Type:reference:parameter, for example _has:Observation:patient:code")
         (by,) = known((source,), name)
@@ -265,4 +266,6 @@ def _no_modifier(at: str, modifier: str, kind: str) -> Refusal:
     allowed = _MODIFIERS[kind]
     takes = f"takes {', '.join(f':{m}' for m in allowed)}" if allowed else "takes no modifier"
     reason = _REFUSED.get((kind, modifier), takes)
-    return Refusal(400, "not-supported", f"the modifier {shown(modifier)} is not served for a {kind}: {reason}", at)
+    return Refusal(
+        Status.BAD_REQUEST, "not-supported", f"the modifier {shown(modifier)} is not served for a {kind}: {reason}", at
+    )

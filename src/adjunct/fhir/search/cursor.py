@@ -14,8 +14,9 @@ from adjunct.fhir.search.values import refuse
 
 Pairs = Sequence[tuple[str, str]]
 
-CHECK_BYTES = 9  # a multiple of three: no padding between the check and what it is of
-MOST_KEY = 2**63  # a database's integers
+CHECK_BYTES = 9
+BASE64_PADDING = 2  # more than is missing does no harm
+MOST_KEY = 9_223_372_036_854_775_807  # of a database's integers
 _NUMERIC = ("date", "number", "quantity")
 _NOT_OURS = "this cursor is not of this search: follow the links of a page, or begin again without it"
 
@@ -29,7 +30,7 @@ def encode_cursor(cursor: Cursor, query: Pairs) -> str:
 def decode_cursor(text: str, query: Pairs, sort: Sequence[Sort]) -> Cursor:
     """The place that the text names. Refuses what is not the cursor of this search, its order included."""
     try:
-        raw = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        raw = urlsafe_b64decode(text + "=" * BASE64_PADDING)
         check, place = raw[:CHECK_BYTES], raw[CHECK_BYTES:]
         snapshot, key, *after = orjson.loads(place)
     except (ValueError, TypeError, binascii.Error):
@@ -45,7 +46,7 @@ def _check(place: bytes, query: Pairs) -> bytes:
 
 
 def _is_key(value: object) -> bool:
-    return type(value) is int and 0 <= value < MOST_KEY
+    return type(value) is int and 0 <= value <= MOST_KEY
 
 
 def _fits(value: object, sort: Sort) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus as Status
 from typing import Any, Literal, cast
 from urllib.parse import parse_qsl
 
@@ -17,10 +18,11 @@ from adjunct.fhir.repository import Stored
 from adjunct.fhir.search.conditions import Expand, Reading, Unknown, known
 from adjunct.fhir.search.cursor import MOST_KEY, Pairs, decode_cursor
 from adjunct.fhir.search.summary import Summary, apply_summary, elements_of, summary_of
-from adjunct.fhir.search.values import refuse, split
+from adjunct.fhir.search.values import refuse
 from adjunct.fhir.wire import Json, read_exact, write_exact
 
-MOST_COUNT = 1_000_000_000  # a page this long is no page
+MOST_RULES = 100  # of what to include
+MOST_SORTS = 10
 _DIGITS = re.compile(r"[0-9]{1,9}")
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
 _JSON = ("json", "application/json", "application/fhir+json", "text/json")
@@ -60,7 +62,9 @@ def pairs(text: str) -> tuple[tuple[str, str], ...]:
     try:
         return tuple(parse_qsl(text, keep_blank_values=True, errors="strict"))
     except ValueError:
-        raise Refusal(400, "invalid", "not UTF-8 behind the percent signs: encode the query as UTF-8") from None
+        raise Refusal(
+            Status.BAD_REQUEST, "invalid", "not UTF-8 behind the percent signs: encode the query as UTF-8"
+        ) from None
 
 
 def parse(
@@ -77,16 +81,17 @@ def parse(
 ) -> Asked:
     """A search of one type, or of the types that `_type` names (`type_name` empty), `within` a compartment if given.
 
-    `count` is the length of a page unless `_count` says otherwise, `limit` the greatest. An unknown parameter is
-    refused if `strict` and otherwise listed as ignored; a value that cannot be read is refused always.
+    `count` is the length of a page unless `_count` says otherwise, up to `limit`; without one a client has no say in
+    pages. An unknown parameter is refused if `strict` and otherwise listed as ignored; a value that cannot be read is
+    refused always.
     """
     for key, value in query:
         if _FORBIDDEN.search(key) or _FORBIDDEN.search(value):
-            raise Refusal(400, "invalid", "a control character in the query: FHIR has none; remove it")
+            raise Refusal(Status.BAD_REQUEST, "invalid", "a control character in the query: FHIR has none; remove it")
     said = _said_once(query)
     types = _types(type_name, said.get("_type"), within)
     summary = summary_of(said.get("_summary", "false"))
-    page = _count(said["_count"], limit) if "_count" in said else count
+    page = count if limit is None or "_count" not in said else _count(said["_count"], limit)
     if page == 0:
         summary = "count"
     reading = Reading(now=now, base=base, expand=expand)
@@ -100,7 +105,9 @@ def parse(
             if not value:
                 raise Unknown(f"no value for {shown(key)}: write one, or leave the parameter out")
             if key == "_sort":
-                sort = tuple(_sort(types, rule) for rule in split(value, ","))
+                sort = tuple(_sort(types, rule) for rule in value.split(","))
+                if len(sort) > MOST_SORTS:
+                    refuse(key, f"more than {MOST_SORTS} keys to sort by: the first few decide", "too-costly")
             elif found := _INCLUDING.fullmatch(key):
                 includes += _includes(types, key, value, reverse=bool(found[1]), iterate=bool(found[2]))
             elif key == "_format":
@@ -110,8 +117,10 @@ def parse(
             used.append((key, value))
         except Unknown as unknown:
             if strict:
-                raise Refusal(400, "not-supported", str(unknown), key) from None
+                raise Refusal(Status.BAD_REQUEST, "not-supported", str(unknown), key) from None
             ignored.append(key)
+    if len(includes) > MOST_RULES:
+        refuse("_include", f"more than {MOST_RULES} references to follow: name those that you need", "too-costly")
     again = [(key, value) for key, value in used if key != "_cursor"]
     search = ask.Search(
         types=types,
@@ -120,7 +129,7 @@ def parse(
         count=page,
         includes=tuple(dict.fromkeys(includes)),
         total=_total(said["_total"]) if "_total" in said else "none",
-        cursor=decode_cursor(said["_cursor"], again, sort) if "_cursor" in said else None,
+        cursor=None if limit is None or "_cursor" not in said else decode_cursor(said["_cursor"], again, sort),
     )
     elements = elements_of(said["_elements"], types) if said.get("_elements") else ()
     return Asked(
@@ -149,16 +158,15 @@ def _types(type_name: str, listed: str | None, within: ask.Search | None) -> tup
     if listed is None:
         return within.types if within else ()
     wanted = tuple(dict.fromkeys(listed.split(",")))
-    for name in wanted:
-        if name not in possible:
-            refuse("_type", f"{shown(name)} is no resource type of R4" + (" in this compartment" if within else ""))
+    if not set(wanted) <= set(possible):
+        refuse("_type", "names what is no resource type of R4" + (" in this compartment" if within else ""))
     return wanted
 
 
-def _count(text: str, limit: int | None) -> int:
+def _count(text: str, limit: int) -> int:
     if not _DIGITS.fullmatch(text):
         refuse("_count", "not a whole number: write for example 50; 0 only counts")
-    return min(int(text), MOST_COUNT if limit is None else limit)
+    return min(int(text), limit)
 
 
 def _total(text: str) -> Literal["none", "accurate"]:
@@ -169,7 +177,7 @@ def _total(text: str) -> Literal["none", "accurate"]:
 
 def _json_only(text: str) -> None:
     if text.partition(";")[0].strip().lower() not in _JSON:
-        raise Refusal(406, "not-supported", "answers are JSON only: leave _format out", "_format")
+        raise Refusal(Status.NOT_ACCEPTABLE, "not-supported", "answers are JSON only: leave _format out", "_format")
 
 
 def _sort(types: tuple[str, ...], rule: str) -> ask.Sort:
@@ -192,11 +200,8 @@ def _includes(types: tuple[str, ...], key: str, text: str, *, reverse: bool, ite
     name, _, target = rest.partition(":")
     if text == "*" and not reverse and types:
         return [i for t in types for i in _includes(types, key, f"{t}:*", reverse=reverse, iterate=iterate)]
-    if (
-        source not in definitions.resource_types()
-        or not name
-        or (target and target not in definitions.resource_types())
-    ):
+    of_r4 = definitions.resource_types()
+    if source not in of_r4 or not name or (target and target not in of_r4):
         refuse(key, "write Type:parameter or Type:parameter:Target, for example Observation:subject:Patient")
     found = definitions.parameters(source).values() if name == "*" else known((source,), name)
     references = [p for p in found if p.type == "reference"]

@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Sequence
 from decimal import Decimal
+from http import HTTPStatus as Status
 from typing import Literal, NoReturn, cast
 
 from adjunct.fhir.criteria import Compare, QuantityIs, RefersTo, Span, TextIs, TokenIs, UriIs
@@ -28,7 +29,7 @@ _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\S+")
 
 def refuse(at: str, said: str, code: str = "invalid") -> NoReturn:
     """A 400 that names the parameter. `said` never repeats the value: it may be a person's name."""
-    raise Refusal(400, code, said, at)
+    raise Refusal(Status.BAD_REQUEST, code, said, at)
 
 
 def split(text: str, mark: str) -> list[str]:

@@ -7,7 +7,7 @@ parameter: `queries` puts the values in.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -215,8 +215,12 @@ def index_rows(kind: ask.Kind, index: object) -> tuple[Columns, Holds]:
     return row, row.c.idx == bound(index)
 
 
-def _matching(match: ask.Match) -> tuple[Columns, Holds]:
+def _matching(match: ask.Match, *, of: ColumnElement[Any] | None = None) -> tuple[Columns, Holds]:
+    """Rows that match; `of` the version with this key: then ranges of values are no way to find them."""
     row, of_index = index_rows(match.kind, match.index)
+    if of is not None:
+        index = row.c.idx if match.kind in ("token", "reference") else unindexed(row.c.idx)
+        of_index = and_(row.c.key == of, index == bound(match.index))
     return row, and_(of_index, _any_of(match.kind, match.any_of, row))
 
 
@@ -224,8 +228,8 @@ def holds(condition: ask.Condition, of: Columns) -> Holds:
     """The condition as a check of the version `of`."""
     match condition:
         case ask.Match():
-            row, matches = _matching(condition)
-            some = exists().where(row.c.key == of.c.key, matches)
+            row, matches = _matching(condition, of=of.c.key)
+            some = exists().where(matches)
             return not_(some) if condition.negate else some
         case ask.Missing():
             row, of_index = index_rows(condition.kind, condition.index)
@@ -234,16 +238,12 @@ def holds(condition: ask.Condition, of: Columns) -> Holds:
         case ask.Together():
             return _either([_joined(parts, of.c.key).exists() for parts in condition.any_of])
         case ask.Chain():
-            row, of_index = index_rows("reference", condition.index)
-            leads = [
-                exists().where(target.c.id == row.c.id, *wanted) for target, wanted in _targets(condition, row.c.type)
-            ]
-            return exists().where(row.c.key == of.c.key, of_index, _either(leads))
+            return _either([_leads(condition, name, where, of) for name, where in condition.targets])
         case ask.PointedAt():
             row, of_index = index_rows("reference", condition.index)
             source = version.alias()
             to_it = and_(of_index, row.c.id == of.c.id, row.c.type == of.c.type)
-            return exists().where(to_it, source.c.key == row.c.key, *_source(condition, source))
+            return exists().where(to_it, source.c.key == row.c.key, *_there(condition.type, condition.where, source))
         case ask.Ids():
             listed = of.c.id.in_([bound(own) for own in condition.ids]) if condition.ids else false()
             return not_(listed) if condition.negate else listed
@@ -292,8 +292,7 @@ def _union(parts: Sequence[Select[Any] | None]) -> Select[Any] | None:
     known = [part for part in parts if part is not None]
     if len(known) < len(parts) or not known or len(known) > BRANCHES:
         return None
-    together = union_all(*known).subquery()
-    return known[0] if len(known) == 1 else select(together.c.key)
+    return known[0] if len(known) == 1 else select(union_all(*known).cte().c.key)
 
 
 def _first(where: Sequence[ask.Condition], type: str) -> Select[Any] | None:
@@ -313,37 +312,46 @@ def elsewhere(condition: ask.Condition) -> Select[Any] | None:
 
 def beginning(keys: Select[Any] | None, of: Columns) -> list[Holds]:
     """Begin with these keys, if it is known with which."""
-    return [of.c.key.in_(keys)] if keys is not None else []
+    return [_in(of.c.key, keys)] if keys is not None else []
+
+
+def _in(column: Any, values: Select[Any]) -> Holds:
+    """`values` stand before the statement, by name: SQLite does not read what is nested too deeply."""
+    named = values.cte()
+    held: Holds = column.in_(select(*named.c))
+    return held
 
 
 def _joined(parts: Sequence[ask.Match], key: ColumnElement[Any] | None) -> Select[Any]:
     """The keys, or whether this is one, of versions in which one element matches all parts."""
-    (first, matches), *others = [_matching(part) for part in parts]
+    first, matches = _matching(parts[0], of=key)
     keys = select(first.c.key).where(matches)
-    if key is not None:
-        keys = keys.where(first.c.key == key)
-    for row, also in others:
-        keys = keys.where(also, row.c.key == first.c.key, row.c.element == first.c.element)
+    for part in parts[1:]:
+        row, also = _matching(part, of=first.c.key)
+        keys = keys.where(also, row.c.element == first.c.element)
     return keys
 
 
-def _targets(chain: ask.Chain, said: ColumnElement[Any]) -> Iterator[tuple[Columns, list[Holds]]]:
-    """What a chain may lead to, with what must hold there; `said`: the type in the reference."""
-    for name, where in chain.targets:
-        target = version.alias()
-        only = [said == bound(chain.only)] if chain.only else []
-        wanted = [said == bound(name), target.c.type == bound(name), current(target)]
-        yield target, [*only, *wanted, *(holds(one, target) for one in where)]
+def _leads(chain: ask.Chain, name: str, where: Sequence[ask.Condition], of: Columns) -> Holds:
+    """The version `of` refers to a resource of this type for which all of `where` holds."""
+    row, of_index = index_rows("reference", chain.index)
+    target = version.alias()
+    only = [row.c.type == bound(chain.only)] if chain.only else []
+    to_it = and_(row.c.key == of.c.key, of_index, row.c.type == bound(name), target.c.id == row.c.id, *only)
+    return exists().where(to_it, *_there(name, where, target))
+
+
+def _there(name: str, where: Sequence[ask.Condition], target: Columns) -> list[Holds]:
+    return [target.c.type == bound(name), current(target), *(holds(one, target) for one in where)]
 
 
 def _leading(chain: ask.Chain, name: str, where: Sequence[ask.Condition]) -> Select[Any]:
     """The keys of what refers to a resource of this type for which all of `where` holds."""
     row, of_index = index_rows("reference", chain.index)
     target = version.alias()
-    wanted = [target.c.type == bound(name), current(target), *(holds(one, target) for one in where)]
-    ids = select(target.c.id).where(*wanted, *beginning(_first(where, name), target))
+    ids = select(target.c.id).where(*_there(name, where, target), *beginning(_first(where, name), target))
     only = [row.c.type == bound(chain.only)] if chain.only else []
-    return select(row.c.key).where(of_index, row.c.id.in_(ids), row.c.type == bound(name), *only)
+    return select(row.c.key).where(of_index, _in(row.c.id, ids), row.c.type == bound(name), *only)
 
 
 def _pointed_at(pointed: ask.PointedAt) -> Select[Any]:
@@ -351,13 +359,9 @@ def _pointed_at(pointed: ask.PointedAt) -> Select[Any]:
     row, of_index = index_rows("reference", pointed.index)
     source, to = version.alias(), version.alias()
     begin = beginning(_first(pointed.where, pointed.type), source)
-    sources = select(source.c.key).where(*_source(pointed, source), *begin)
-    refers = select(row.c.type, row.c.id).where(of_index, row.c.key.in_(sources))
-    return select(to.c.key).where(tuple_(to.c.type, to.c.id).in_(refers))
-
-
-def _source(pointed: ask.PointedAt, source: Columns) -> list[Holds]:
-    return [source.c.type == bound(pointed.type), current(source), *(holds(one, source) for one in pointed.where)]
+    sources = select(source.c.key).where(*_there(pointed.type, pointed.where, source), *begin)
+    refers = select(row.c.type, row.c.id).where(of_index, _in(row.c.key, sources))
+    return select(to.c.key).where(_in(tuple_(to.c.type, to.c.id), refers))
 
 
 def _refers(compartment: ask.InCompartment) -> tuple[Columns, Holds]:

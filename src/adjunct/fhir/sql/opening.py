@@ -113,7 +113,7 @@ def _has_content(path: Path) -> bool:
     if not path.exists():
         if not path.parent.is_dir():
             raise BadInput("the folder of the database does not exist: make it, or name another", "--database")
-        return False
+        return _empty(path)
     try:
         with path.open("rb") as file:
             head = file.read(len(_MAGIC))
@@ -121,7 +121,15 @@ def _has_content(path: Path) -> bool:
         raise BadInput(f"cannot read the database: {error.strerror}", "--database") from None
     if head and head != _MAGIC:
         raise BadInput("this file is not an SQLite database: name another", "--database")
-    return bool(head)
+    return bool(head) or _empty(path)
+
+
+def _empty(path: Path) -> bool:
+    """False: nothing is there. But a log without its record holds what was stored: a new record would wipe it out."""
+    log = path.with_name(f"{path.name}-wal")
+    if log.exists() and log.stat().st_size:
+        raise BadInput("the record is gone but its log is there: put its file back, or restore a backup", "--database")
+    return False
 
 
 _MAGIC = b"SQLite format 3\x00"

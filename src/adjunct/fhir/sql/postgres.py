@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from select import select
+from select import POLLIN, poll
 from typing import Any
 
 import psycopg
@@ -16,14 +16,20 @@ from adjunct.fhir.sql.store import Connection
 
 LOCK = 7_237_108_511  # the lock that a writer of this record takes; any number that nobody else takes
 CONNECT_S = 5
+WAIT_MS = 10_000  # for another writer that holds the lock, and for a network that does not answer
+QUIET_S = 10  # before a silent connection is asked whether it is still there
 PREPARE_AFTER = 2  # times a statement is seen before the server keeps it prepared
 DISK_FULL = "53100"
+LOCKED = "55P03"
+#: Operator intervention, connection, system and internal errors: they may come after the commit and before its answer.
+UNCERTAIN = ("57", "08", "58", "XX")
 
 
 class Postgres:
     """A database of a server, named by a `postgresql://` address."""
 
     errors = psycopg.Error
+    unfit = (psycopg.DataError, psycopg.errors.ProgramLimitExceeded)
     quick = False
 
     def __init__(self, address: str) -> None:
@@ -35,9 +41,16 @@ class Postgres:
 
     def connect(self, *, writes: bool) -> Connection:
         connection: Any = psycopg.connect(
-            self._address, autocommit=True, connect_timeout=CONNECT_S, prepare_threshold=PREPARE_AFTER
+            self._address,
+            autocommit=True,
+            connect_timeout=CONNECT_S,
+            prepare_threshold=PREPARE_AFTER,
+            keepalives_idle=QUIET_S,
+            keepalives_interval=QUIET_S,
+            keepalives_count=2,
+            tcp_user_timeout=WAIT_MS,
         )
-        connection.execute("SET synchronous_commit = on")
+        connection.execute(f"SET synchronous_commit = on; SET lock_timeout = {WAIT_MS}")
         if not writes:
             connection.execute("SET default_transaction_read_only = on")
         made: Connection = connection
@@ -51,7 +64,9 @@ class Postgres:
         state = getattr(error, "sqlstate", None)
         if state == DISK_FULL:
             return Unavailable("the database's disk is full: nothing was stored; make room, send again", full=True)
-        if state:
+        if state == LOCKED:
+            return Unavailable("another program holds the database: nothing was stored; send it again")
+        if state and not state.startswith(UNCERTAIN):
             return Unavailable(f"the database failed ({state}): nothing was stored; send it again")
         return Unavailable("the database cannot be reached: read before you send again, it may have been stored")
 
@@ -60,4 +75,6 @@ class Postgres:
         real: Any = connection
         if real.closed or real.info.transaction_status != TransactionStatus.IDLE:
             return False
-        return not select([real.fileno()], [], [], 0)[0]  # an idle server has nothing to say but goodbye
+        watch = poll()  # `select` takes no more than the first 1024 files of a process
+        watch.register(real.fileno(), POLLIN)
+        return not watch.poll(0)  # an idle server has nothing to say but goodbye

@@ -186,7 +186,7 @@ def _versions(of: Columns) -> list[ColumnElement[Any]]:
 
 def _with_content(top: Select[Any], search: ask.Search) -> Select[Any]:
     """The keys and sort values of a page as versions: contents are read last, only those of the page."""
-    page, v = top.limit(bindparam(LIMIT)).subquery("page"), version.alias("w")
+    page, v = top.limit(bindparam(LIMIT)).cte("page"), version.alias("w")
     key, *by = page.c
     return select(*_versions(v), *by).join_from(page, v, v.c.key == key).order_by(*_ordered(search.sort, by), key)
 
@@ -194,7 +194,7 @@ def _with_content(top: Select[Any], search: ask.Search) -> Select[Any]:
 def _page(search: ask.Search, drive: int | None) -> Select[Any]:
     v = version.alias("v")
     values = [_sort_value(sort, v).label(f"s{number}") for number, sort in enumerate(search.sort)]
-    matches = select(v.c.key, *values).where(*_where(search, drive, v)).subquery("matches")
+    matches = select(v.c.key, *values).where(*_where(search, drive, v)).cte("matches")
     key, *by = matches.c
     beyond = [_beyond(search.sort, by, key, search.cursor)] if search.cursor else []
     return _with_content(select(key, *by).where(*beyond).order_by(*_ordered(search.sort, by), key), search)
@@ -290,19 +290,10 @@ def page(search: ask.Search, fetch: Fetch, dialect: Dialect, newest: Callable[[]
 def count(search: ask.Search, fetch: Fetch, dialect: Dialect, newest: Callable[[], int]) -> int:
     """How many resources match, wherever the cursor stands."""
     snapshot = search.cursor.snapshot if search.cursor else newest()
-    every = replace(search, sort=(), cursor=None)
-    drive = _drive(every, fetch, dialect, snapshot, ALL)
-    number: int = _ask(_count, every, drive, fetch, dialect, [snapshot, 0])[0][0]
+    whole = replace(search, sort=(), cursor=None)
+    drive = _drive(whole, fetch, dialect, snapshot, ALL)
+    number: int = _ask(_count, whole, drive, fetch, dialect, [snapshot, 0])[0][0]
     return number
-
-
-def every(search: ask.Search, fetch: Fetch, dialect: Dialect, newest: Callable[[], int]) -> Iterator[Stored]:
-    """All matches as of one snapshot, fetched `search.count` at a time."""
-    rest: ask.Search | None = search
-    while rest:
-        some = page(rest, fetch, dialect, newest)
-        yield from some.matches
-        rest = replace(rest, cursor=some.next) if some.next else None
 
 
 def _rows(search: ask.Search, fetch: Fetch, dialect: Dialect, snapshot: int) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from pathlib import Path
 
@@ -19,17 +20,34 @@ MAPPED_BYTES = 1_073_741_824
 CHECKPOINT_PAGES = 4_000
 
 
+class Strayed(sqlite3.OperationalError):
+    """What stands at the path is not what was opened."""
+
+
+class _Opened(sqlite3.Connection):
+    log: tuple[int, int] | None  # which file its log is
+
+
 class Sqlite:
-    """A database file. A file that is not there is an error: `schema` makes it."""
+    """A database file. A file that is not there is an error: `opening` makes it.
+
+    A file that is moved or replaced while it is open goes on taking writes that nobody will find again, and its log
+    would be read as that of the new file. So nothing is read or written unless both are where they were opened.
+    """
 
     errors = sqlite3.Error
+    unfit = (sqlite3.DataError,)
     quick = True
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.dialect: Dialect = SQLiteDialect_pysqlite()
+        self._file: tuple[int, int] | None = None
+        self._log_lost = False
 
     def connect(self, *, writes: bool) -> Connection:
+        if self._log_lost or (self._file and _which(self.path) != self._file):
+            raise Strayed
         connection = sqlite3.connect(
             f"{self.path.resolve().as_uri()}?mode=rw",
             uri=True,
@@ -37,6 +55,7 @@ class Sqlite:
             isolation_level=None,  # it commits when told to
             check_same_thread=False,  # lent to one thread at a time
             cached_statements=STATEMENTS,
+            factory=_Opened,
         )
         for pragma in (
             "journal_mode = WAL",
@@ -49,12 +68,20 @@ class Sqlite:
             f"query_only = {'OFF' if writes else 'ON'}",
         ):
             connection.execute(f"PRAGMA {pragma}").close()
+        connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()  # only a question opens the log
+        self._file = self._file or _which(self.path)
+        connection.log = _which(f"{self.path}-wal")
         return connection
 
     def begin(self, connection: Connection) -> None:
         connection.execute("BEGIN IMMEDIATE")
 
     def unavailable(self, error: Exception) -> Unavailable:
+        if isinstance(error, Strayed):
+            return Unavailable(
+                "the database file was moved, removed or replaced while it was open: nothing was stored; put it back, "
+                "or stop the server and look before you start it again"
+            )
         code = getattr(error, "sqlite_errorname", "") or ""
         if "FULL" in code:
             return Unavailable("the disk is full: nothing was stored; make room and send it again", full=True)
@@ -64,7 +91,23 @@ class Sqlite:
             return Unavailable("the database file is damaged: nothing was stored; run `adjunct doctor`")
         if "CANTOPEN" in code or "READONLY" in code:
             return Unavailable("the database file cannot be opened for this: nothing was stored; look at its place")
+        if "IOERR" in code:
+            return Unavailable("the disk failed: read before you send again, it may have been stored; look at the disk")
         return Unavailable(f"the database failed ({code or type(error).__name__}): nothing was stored; send it again")
 
-    def alive(self, connection: Connection) -> bool:  # noqa: ARG002  a file does not hang up
-        return True
+    def alive(self, connection: Connection) -> bool:
+        assert isinstance(connection, _Opened)
+        if _which(self.path) != self._file:
+            return False
+        # Without its log, what is open can still be brought into the file, by closing it; opened again it would be lost.
+        self._log_lost = self._log_lost or _which(f"{self.path}-wal") != connection.log
+        return not self._log_lost
+
+
+def _which(path: Path | str) -> tuple[int, int] | None:
+    """Which file stands at the path: its device and number there; None if there is none to be seen, or an empty one."""
+    try:
+        found = os.stat(path)  # noqa: PTH116  a third of the time, at every read
+    except OSError:
+        return None
+    return (found.st_dev, found.st_ino) if found.st_size else None

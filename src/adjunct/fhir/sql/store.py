@@ -19,6 +19,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.dml import Insert
 from sqlalchemy.sql.expression import Executable
 
+from adjunct.base import BadInput
 from adjunct.fhir.criteria import Search
 from adjunct.fhir.indexing import Rows
 from adjunct.fhir.repository import Page, Reader, Stored, Unavailable, Unit, stamp
@@ -32,6 +33,8 @@ Values = dict[str, Any]
 GROUP = 256  # writes in one commit; with more the first of them would wait too long
 READERS = 64  # idle connections kept for reading
 CHUNK = 500  # versions fetched at once where all are wanted
+
+_UNFIT = "the database cannot hold a value like this: a text that is too long, or a character that it does not take"
 
 
 class Connection(Protocol):
@@ -47,6 +50,7 @@ class Backend(Protocol):
 
     dialect: Dialect
     errors: type[Exception]  # what the driver raises
+    unfit: tuple[type[Exception], ...]  # those that speak of a value, not of the database
     quick: bool  # reading by id takes microseconds: not worth a thread of its own
 
     def connect(self, *, writes: bool) -> Connection:
@@ -58,7 +62,8 @@ class Backend(Protocol):
     def unavailable(self, error: Exception) -> Unavailable:
         """What happened and what to do, without data."""
 
-    def alive(self, connection: Connection) -> bool: ...
+    def alive(self, connection: Connection) -> bool:
+        """Whether an idle connection still leads to the record."""
 
 
 class Statement:
@@ -113,7 +118,7 @@ class Statements:
         self.keys = compiled(select(v.key).where(of_type, of_id))
         self.erase = [compiled(delete(version).where(v.key == bindparam("old")))]
         self.erase += [compiled(delete(table).where(table.c.key == bindparam("old"))) for table in INDEXES.values()]
-        self.index = [_Rows(compiled(_insert(name, dialect)), (*_COLUMNS[name], "key")) for name in Rows._fields]
+        self.index = [_Rows(compiled(_insert(name, dialect)), (*COLUMNS[name], "key")) for name in Rows._fields]
 
 
 class _Rows:
@@ -128,7 +133,7 @@ class _Rows:
 
 _VERSION = ("key", "type", "id", "version", "at", "until", "gone", "content")
 #: In the order of `indexing.Rows`; the key of the version comes last.
-_COLUMNS = {
+COLUMNS = {
     "token": ("idx", "code", "element", "system"),
     "string": ("idx", "folded", "element", "exact"),
     "date": ("idx", "low", "high", "element"),
@@ -145,7 +150,7 @@ def _insert(name: str, dialect: Dialect) -> Insert:
 
     flavour: Any = postgresql if dialect.name == "postgresql" else sqlite
     made: Insert = flavour.insert(INDEXES[name]).on_conflict_do_nothing()
-    return made.values({c: bindparam(c) for c in (*_COLUMNS[name], "key")})
+    return made.values({c: bindparam(c) for c in (*COLUMNS[name], "key")})
 
 
 class _Reader:
@@ -309,6 +314,9 @@ class SqlRepository:
         connection = self._borrow()
         try:
             yield _Reader(connection, self._said, self._backend.dialect)
+        except self._backend.unfit:
+            connection.close()
+            raise BadInput(_UNFIT) from None
         except self._backend.errors as error:
             connection.close()
             raise self._backend.unavailable(error) from None
@@ -404,10 +412,11 @@ class SqlRepository:
         try:
             waiting.result = waiting.work(unit)
             unit.flush()
-        except self._backend.errors:
-            raise
         except Exception as error:  # noqa: BLE001  it belongs to the one who handed the work over
-            waiting.error = error
+            unfit = isinstance(error, self._backend.unfit)
+            if isinstance(error, self._backend.errors) and not unfit:
+                raise
+            waiting.error = BadInput(_UNFIT) if unfit else error
             connection.execute("ROLLBACK TO SAVEPOINT unit")
         connection.execute("RELEASE SAVEPOINT unit")
 
