@@ -80,7 +80,7 @@ def _join(call: Invocation) -> Code:
         texts = [v.value for v in values(here, scope)]
         if not all(isinstance(text, str) for text in (*texts, separator)):
             raise PathError("FHIRPath join() takes texts: use select(toString())")
-        return [separator.join(texts)] if texts else []
+        return [separator.join(texts)]  # of nothing it is the empty text: so the cases of SQL on FHIR want it
 
     return Code(run, "string")
 

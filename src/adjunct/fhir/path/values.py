@@ -15,6 +15,7 @@ from adjunct.base import UnitError, convert
 from adjunct.fhir.definitions import is_subtype, resource_types
 from adjunct.fhir.path.syntax import CALENDAR, PathError
 from adjunct.fhir.path.times import order_of_times
+from adjunct.fhir.wire import Exact
 
 MAX_INTEGER = 2**63  # beyond it there is no Integer
 UCUM = "http://unitsofmeasure.org"
@@ -77,6 +78,8 @@ def as_typed(value: Any) -> Typed:
 
 def number(value: Any) -> int | Decimal:
     """A JSON number exactly as written."""
+    if value.__class__ is Exact:
+        return Decimal(value.text)
     return Decimal(repr(value)) if value.__class__ is float else value
 
 

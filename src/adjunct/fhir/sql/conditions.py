@@ -28,7 +28,6 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.elements import Grouping
 from sqlalchemy.sql.functions import GenericFunction
 
 from adjunct.fhir import criteria as ask
@@ -59,6 +58,17 @@ class strpos(GenericFunction[int]):  # noqa: N801  the name that PostgreSQL give
 @compiles(strpos, "sqlite")
 def _instr(element: strpos, compiler: SQLCompiler, **options: Any) -> str:
     return f"instr({compiler.process(element.clauses, **options)})"
+
+
+class _Bracketed(GenericFunction[bool]):
+    """Alternatives that stay together: `or_` would make one long row of them."""
+
+    inherit_cache = True
+
+
+@compiles(_Bracketed)
+def _brackets(element: _Bracketed, compiler: SQLCompiler, **options: Any) -> str:
+    return f"({compiler.process(element.clauses, **options)})"
 
 
 class _Unindexed(GenericFunction[Any]):
@@ -132,7 +142,9 @@ def _either(conditions: Sequence[Holds]) -> Holds:
     """One of many, as a tree that is never deep."""
     if len(conditions) > BRANCHES:
         step = len(conditions) // BRANCHES + 1
-        conditions = [Grouping(_either(conditions[start : start + step])) for start in range(0, len(conditions), step)]
+        conditions = [
+            _Bracketed(_either(conditions[start : start + step])) for start in range(0, len(conditions), step)
+        ]
     return or_(false(), *conditions)
 
 
@@ -327,8 +339,8 @@ def _joined(parts: Sequence[ask.Match], key: ColumnElement[Any] | None) -> Selec
     first, matches = _matching(parts[0], of=key)
     keys = select(first.c.key).where(matches)
     for part in parts[1:]:
-        row, also = _matching(part, of=first.c.key)
-        keys = keys.where(also, row.c.element == first.c.element)
+        row, also = _matching(part, of=key)
+        keys = keys.where(also, row.c.key == first.c.key, row.c.element == first.c.element)
     return keys
 
 
@@ -337,12 +349,15 @@ def _leads(chain: ask.Chain, name: str, where: Sequence[ask.Condition], of: Colu
     row, of_index = index_rows("reference", chain.index)
     target = version.alias()
     only = [row.c.type == bound(chain.only)] if chain.only else []
-    to_it = and_(row.c.key == of.c.key, of_index, row.c.type == bound(name), target.c.id == row.c.id, *only)
-    return exists().where(to_it, *_there(name, where, target))
+    to_it = and_(row.c.key == of.c.key, of_index, unindexed(row.c.type) == bound(name), *only)
+    same = and_(target.c.type == row.c.type, target.c.id == row.c.id)
+    return exists().where(to_it, same, *_there(None, where, target))
 
 
-def _there(name: str, where: Sequence[ask.Condition], target: Columns) -> list[Holds]:
-    return [target.c.type == bound(name), current(target), *(holds(one, target) for one in where)]
+def _there(name: str | None, where: Sequence[ask.Condition], target: Columns) -> list[Holds]:
+    """It is current, all of `where` holds for it, and it is of this type unless that is known."""
+    of_type = typed([name], target, indexed=False) if name is not None else []
+    return [*of_type, current(target), *(holds(one, target) for one in where)]
 
 
 def _leading(chain: ask.Chain, name: str, where: Sequence[ask.Condition]) -> Select[Any]:
