@@ -254,7 +254,7 @@ def test_words_of_a_record_cannot_drive_the_terminal() -> None:
 
 
 def test_the_demo_ends_by_itself_and_writes_the_papers_of_half_a_year(tmp_path: Path) -> None:
-    done = run("demo", "--out", str(tmp_path / "mara"))
+    done = run("demo", "--people", "0", "--out", str(tmp_path / "mara"))
     assert (done.returncode, done.stderr) == (0, "")
     days = [line[:10] for line in done.stdout.splitlines() if re.match(r"\d{4}-\d\d-\d\d  ", line)]
     assert days == sorted(days)
@@ -267,7 +267,7 @@ def test_the_demo_ends_by_itself_and_writes_the_papers_of_half_a_year(tmp_path: 
 
 def test_every_command_of_the_demo_can_be_typed(tmp_path: Path) -> None:
     """What the story shows is what the commands answer, on the records that it leaves behind."""
-    shown = run("demo", "--out", str(tmp_path / "mara")).stdout
+    shown = run("demo", "--people", "0", "--out", str(tmp_path / "mara")).stdout
     commands = [shlex.split(line.removeprefix("$ adjunct ")) for line in shown.splitlines() if line.startswith("$ ")]
     assert len(commands) >= len(SCENES)
     for words in commands:

@@ -46,7 +46,7 @@ from adjunct.fhir.repository import Repository
 from adjunct.fhir.rest import Reply, Request, Rules, Service, handle
 from adjunct.fhir.search import pairs
 from adjunct.fhir.sql.opening import backend, migrate
-from adjunct.fhir.sql.store import _COLUMNS, SqlRepository
+from adjunct.fhir.sql.store import COLUMNS, SqlRepository
 from adjunct.fhir.wire import mapped, read_exact
 from adjunct.serve import archive
 
@@ -369,7 +369,7 @@ def examined(address: str, said: Said) -> Iterator[str]:
         kept = [Kept._make(r) for r in connection.execute(f"SELECT {columns} FROM version ORDER BY key").fetchall()]
         held = dict[str, set[tuple[Any, ...]]]()
         for name in Rows._fields:
-            text = f"SELECT {', '.join((*_COLUMNS[name], 'key'))} FROM {name}"
+            text = f"SELECT {', '.join((*COLUMNS[name], 'key'))} FROM {name}"
             held[name] = {tuple(row) for row in connection.execute(text).fetchall()}
         if address.startswith("sqlite"):
             checked = connection.execute("PRAGMA integrity_check").fetchone()[0]

@@ -13,6 +13,7 @@ from http import HTTPStatus
 from urllib.parse import parse_qsl
 
 from adjunct.fhir.outcome import Refusal
+from adjunct.fhir.rest.single import PATCHES
 from adjunct.serve.settings import local
 
 Query = tuple[tuple[str, str], ...]
@@ -22,10 +23,9 @@ SEEN = 64  # names and headers of clients whose answer is remembered
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 VERSION = "4.0"
 
-_JSON = frozenset({"application/fhir+json", "application/json", "text/json"})
-_PATCH = frozenset({"application/json-patch+json"})
-_FORM = frozenset({"application/x-www-form-urlencoded"})
-_ANSWERS = _JSON | {"application/fhir+ndjson", "application/*", "text/*", "*/*", "json", ""}
+_JSON = ("application/fhir+json", "application/json", "text/json")
+_FORM = ("application/x-www-form-urlencoded",)
+_ANSWERS = {*_JSON, "application/fhir+ndjson", "application/*", "text/*", "*/*", "json", ""}
 _AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:@/\[\]]+)(?::\d{1,5})?")
 
 
@@ -79,13 +79,13 @@ def refuse_unreadable(method: str, path: str, headers: Mapping[str, str], *, emp
     if headers.get("content-encoding", "identity") != "identity":
         said = "a compressed body: send it as it is"
         raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "not-supported", said, "Content-Encoding")
-    wanted = _PATCH if method == "PATCH" else _JSON
+    wanted = PATCHES if method == "PATCH" else _JSON
     if method == "POST" and path.rpartition("/")[2] == "_search":
         wanted = _FORM
     kind, given = _media(headers.get("content-type", ""))
     utf8 = given.get("charset", "utf-8").lower().replace("utf8", "utf-8") == "utf-8"
     if kind not in wanted or not utf8 or not _this_release(given):
-        said = f"send {min(wanted)}, UTF-8, of FHIR {VERSION}"
+        said = f"send {wanted[0]}, UTF-8, of FHIR {VERSION}"
         raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "not-supported", said, "Content-Type")
 
 

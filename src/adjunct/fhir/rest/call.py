@@ -157,7 +157,8 @@ def version_wanted(call: Call) -> int | None:
 def unchanged(call: Call, stored: Stored) -> bool:
     """Whether the client already holds this version (`If-None-Match`, `If-Modified-Since`)."""
     if tags := call.headers.get("if-none-match"):
-        return any(t.strip() in ("*", stored.etag, stored.etag[2:]) for t in tags.split(","))
+        known = ("*", stored.etag, stored.etag[2:], str(stored.version))  # the last is how some clients write it
+        return any(tag.strip() in known for tag in tags.split(","))
     if since := call.headers.get("if-modified-since"):
         try:
             limit = parsedate_to_datetime(since).timestamp()

@@ -10,7 +10,7 @@ from adjunct.fhir.outcome import Refusal
 from adjunct.fhir.repository import Repository
 from adjunct.fhir.rest.call import Call, Reply, Rules, reply
 from adjunct.fhir.rest.operations import offered
-from adjunct.fhir.rest.single import JSON_PATCH
+from adjunct.fhir.rest.single import JSON_PATCH, MERGE_PATCH
 from adjunct.fhir.wire import Json, write_exact
 
 _TYPE = ("read", "vread", "update", "patch", "delete", "history-instance", "history-type", "create", "search-type")
@@ -51,7 +51,7 @@ def statement(rules: Rules) -> Json:
         "kind": "instance",
         "fhirVersion": "4.0.1",
         "format": ["json", "application/fhir+json"],
-        "patchFormat": [JSON_PATCH],
+        "patchFormat": [JSON_PATCH, MERGE_PATCH],
         "software": {"name": "Adjunct"},
         "implementation": {"description": "One record of supervised care, FHIR R4", "url": rules.base},
         "rest": [

@@ -28,6 +28,8 @@ from adjunct.fhir.rest.call import (
 from adjunct.fhir.wire import Json, read_exact
 
 JSON_PATCH = "application/json-patch+json"
+MERGE_PATCH = "application/merge-patch+json"
+PATCHES = (JSON_PATCH, MERGE_PATCH, "application/json")  # the last is how clients send a merge patch that do not say so
 PATCH_LIMIT = 1000  # operations
 
 
@@ -68,17 +70,27 @@ def current(record: Reader, type: str, id: str) -> Stored:
 def create(call: Call, repository: Repository) -> Reply:
     """A new resource under an id of ours; none if `If-None-Exist` finds one."""
     sent = document(call)
-    query = call.headers.get("if-none-exist", "")
+    query = _unless(call)
     sent["id"] = call.rules.new_id()
     checked(sent, call.rules)
     found = rows(sent)
 
     def work(unit: Unit) -> tuple[Stored, int]:
-        if query and (there := only(unit, call, search.pairs(query), "If-None-Exist")):
+        if query is not None and (there := only(unit, call, query, "If-None-Exist")):
             return there, Status.OK
         return unit.put(sent, found), Status.CREATED
 
     return written(call, *repository.write(work))
+
+
+def _unless(call: Call) -> search.Pairs | None:
+    """What must not be there yet: in `If-None-Exist`, or in the address, where some clients write it."""
+    said = call.headers.get("if-none-exist", "")
+    address = tuple(pair for pair in call.query if pair[0] not in ("_format", "_pretty"))
+    if said and address:
+        twice = "criteria in the address and in the header: write them in one place"
+        raise Refusal(Status.BAD_REQUEST, "invalid", twice, "If-None-Exist")
+    return search.pairs(said) if said else address or None
 
 
 def update(call: Call, repository: Repository) -> Reply:
@@ -117,7 +129,7 @@ def matched(there: Stored | None, wanted: int | None) -> None:
 
 
 def patch(call: Call, repository: Repository) -> Reply:
-    """The next version, by a JSON Patch."""
+    """The next version, by a JSON Patch or a merge patch."""
     return _patch(call, repository, lambda unit: current(unit, call.type, call.id))
 
 
@@ -126,17 +138,21 @@ def _patch(call: Call, repository: Repository, target: Callable[[Unit], Stored])
 
 
 def patch_within(unit: Unit, call: Call, there: Stored) -> Stored:
-    """The next version of what is there, after the JSON Patch in the body."""
+    """The next version of what is there, after the patch in the body."""
     kind = call.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != JSON_PATCH:
-        raise Refusal(Status.UNSUPPORTED_MEDIA_TYPE, "not-supported", f"a patch is {JSON_PATCH}", "Content-Type")
+    if kind not in PATCHES:
+        said = f"a patch is {JSON_PATCH} or {MERGE_PATCH}"
+        raise Refusal(Status.UNSUPPORTED_MEDIA_TYPE, "not-supported", said, "Content-Type")
     steps = read_exact(call.body)
-    if not isinstance(steps, list) or len(steps) > PATCH_LIMIT:
+    if kind != JSON_PATCH and not isinstance(steps, dict):
+        raise Refusal(Status.BAD_REQUEST, "structure", f"a merge patch is an object: a list is {JSON_PATCH}", "$")
+    if kind == JSON_PATCH and (not isinstance(steps, list) or len(steps) > PATCH_LIMIT):
         raise Refusal(
             Status.BAD_REQUEST, "structure", f"a JSON Patch is a list of at most {PATCH_LIMIT} operations", "$"
         )
     matched(there, version_wanted(call))
-    after = patched(content_of(there), steps)
+    before = content_of(there)
+    after = patched(before, steps) if isinstance(steps, list) else merged(before, steps)
     if after.get("resourceType") != there.type or after.get("id") != there.id:
         raise Refusal(
             Status.UNPROCESSABLE_ENTITY, "business-rule", "a patch cannot change what a resource is or its id", "$"
@@ -165,6 +181,23 @@ def patched(document: Any, steps: list[Any]) -> Json:
     if not isinstance(document, dict):
         raise Refusal(Status.UNPROCESSABLE_ENTITY, "structure", "what is left is not a resource", "$")
     return document
+
+
+def merged(document: object, patch: object) -> Any:
+    """The document after a JSON Merge Patch (RFC 7396).
+
+    >>> merged({"name": [1], "active": True, "photo": {"a": 1}}, {"name": [2], "active": None, "photo": {"b": 2}})
+    {'name': [2], 'photo': {'a': 1, 'b': 2}}
+    """
+    if not isinstance(patch, dict):
+        return patch
+    after = dict(document) if isinstance(document, dict) else {}
+    for name, value in patch.items():
+        if value is None:
+            after.pop(name, None)
+        else:
+            after[name] = merged(after.get(name), value)
+    return after
 
 
 def delete(call: Call, repository: Repository) -> Reply:

@@ -137,8 +137,11 @@ def parse(
     )
 
 
-#: They say how to answer, not what to find; `_format` and `_pretty` change nothing, because all answers are JSON.
-_RESULT = frozenset({"_count", "_summary", "_elements", "_total", "_cursor", "_type", "_format", "_pretty"})
+#: They say how to answer, not what to find. `_format` and `_pretty` change nothing, because all answers are JSON, nor
+#: does fhirpy's `_totalMethod`, because a count is always exact.
+_RESULT = frozenset(
+    {"_count", "_summary", "_elements", "_total", "_cursor", "_type", "_format", "_pretty", "_totalMethod"}
+)
 
 
 def _said_once(query: Pairs) -> Mapping[str, str]:

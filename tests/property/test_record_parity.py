@@ -1,0 +1,435 @@
+"""Three records in step: whatever is written and asked, memory, SQLite and PostgreSQL answer with the same bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test  # noqa: F401
+from tests.fhir.stores import BACKENDS, NOW, Clock, store
+from tests.fhir.test_rest import BASE, Answer, Client
+
+from adjunct.fhir import definitions
+from adjunct.fhir.wire import Exact, write_exact
+
+IDS = ("a", "b", "c")
+MOST_PAGES = 12
+THOROUGH = settings.default.max_examples > 100  # type: ignore[attr-defined]
+
+
+class Records:
+    """The same request to every record; all of it must come back alike, the cursors of pages included."""
+
+    def __init__(self, clients: list[Client], clocks: list[Clock]) -> None:
+        self.clients, self.clocks = clients, clocks
+
+    def __call__(self, method: str, address: str, body: Any = None, **headers: str) -> Answer:
+        raw = None if body is None else write_exact(body)
+        first, *others = (client(method, address, raw, **headers) for client in self.clients)
+        for name, other in zip(BACKENDS[1:], others, strict=True):
+            assert other.reply == first.reply, f"{name} differs: {method} {address}"
+        assert first.status < 500
+        return first
+
+    def pages(self, address: str, between: Any = None) -> None:
+        """Every page of a search; `between`: what is written after the first."""
+        for _ in range(MOST_PAGES):
+            answer = self("GET", address)
+            following = [link["url"] for link in (answer.body or {}).get("link", ()) if link["relation"] == "next"]
+            if not following:
+                return
+            address = following[0].removeprefix(BASE).lstrip("/")
+            if between:
+                self.write(*between)
+                between = None
+
+    def write(self, *resources: dict[str, Any]) -> None:
+        """One transaction: each resource as it is, or gone if it has no more than a type and an id."""
+        entry = []
+        for resource in resources:
+            request = {"method": "PUT", "url": f"{resource['resourceType']}/{resource['id']}"}
+            if resource.keys() == {"resourceType", "id"}:
+                entry.append({"request": request | {"method": "DELETE"}})
+            else:
+                entry.append({"resource": resource, "request": request})
+        assert self("POST", "", {"resourceType": "Bundle", "type": "transaction", "entry": entry}).status == 200
+
+    def tick(self, ms: int) -> None:
+        for clock in self.clocks:
+            clock.ms += ms
+
+    def clear(self) -> None:
+        for client, clock in zip(self.clients, self.clocks, strict=True):
+            clock.ms = NOW
+            record = client.service.repository
+            with record.reading() as reader:
+                names = {(one.type, one.id) for one in reader.history(count=100_000)}
+            record.write(lambda unit, names=names: [unit.erase(*name) for name in names])
+            numbers = iter(range(1, 10_000))
+            client.service = client.service._replace(rules=_rules(clock, numbers))
+
+
+def _rules(clock: Clock, numbers: Iterator[int]) -> Any:
+    """Nothing is validated: a store must not care what it keeps."""
+    from adjunct.fhir.rest import Rules
+
+    return Rules(base=BASE, clock=clock, new_id=lambda: f"new-{next(numbers)}", check=lambda *_: ())
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Records]:
+    with ExitStack() as stack:
+        clocks = [Clock() for _ in BACKENDS]
+        folder = tmp_path_factory.mktemp("parity")
+        made = [stack.enter_context(store(name, folder, clock)) for name, clock in zip(BACKENDS, clocks, strict=True)]
+        yield Records([Client(one, clock=clock) for one, clock in zip(made, clocks, strict=True)], clocks)
+
+
+# --- values: few different ones, so that what is asked meets what is there --------------------------------------------
+
+TEXTS = st.sampled_from(
+    (
+        "a",
+        "A",
+        "ab",
+        "abc",
+        "b%",
+        "b_",
+        "b\\",
+        "a,b",
+        "a|b$c",
+        "M\u00fcller",
+        "muller",
+        "MU\u0308LLER",
+        "Stra\u00dfe",
+        "STRASSE",
+        "\ufb01n",
+        "\u0130x",
+        "  a   b ",
+        "\U0001f600",
+        "\uffff",
+        "\U0010ffff",
+        "a" * 600,
+        "\u00e9" * 600,
+    )
+)
+CODES = st.sampled_from(("a", "A", "b", "a|b", "male", "final", "true", ""))
+SYSTEMS = st.sampled_from(("", "urn:s", "http://loinc.org"))
+DATES = st.sampled_from(
+    (
+        "2026",
+        "2026-11",
+        "2026-11-09",
+        "2026-11-08",
+        "2026-11-09T10:00:00+01:00",
+        "2026-11-09T09:00:00Z",
+        "2025-12-31",
+        "2026-11-09T09:00:00.5Z",
+        "2026-11-09T09:00:00.123456Z",
+        "2026-11-09T09:00Z",
+        "1900-02-28",
+        "9999",
+        "0001",
+        "9999-12-31T23:59:59-12:00",
+        "0001-01-01T00:00:00+14:00",
+        "2026-13",
+        "in May",
+    )
+)
+NUMBERS = st.sampled_from(
+    (
+        "0",
+        "-0",
+        "0.0",
+        "1",
+        "1.0",
+        "1.00",
+        "1E0",
+        "5.4",
+        "5.40",
+        "-5.4",
+        "250",
+        "0.25",
+        "99.5",
+        "100",
+        "1e2",
+        "100.5",
+        "0.1",
+        "0.30000000000000004",
+        "1e-7",
+        "1e300",
+        "-1e300",
+        "12345678901234567890",
+        "0.000250",
+    )
+)
+UNITS = st.sampled_from(("mg", "g", "kg", "Cel", "[degF]", "/min", "spoon", "=M", "=", ">"))
+UCUM = st.sampled_from(("http://unitsofmeasure.org", "http://unitsofmeasure.org", "urn:s", ""))
+URIS = st.sampled_from(("http://x", "http://x/", "http://x/a", "http://x/a/b", "http://xa", "urn:a", "http://x/a|1"))
+TYPES = ("Patient", "Observation", "Encounter", "Organization", "RiskAssessment", "Questionnaire")
+types, ids = st.sampled_from(TYPES), st.sampled_from(IDS)
+
+JUNK = st.sampled_from((None, True, 7, "text", [], {}, [[]], [None], {"a": "b"}, [{"value": []}]))
+
+
+def some(**parts: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """An object with any of these parts, or now and then what is no such object."""
+    proper = st.fixed_dictionaries({}, optional=parts)
+    return st.one_of(proper, proper, proper, JUNK)
+
+
+def listed(value: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.lists(value, min_size=1, max_size=2)
+
+
+exact = NUMBERS.map(Exact)
+coding = some(system=SYSTEMS, code=CODES, display=TEXTS)
+concept = some(coding=listed(coding), text=TEXTS)
+identifier = some(system=SYSTEMS, value=CODES, type=concept)
+quantity = some(value=exact, unit=UNITS, system=UCUM, code=UNITS)
+period = some(start=DATES, end=DATES)
+literal = st.one_of(
+    st.builds("{}/{}".format, types, ids),
+    st.sampled_from(
+        ("#drug", "urn:uuid:a", "https://a.example/fhir/Patient/a", f"{BASE}/Patient/a", "Patient/a/_history/1")
+    ),
+)
+reference = some(reference=literal, identifier=identifier, type=types)
+extension = some(url=URIS, valueDecimal=exact)
+meta = some(tag=listed(coding), security=listed(coding), profile=listed(URIS), source=URIS)
+address = some(city=TEXTS, line=listed(TEXTS), country=TEXTS)
+contact = some(system=st.sampled_from(("phone", "email")), value=CODES, use=CODES)
+low_high = some(low=quantity, high=quantity)
+
+SHAPES: dict[str, dict[str, st.SearchStrategy[Any]]] = {
+    "Patient": {
+        "identifier": listed(identifier),
+        "active": st.one_of(st.booleans(), JUNK),
+        "name": listed(some(family=TEXTS, given=listed(TEXTS), text=TEXTS)),
+        "telecom": listed(contact),
+        "gender": CODES,
+        "birthDate": DATES,
+        "deceasedBoolean": st.booleans(),
+        "deceasedDateTime": DATES,
+        "address": listed(address),
+        "generalPractitioner": listed(reference),
+        "managingOrganization": reference,
+        "link": listed(some(other=reference, type=CODES)),
+    },
+    "Observation": {
+        "status": CODES,
+        "category": listed(concept),
+        "code": concept,
+        "subject": reference,
+        "encounter": reference,
+        "effectiveDateTime": DATES,
+        "effectivePeriod": period,
+        "effectiveTiming": some(event=listed(DATES), repeat=some(boundsPeriod=period)),
+        "valueQuantity": quantity,
+        "valueCodeableConcept": concept,
+        "valueString": TEXTS,
+        "hasMember": listed(reference),
+        "derivedFrom": listed(reference),
+        "component": listed(some(code=concept, valueQuantity=quantity, valueCodeableConcept=concept)),
+    },
+    "Encounter": {
+        "status": CODES,
+        "class": coding,
+        "type": listed(concept),
+        "subject": reference,
+        "partOf": reference,
+        "period": period,
+        "length": quantity,
+        "participant": listed(some(individual=reference, period=period)),
+    },
+    "Organization": {
+        "identifier": listed(identifier),
+        "active": st.booleans(),
+        "name": TEXTS,
+        "alias": listed(TEXTS),
+        "address": listed(address),
+        "partOf": reference,
+    },
+    "RiskAssessment": {
+        "status": CODES,
+        "subject": reference,
+        "occurrenceDateTime": DATES,
+        "prediction": listed(some(probabilityDecimal=exact, probabilityRange=low_high, qualitativeRisk=concept)),
+    },
+    "Questionnaire": {
+        "url": URIS,
+        "title": TEXTS,
+        "date": DATES,
+        "effectivePeriod": period,
+        "useContext": listed(some(code=coding, valueCodeableConcept=concept, valueQuantity=quantity)),
+    },
+}
+
+
+@st.composite
+def resources(draw: st.DrawFn, gone: bool = False) -> dict[str, Any]:
+    """A resource of one of the types, or, if it may be gone, no more than its name."""
+    kind = draw(types)
+    named = {"resourceType": kind, "id": draw(ids)}
+    if gone and draw(st.integers(0, 4)) == 0:
+        return named
+    parts = {**SHAPES[kind], "extension": listed(extension), "implicitRules": URIS}
+    chosen = draw(st.lists(st.sampled_from(sorted(parts)), min_size=1, max_size=6, unique=True))
+    held = {name: draw(parts[name]) for name in chosen}
+    return named | ({"meta": draw(meta.filter(lambda m: isinstance(m, dict)))} if draw(st.booleans()) else {}) | held
+
+
+# --- searches ---------------------------------------------------------------------------------------------------------
+
+#: Search parameters that meet the elements above.
+NAMES = {
+    "Patient": "identifier active name family given telecom phone gender birthdate death-date deceased address "
+    "address-city general-practitioner organization link",
+    "Observation": "status category code subject patient encounter date value-quantity value-concept value-string "
+    "has-member derived-from component-code component-value-quantity combo-code combo-value-quantity "
+    "code-value-quantity code-value-concept component-code-value-quantity combo-code-value-concept",
+    "Encounter": "status class type subject patient part-of date length participant",
+    "Organization": "identifier active name address partof",
+    "RiskAssessment": "subject patient date probability risk",
+    "Questionnaire": "url title date effective context context-type context-quantity "
+    "context-type-quantity context-type-value",
+}
+EVERYWHERE = ("_tag", "_security", "_profile", "_source")
+REFERENCES = {
+    kind: [n for n in names.split() if definitions.parameters(kind)[n].type == "reference"]
+    for kind, names in NAMES.items()
+}
+
+
+def escaped(text: str) -> str:
+    for mark in "\\,|$":
+        text = text.replace(mark, f"\\{mark}")
+    return text
+
+
+prefixes = st.sampled_from(("", "", "eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"))
+VALUES: dict[str, st.SearchStrategy[str]] = {
+    "token": st.one_of(
+        CODES.map(escaped),
+        st.builds("{}|{}".format, SYSTEMS, CODES.map(escaped)),
+    ),
+    "string": TEXTS.map(escaped),
+    "date": st.builds(str.__add__, prefixes, DATES),
+    "number": st.builds(str.__add__, prefixes, NUMBERS),
+    "quantity": st.one_of(
+        st.builds(str.__add__, prefixes, NUMBERS),
+        st.builds("{}{}|{}|{}".format, prefixes, NUMBERS, UCUM, UNITS),
+    ),
+    "uri": URIS.map(escaped),
+    "reference": st.one_of(literal, ids, literal.map(lambda text: f"{BASE}/{text}")),
+}
+MODIFIERS = {
+    "token": ("not", "text", "of-type", "in"),
+    "string": ("exact", "contains"),
+    "uri": ("below", "above"),
+    "reference": ("identifier", "Patient", "Organization"),
+}
+
+
+@st.composite
+def asked(draw: st.DrawFn, kind: str, steps: int = 2) -> tuple[str, str]:
+    """A parameter for resources of this type, and its value."""
+    how = draw(st.integers(0, 9))
+    if steps and how == 0 and REFERENCES[kind]:
+        to = draw(types)
+        name, value = draw(asked(to, steps - 1))
+        link = draw(st.sampled_from(REFERENCES[kind]))
+        return f"{link}{draw(st.sampled_from(('', f':{to}', f':{to}')))}.{name}", value
+    if steps and how == 1:
+        source = draw(types.filter(lambda t: bool(REFERENCES[t])))
+        name, value = draw(asked(source, steps - 1))
+        return f"_has:{source}:{draw(st.sampled_from(REFERENCES[source]))}:{name}", value
+    if how == 2:
+        return draw(
+            st.one_of(
+                st.tuples(st.sampled_from(("_id", "_id:not")), st.lists(ids, min_size=1).map(",".join)),
+                st.tuples(
+                    st.just("_lastUpdated"),
+                    st.builds("{}2026-11-09T00:00:00.0{:02}Z".format, prefixes, st.integers(0, 30)),
+                ),
+            )
+        )
+    name = draw(st.sampled_from((*NAMES[kind].split(), *EVERYWHERE)))
+    parameter = definitions.parameters(kind)[name]
+    if parameter.type == "composite":
+        parts = [definitions.parameters(kind)[c.name].type for c in parameter.components]
+        one = st.tuples(*(VALUES[p] for p in parts)).map("$".join)
+        return name, draw(st.lists(one, min_size=1, max_size=2).map(",".join))
+    if draw(st.integers(0, 5)) == 0:
+        return f"{name}:missing", draw(st.sampled_from(("true", "false")))
+    modifier = draw(st.sampled_from(("", "", "", *MODIFIERS.get(parameter.type, ()))))
+    values = VALUES[parameter.type]
+    match modifier:
+        case "text":
+            values = VALUES["string"]
+        case "identifier":
+            values = VALUES["token"]
+        case "of-type":
+            values = st.builds("{}|{}|{}".format, SYSTEMS, CODES.map(escaped), CODES.map(escaped))
+        case "in":
+            values = st.just("http://hl7.org/fhir/ValueSet/administrative-gender")
+    many = draw(st.lists(values, min_size=1, max_size=3))
+    return f"{name}:{modifier}" if modifier else name, ",".join(many)
+
+
+@st.composite
+def searches(draw: st.DrawFn) -> str:
+    """The address of a search: of a type, of all of them, or within a compartment."""
+    kind = draw(types)
+    place = draw(st.sampled_from((kind, kind, kind, kind, f"Patient/a/{kind}", "Patient/b/*", "")))
+    inner = place == kind or place.endswith(f"/{kind}")
+    query = draw(st.lists(asked(kind) if inner else asked(kind).filter(lambda p: p[0][:1] == "_"), max_size=2))
+    if place == "":
+        query.append(("_type", ",".join(draw(st.lists(types, min_size=1, max_size=3, unique=True)))))
+    sortable = [n for n in NAMES[kind].split() if definitions.parameters(kind)[n].type != "composite"]
+    by = st.sampled_from(("_id", "_lastUpdated", *(sortable * inner)))
+    if sorts := draw(st.lists(st.builds(str.__add__, st.sampled_from(("", "-")), by), max_size=2)):
+        query.append(("_sort", ",".join(sorts)))
+    for source in draw(st.lists(types.filter(lambda t: bool(REFERENCES[t])), max_size=2)):
+        name = draw(st.sampled_from((*REFERENCES[source], "*")))
+        target = draw(st.sampled_from(("", "", ":Patient", ":Organization")))
+        which = draw(st.sampled_from(("_include", "_revinclude", "_include:iterate", "_revinclude:iterate")))
+        query.append((which, f"{source}:{name}{target}"))
+    said = {
+        "_count": st.sampled_from(("1", "2", "3", "0", "50")),
+        "_total": st.sampled_from(("none", "accurate")),
+        "_summary": st.sampled_from(("true", "text", "data", "count", "false")),
+        "_elements": st.sampled_from(("status", "name,subject")),
+    }
+    for name, odds in (("_count", 1), ("_total", 1), ("_summary", 6), ("_elements", 8)):
+        if draw(st.integers(0, odds)) == 0:
+            query.append((name, draw(said[name])))
+    return f"{place}?" + "&".join(f"{quote(name)}={quote(value)}" for name, value in query)
+
+
+# --- what must hold ---------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=2000 if THOROUGH else 60, suppress_health_check=list(HealthCheck))
+@given(
+    first=st.lists(resources(), min_size=4, max_size=10, unique_by=lambda r: (r["resourceType"], r["id"])),
+    then=st.lists(resources(gone=True), max_size=4, unique_by=lambda r: (r["resourceType"], r["id"])),
+    late=st.lists(resources(gone=True), min_size=1, max_size=3, unique_by=lambda r: (r["resourceType"], r["id"])),
+    asks=st.lists(searches(), min_size=3, max_size=6),
+    meanwhile=st.booleans(),
+)
+def test_every_search_is_answered_alike(
+    records: Records, first: list[Any], then: list[Any], late: list[Any], asks: list[str], meanwhile: bool
+) -> None:
+    records.clear()
+    records.write(*first)
+    records.tick(5)
+    records.write(*then)
+    records.tick(5)
+    for address in asks:
+        records.pages(address, late if meanwhile else None)
