@@ -16,9 +16,7 @@ NOW = 1_795_000_000_000
 @pytest.fixture(scope="session")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address below which FHIR is spoken."""
-    import os
-    from tests.fhir.stores import postgres_address
-    database = postgres_address() if os.environ.get("TMPPG") else f"sqlite:///{tmp_path_factory.mktemp('record') / 'record.db'}"
+    database = f"sqlite:///{tmp_path_factory.mktemp('record') / 'record.db'}"
     settings = load({"port": 0, "database": database, "log_level": "error"}, {})
     with serving(settings, clock=lambda: NOW, stream=io.BytesIO()) as address:
         yield f"{address}/fhir"

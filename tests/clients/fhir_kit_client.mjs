@@ -1,8 +1,6 @@
 // npm `fhir-kit-client` against the server at the address given: each finding is one key of the object written at the end.
-import { createRequire } from "node:module";
-import { pathToFileURL } from "node:url";
+import { Client } from "fhir-kit-client";
 
-const { Client } = await import(pathToFileURL(createRequire(import.meta.url).resolve("fhir-kit-client")));
 const client = new Client({ baseUrl: process.argv[2] });
 const found = {};
 const system = "http://example.org/kit";
@@ -84,7 +82,7 @@ found.system = (await client.search({ searchParams: { _type: "Patient,Observatio
 const everything = await client.operation({ ...one, name: "everything", method: "GET" });
 found.everything = everything.entry.length;
 const judged = await client.operation({ resourceType: "Patient", name: "$validate", input: { ...made, gender: "rather" } });
-found.validate = judged.issue.map(({ severity, expression }) => [severity, ...(expression ?? [])]).at(0);
+found.validate = judged.issue.find(({ severity }) => severity === "error").expression;
 const [entry] = (await client.search({ resourceType: "Observation", searchParams: asked })).entry;
 found.resolved = (await client.resolve({ reference: entry.resource.subject.reference })).id === made.id;
 

@@ -25,7 +25,7 @@ EXPECTED = {
     "compartment": 5,
     "system": 1,
     "everything": 6,
-    "validate": ["error", "Patient.gender"],
+    "validate": ["Patient.gender"],
     "resolved": True,
     "conditionalCreate": True,
     "conditionalUpdate": [True, "4"],

@@ -72,7 +72,8 @@ def test_search_turns_the_pages_and_includes(server: Any) -> None:
     assert [[e.resource.id for e in page.entry if e.search.mode == "include"] for page in pages] == [[own]] * 3
     found = [r for r in Observation.where(asked).perform_resources_iter(server) if r.resource_type == "Observation"]
     assert [o.effectiveDateTime.isostring[:10] for o in found] == [f"2026-11-0{day}" for day in range(7, 0, -1)]
-    heavy = Observation.where({"subject.family": "fcpages", "value-quantity": "gt71000||g", "date": "lt2026-11-07"})
+    grams = "gt71000|http://unitsofmeasure.org|g"
+    heavy = Observation.where({"subject:Patient.family": "fcpages", "value-quantity": grams, "date": "lt2026-11-07"})
     assert [o.valueQuantity.value for o in heavy.perform_resources_iter(server)] == [71.25, 71.5]
 
 

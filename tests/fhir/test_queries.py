@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 import sqlite3
+import typing
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -176,11 +177,49 @@ def pages(record: Repository, search: ask.Search) -> list[Page]:
 def test_every_page_is_that_of_the_twin(twins: list[Repository], search: ask.Search, most: int) -> None:
     sql, memory = twins
     with pytest.MonkeyPatch.context() as patch:  # with every way to begin: at no condition, at a rare one, at any
-        patch.setattr(queries, "FEW", most or queries.FEW)
+        patch.setattr(queries, "FEW", most)
         patch.setattr(queries, "MANY", most)
         assert pages(sql, search) == pages(memory, search)
     with sql.reading() as one, memory.reading() as other:
         assert one.count(search) == other.count(search)
+
+
+def single_conditions() -> Iterator[ask.Condition]:
+    """Each way to ask, on values at and beside the edges of what there is."""
+    spans = [ask.Span(how, low, low + 7) for how in typing.get_args(ask.Compare) for low in (7, 20, 21)]
+    values: dict[ask.Kind, list[Any]] = {
+        "token": [ask.TokenIs(system, code) for system in (None, "", "s") for code in (None, "", "c")],
+        "string": [
+            ask.TextIs(how, text) for how in ("starts", "contains", "exact") for text in ("a", "ab", "b%", "b_")
+        ],
+        "date": spans,
+        "number": spans,
+        "quantity": [ask.QuantityIs(span, None, unit) for span in spans for unit in (None, "mg", "=g")],
+        "uri": [ask.UriIs(how, uri) for how in ("is", "below", "above") for uri in URIS],
+        "reference": [ask.RefersTo(kind, own) for kind in ("", "Patient") for own in ("a", "b")],
+    }
+    for kind, some in values.items():
+        for value in some:
+            yield ask.Match(index=1, kind=kind, any_of=(value,))
+        yield ask.Match(index=1, kind=kind, any_of=tuple(some[:3]), negate=True)
+        yield ask.Missing(index=2, kind=kind, missing=True)
+        first = ask.Match(index=1, kind=kind, any_of=(some[0],))
+        for other in ("token", "quantity"):
+            yield ask.Together(any_of=((first, ask.Match(index=2, kind=other, any_of=tuple(values[other]))),))
+    for span in spans:
+        yield ask.Updated(any_of=(span._replace(low=NOW + span.low, high=NOW + span.high),))
+
+
+@pytest.mark.parametrize("most", [0, queries.FEW])
+def test_every_way_to_ask(twins: list[Repository], monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    """`most` 0: each condition as a check of every resource; else where it can be by looking up its rows."""
+    monkeypatch.setattr(queries, "FEW", most)
+    monkeypatch.setattr(queries, "MANY", most)
+    sql, memory = twins
+    with sql.reading() as one, memory.reading() as other:
+        for condition in single_conditions():
+            search = ask.Search(types=(), where=(condition,), count=100)
+            assert one.search(search) == other.search(search), condition
 
 
 @pytest.mark.parametrize(("kind", "words"), WORDS.items())

@@ -196,7 +196,7 @@ period = some(start=DATES, end=DATES)
 literal = st.one_of(
     st.builds("{}/{}".format, types, ids),
     st.sampled_from(
-        ("#drug", "urn:uuid:a", "https://a.example/fhir/Patient/a", f"{BASE}/Patient/a", "Patient/a/_history/1")
+        ("#drug", "https://a.example/fhir/Patient/a", f"{BASE}/Patient/a", "Patient/a/_history/1")
     ),
 )
 reference = some(reference=literal, identifier=identifier, type=types)

@@ -79,7 +79,7 @@ def refuse_unreadable(method: str, path: str, headers: Mapping[str, str], *, emp
     if headers.get("content-encoding", "identity") != "identity":
         said = "a compressed body: send it as it is"
         raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "not-supported", said, "Content-Encoding")
-    wanted = PATCHES if method == "PATCH" else _JSON
+    wanted: tuple[str, ...] = PATCHES if method == "PATCH" else _JSON
     if method == "POST" and path.rpartition("/")[2] == "_search":
         wanted = _FORM
     kind, given = _media(headers.get("content-type", ""))

@@ -7,7 +7,6 @@ from http import HTTPStatus as Status
 from typing import Any
 
 import jsonpatch
-import jsonpointer
 
 from adjunct.fhir import search
 from adjunct.fhir.indexing import rows
@@ -174,7 +173,7 @@ def patched(document: Any, steps: list[Any]) -> Json:
             raise Refusal(
                 Status.UNPROCESSABLE_ENTITY, "not-found", "there is nothing at this path", f"[{i}].path"
             ) from None
-        except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, KeyError, TypeError, ValueError):
+        except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, KeyError, TypeError, ValueError):
             raise Refusal(
                 Status.BAD_REQUEST, "structure", "not an operation of JSON Patch that fits here", f"[{i}]"
             ) from None

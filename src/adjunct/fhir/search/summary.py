@@ -93,7 +93,7 @@ def summary_of(text: str) -> Summary:
 def elements_of(text: str, types: Iterable[str]) -> tuple[str, ...]:
     """The value of `_elements`: names of elements at the top of a resource of one of the types (none: of any type)."""
     wanted = split(text, ",")
-    known = {name for type_name in types or resource_types() for name in elements(type_name)}
+    known = {name for type_name in types or resource_types() for name in elements(type_name)} | {"resourceType"}
     if unknown := [name for name in wanted if name not in known]:
         place = ", ".join(types) or "any resource"
         refuse("_elements", f"element {unknown.index(unknown[0]) + 1} of the list is none of {place}: name elements")

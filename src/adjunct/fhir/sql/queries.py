@@ -39,6 +39,7 @@ Fetch = Callable[[str, tuple[Any, ...]], list[Any]]  # runs a statement, gives i
 FEW = 500  # rows of a condition with which it is good to begin: no need to look for a better one
 MANY = 5_000  # rows of the rarest condition beyond which going through all resources in order finds a page sooner
 ALL = 2**62  # rows; to count all matches, even the rarest of common conditions is better than none
+STARTS = 512  # resources whose includes are fetched at once
 SHAPES = 2_000  # compiled statements kept of each sort
 LIMIT = "1"  # the name of the parameter that holds how many rows are wanted; the first is SNAPSHOT
 FIRST_KEY = 3  # place of the first key from which something is included
@@ -376,8 +377,8 @@ def _follow(
     """What one rule leads to from these resources."""
     begin, wanted = (rule.target, rule.source) if rule.reverse else (rule.source, rule.target)
     keys = tuple([start.key for start in starts if begin in ("", start.type)])
-    for first in range(0, len(keys), FEW):
-        some = _padded(keys[first : first + FEW])
+    for first in range(0, len(keys), STARTS):
+        some = _padded(keys[first : first + STARTS])
         plan = _plan_include(rule.reverse, bool(wanted), len(some), dialect)
         yield from map(_stored, fetch(plan.text, plan.binds([snapshot, rule.index, wanted, *some])))
 

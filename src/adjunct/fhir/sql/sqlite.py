@@ -105,9 +105,9 @@ class Sqlite:
 
 
 def _which(path: Path | str) -> tuple[int, int] | None:
-    """Which file stands at the path: its device and number there; None if there is none to be seen, or an empty one."""
+    """Which file stands at the path: its device and number there; None if there is none to be seen."""
     try:
         found = os.stat(path)  # noqa: PTH116  a third of the time, at every read
     except OSError:
         return None
-    return (found.st_dev, found.st_ino) if found.st_size else None
+    return found.st_dev, found.st_ino
