@@ -284,7 +284,7 @@ class Process:
             finally:
                 os._exit(1)
         os.close(write)
-        self._heard = b""
+        self._heard, self._ended = b"", False
 
     def hear(self, until: float) -> None:
         """Listen until that moment, or until it is dead."""
@@ -293,18 +293,19 @@ class Process:
                 more = os.read(self._read, PIPE_BYTES)
                 self._heard += more
                 if not more:
+                    self._ended = True
                     return
 
     def answered(self) -> int:
         return self._heard.count(b'["yes",')
 
-    def going_on(self) -> bool:
-        """Whether writes are answered with success from now on."""
-        before, end = self.answered(), time.monotonic() + PATIENCE_S
-        while self.answered() < before + 2 * THREADS:
-            if time.monotonic() > end:
+    def going_on(self, more: int = 2 * THREADS) -> bool:
+        """Wait until so many more writes are answered with success; whether they are."""
+        wanted, end = self.answered() + more, time.monotonic() + PATIENCE_S
+        while self.answered() < wanted:
+            if self._ended or time.monotonic() > end:
                 return False
-            self.hear(time.monotonic() + 0.05)
+            self.hear(time.monotonic() + 0.01)
         return True
 
     def killed(self) -> list[list[Any]]:
@@ -362,23 +363,46 @@ class Kept(NamedTuple):
 
 
 def examined(address: str, said: Said) -> Iterator[str]:
-    """Everything that is not as it must be."""
+    """Everything that is not as it must be, after what clients were told."""
     yield from said.broken
+    yield from sound(address)
+    kept = _kept(address)
+    yield from _promised(kept, said)
+    yield from _found(address, kept)
+
+
+def sound(address: str) -> Iterator[str]:
+    """Everything that is wrong with a record by itself."""
     with closing(backend(address).connect(writes=False)) as connection:
-        columns = ", ".join(Kept._fields)
-        kept = [Kept._make(r) for r in connection.execute(f"SELECT {columns} FROM version ORDER BY key").fetchall()]
-        held = dict[str, set[tuple[Any, ...]]]()
-        for name in Rows._fields:
-            text = f"SELECT {', '.join((*COLUMNS[name], 'key'))} FROM {name}"
-            held[name] = {tuple(row) for row in connection.execute(text).fetchall()}
         if address.startswith("sqlite"):
             checked = connection.execute("PRAGMA integrity_check").fetchone()[0]
             if checked != "ok":
                 yield f"the file is damaged: {checked}"
-    yield from _promised(kept, said)
+        else:
+            _settled(connection)
+        held = dict[str, set[tuple[Any, ...]]]()
+        for name in Rows._fields:
+            text = f"SELECT {', '.join((*COLUMNS[name], 'key'))} FROM {name}"
+            held[name] = {tuple(row) for row in connection.execute(text).fetchall()}
+    kept = _kept(address)
     yield from _chained(kept)
     yield from _indexed(kept, held)
-    yield from _found(address, kept)
+
+
+def _kept(address: str) -> list[Kept]:
+    text = f"SELECT {', '.join(Kept._fields)} FROM version ORDER BY key"
+    with closing(backend(address).connect(writes=False)) as connection:
+        return [Kept._make(row) for row in connection.execute(text).fetchall()]
+
+
+def _settled(connection: Any) -> None:
+    """Wait for what the dead had asked for: the server finishes it, and only then sees that nobody is there."""
+    asked = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
+    end = time.monotonic() + PATIENCE_S
+    while connection.execute(asked + "AND backend_type = 'client backend'").fetchone()[0]:
+        if time.monotonic() > end:
+            raise TimeoutError
+        time.sleep(0.005)
 
 
 def _promised(kept: list[Kept], said: Said) -> Iterator[str]:
@@ -552,7 +576,7 @@ def workload(seed: int, address: str, server: Server | None) -> tuple[list[str],
             misfortune = chance.choice(("backend killed", "backend killed", "server stopped", "server killed"))
         path = Path(tempfile.gettempdir()) / f"torture-{os.getpid()}.gz"
         if chance.random() < 1 / 8:
-            processes[0].hear(time.monotonic() + chance.uniform(0.05, LONGEST_LIFE_S))
+            processes[0].going_on(chance.randint(1, 50))
             archive.backup(backend(address), path)
             copied = True
         if misfortune != "clients killed":
@@ -560,6 +584,8 @@ def workload(seed: int, address: str, server: Server | None) -> tuple[list[str],
                 server.misfortune(misfortune)
             if not processes[0].going_on():
                 wrong.append(f"after '{misfortune}' the clients do not go on")
+        if chance.random() < 7 / 8:  # else it may die while it opens the database
+            processes[0].going_on(1)
         for process in processes:
             process.hear(time.monotonic() + chance.uniform(0, LONGEST_LIFE_S))
             said.add(process.killed())

@@ -206,8 +206,9 @@ def single_conditions() -> Iterator[ask.Condition]:
         first = ask.Match(index=1, kind=kind, any_of=(some[0],))
         for other in ("token", "quantity"):
             yield ask.Together(any_of=((first, ask.Match(index=2, kind=other, any_of=tuple(values[other]))),))
-    for span in spans:
-        yield ask.Updated(any_of=(span._replace(low=NOW + span.low, high=NOW + span.high),))
+    for how in typing.get_args(ask.Compare):
+        for at in range(NOW + 80, NOW + 130):
+            yield ask.Updated(any_of=(ask.Span(how, at, at + 3),))
 
 
 @pytest.mark.parametrize("most", [0, queries.FEW])
@@ -313,7 +314,8 @@ def test_what_is_rare_is_looked_up(
         plans.extend(step[3] for step in database.execute(f"EXPLAIN QUERY PLAN {text}", values))
         return database.execute(text, values).fetchall()
 
-    search = ask.Search(types=("Observation",), where=where, sort=sort, count=5, total="accurate")
+    includes = tuple(ask.Include("Observation", 1, reverse=back) for back in (False, True))
+    search = ask.Search(types=("Observation",), where=where, sort=sort, count=5, total="accurate", includes=includes)
     queries.page(search, fetch, DIALECT, lambda: 400)
     scans = [step for step in plans if re.match(r"SCAN (?!page|anon|\d+ CONSTANT)", step)]
     whole = [step for step in plans if re.search(r"version_by_type \(type=\?( AND key<\?)?\)|\(idx=\?\)", step)]
@@ -338,6 +340,34 @@ def test_a_common_search_goes_along_the_index_that_sorts_it(
     text, values = asked[-1]
     steps = [step[3] for step in database.execute(f"EXPLAIN QUERY PLAN {text}", values)]
     assert next(step for step in steps if step.startswith("SEARCH")).endswith("USING PRIMARY KEY (idx=?)"), steps
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        ask.Chain(index=1, targets=(("Patient", (FINAL,)),)),
+        ask.PointedAt(type="Observation", index=1, where=(FINAL,)),
+        YEAR,
+        HEAVY,
+        NAMED,
+    ],
+)
+def test_a_common_condition_is_checked_by_the_rows_of_one_resource(
+    database: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, condition: ask.Condition
+) -> None:
+    monkeypatch.setattr(queries, "FEW", 0)
+    monkeypatch.setattr(queries, "MANY", 0)
+    steps: list[str] = []
+
+    def fetch(text: str, values: tuple[Any, ...]) -> list[Any]:
+        steps[:] = [step[3] for step in database.execute(f"EXPLAIN QUERY PLAN {text}", values)]
+        return database.execute(text, values).fetchall()
+
+    search = ask.Search(types=("Patient",), where=(condition,), count=5)
+    queries.page(search, fetch, DIALECT, lambda: 400)
+    found = [step for step in steps if step.startswith("SEARCH")]
+    assert "version_by_type (type=?" in found[0] and not any("version_by_type" in step for step in found[1:]), steps
+    assert all(re.search(r"key=\?|rowid=\?|(idx|type)=\? AND id=\?", step) for step in found[1:]), steps
 
 
 def test_one_shape_is_compiled_once() -> None:

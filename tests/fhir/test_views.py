@@ -1,6 +1,6 @@
 """SQL on FHIR: the public cases of the specification judge both engines; then both are held against each other.
 
-The public cases are not part of this repository: ADJUNCT_SQL_ON_FHIR_CASES names a folder that holds a copy, and every
+The public cases are not part of this repository: SQL_ON_FHIR_CASES names a folder that holds a copy, and every
 case of it runs on both engines. `views/` are views of ours, run over the official R4 examples; the last part makes
 random resources and paths, for which DuckDB must say what Python says, or refuse.
 """
@@ -31,7 +31,7 @@ from adjunct.fhir.views_sql import duckdb_rows, duckdb_sql, relation  # noqa: E4
 
 Json = dict[str, Any]
 HERE = Path(__file__).parent
-FOLDERS = [Path(folder) for folder in [os.environ.get("ADJUNCT_SQL_ON_FHIR_CASES", "")] if folder]
+FOLDERS = [Path(folder) for folder in [os.environ.get("SQL_ON_FHIR_CASES", "")] if folder]
 
 # Public cases that an engine does not pass, each with its reason. The table may only shrink.
 NOT_PASSED: dict[tuple[str, str, str], str] = {}

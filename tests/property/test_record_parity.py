@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
 import pytest
@@ -15,8 +15,12 @@ from tests.fhir.stores import BACKENDS, NOW, Clock, store
 from tests.fhir.test_rest import BASE, Answer, Client
 
 from adjunct.fhir import definitions
-from adjunct.fhir.wire import Exact, write_exact
+from adjunct.fhir.indexing import rows
+from adjunct.fhir.repository import Unit
+from adjunct.fhir.rest import Rules
+from adjunct.fhir.wire import Exact, Json, read_exact, write_exact
 
+NAMED = ("resourceType", "id")
 IDS = ("a", "b", "c")
 MOST_PAGES = 12
 THOROUGH = settings.default.max_examples > 100  # type: ignore[attr-defined]
@@ -32,7 +36,7 @@ class Records:
         raw = None if body is None else write_exact(body)
         first, *others = (client(method, address, raw, **headers) for client in self.clients)
         for name, other in zip(BACKENDS[1:], others, strict=True):
-            assert other.reply == first.reply, f"{name} differs: {method} {address}"
+            assert other.reply == first.reply, f"{name}: {method} {address}"
         assert first.status < 500
         return first
 
@@ -48,16 +52,18 @@ class Records:
                 self.write(*between)
                 between = None
 
-    def write(self, *resources: dict[str, Any]) -> None:
-        """One transaction: each resource as it is, or gone if it has no more than a type and an id."""
-        entry = []
-        for resource in resources:
-            request = {"method": "PUT", "url": f"{resource['resourceType']}/{resource['id']}"}
-            if resource.keys() == {"resourceType", "id"}:
-                entry.append({"request": request | {"method": "DELETE"}})
-            else:
-                entry.append({"resource": resource, "request": request})
-        assert self("POST", "", {"resourceType": "Bundle", "type": "transaction", "entry": entry}).status == 200
+    def write(self, *resources: Json) -> None:
+        """One unit: each resource as it is, or gone if it has no more than a type and an id."""
+
+        def work(unit: Unit) -> list[Any]:
+            sent = [cast(Json, read_exact(write_exact(resource))) for resource in resources]
+            return [
+                unit.put(one, rows(one)) if len(one) > len(NAMED) else unit.delete(one["resourceType"], one["id"])
+                for one in sent
+            ]
+
+        first, *others = (client.service.repository.write(work) for client in self.clients)
+        assert others == [first, first]
 
     def tick(self, ms: int) -> None:
         for clock in self.clocks:
@@ -74,10 +80,8 @@ class Records:
             client.service = client.service._replace(rules=_rules(clock, numbers))
 
 
-def _rules(clock: Clock, numbers: Iterator[int]) -> Any:
+def _rules(clock: Clock, numbers: Iterator[int]) -> Rules:
     """Nothing is validated: a store must not care what it keeps."""
-    from adjunct.fhir.rest import Rules
-
     return Rules(base=BASE, clock=clock, new_id=lambda: f"new-{next(numbers)}", check=lambda *_: ())
 
 
@@ -195,9 +199,7 @@ quantity = some(value=exact, unit=UNITS, system=UCUM, code=UNITS)
 period = some(start=DATES, end=DATES)
 literal = st.one_of(
     st.builds("{}/{}".format, types, ids),
-    st.sampled_from(
-        ("#drug", "https://a.example/fhir/Patient/a", f"{BASE}/Patient/a", "Patient/a/_history/1")
-    ),
+    st.sampled_from(("#drug", "https://a.example/fhir/Patient/a", f"{BASE}/Patient/a", "Patient/a/_history/1")),
 )
 reference = some(reference=literal, identifier=identifier, type=types)
 extension = some(url=URIS, valueDecimal=exact)
@@ -272,7 +274,7 @@ SHAPES: dict[str, dict[str, st.SearchStrategy[Any]]] = {
 
 
 @st.composite
-def resources(draw: st.DrawFn, gone: bool = False) -> dict[str, Any]:
+def resources(draw: st.DrawFn, gone: bool = False) -> Json:
     """A resource of one of the types, or, if it may be gone, no more than its name."""
     kind = draw(types)
     named = {"resourceType": kind, "id": draw(ids)}
@@ -300,10 +302,13 @@ NAMES = {
     "context-type-quantity context-type-value",
 }
 EVERYWHERE = ("_tag", "_security", "_profile", "_source")
-REFERENCES = {
-    kind: [n for n in names.split() if definitions.parameters(kind)[n].type == "reference"]
+#: Where references lead: the type, the parameter, and the types among ours that it may lead to.
+LINKS = [
+    (kind, name, sorted(set(found.targets or TYPES) & set(TYPES)))
     for kind, names in NAMES.items()
-}
+    for name in names.split()
+    if (found := definitions.parameters(kind)[name]).type == "reference"
+]
 
 
 def escaped(text: str) -> str:
@@ -340,15 +345,16 @@ MODIFIERS = {
 def asked(draw: st.DrawFn, kind: str, steps: int = 2) -> tuple[str, str]:
     """A parameter for resources of this type, and its value."""
     how = draw(st.integers(0, 9))
-    if steps and how == 0 and REFERENCES[kind]:
-        to = draw(types)
+    away = [(name, to) for source, name, targets in LINKS if source == kind for to in targets]
+    if steps and how == 0 and away:
+        link, to = draw(st.sampled_from(away))
         name, value = draw(asked(to, steps - 1))
-        link = draw(st.sampled_from(REFERENCES[kind]))
         return f"{link}{draw(st.sampled_from(('', f':{to}', f':{to}')))}.{name}", value
-    if steps and how == 1:
-        source = draw(types.filter(lambda t: bool(REFERENCES[t])))
+    towards = [(source, name) for source, name, targets in LINKS if kind in targets]
+    if steps and how == 1 and towards:
+        source, link = draw(st.sampled_from(towards))
         name, value = draw(asked(source, steps - 1))
-        return f"_has:{source}:{draw(st.sampled_from(REFERENCES[source]))}:{name}", value
+        return f"_has:{source}:{link}:{name}", value
     if how == 2:
         return draw(
             st.one_of(
@@ -386,7 +392,8 @@ def asked(draw: st.DrawFn, kind: str, steps: int = 2) -> tuple[str, str]:
 def searches(draw: st.DrawFn) -> str:
     """The address of a search: of a type, of all of them, or within a compartment."""
     kind = draw(types)
-    place = draw(st.sampled_from((kind, kind, kind, kind, f"Patient/a/{kind}", "Patient/b/*", "")))
+    within = f"Patient/a/{kind}" if kind in definitions.compartment("Patient") else kind
+    place = draw(st.sampled_from((kind, kind, kind, within, "Patient/b/*", "")))
     inner = place == kind or place.endswith(f"/{kind}")
     query = draw(st.lists(asked(kind) if inner else asked(kind).filter(lambda p: p[0][:1] == "_"), max_size=2))
     if place == "":
@@ -395,11 +402,10 @@ def searches(draw: st.DrawFn) -> str:
     by = st.sampled_from(("_id", "_lastUpdated", *(sortable * inner)))
     if sorts := draw(st.lists(st.builds(str.__add__, st.sampled_from(("", "-")), by), max_size=2)):
         query.append(("_sort", ",".join(sorts)))
-    for source in draw(st.lists(types.filter(lambda t: bool(REFERENCES[t])), max_size=2)):
-        name = draw(st.sampled_from((*REFERENCES[source], "*")))
-        target = draw(st.sampled_from(("", "", ":Patient", ":Organization")))
+    for source, name, targets in draw(st.lists(st.sampled_from(LINKS), max_size=2)):
         which = draw(st.sampled_from(("_include", "_revinclude", "_include:iterate", "_revinclude:iterate")))
-        query.append((which, f"{source}:{name}{target}"))
+        end = draw(st.sampled_from((name, name, *(f"{name}:{to}" for to in targets), "*")))
+        query.append((which, f"{source}:{end}"))
     said = {
         "_count": st.sampled_from(("1", "2", "3", "0", "50")),
         "_total": st.sampled_from(("none", "accurate")),

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,12 +10,17 @@ from adjunct.cli.options import (
     AsFhir,
     AsJson,
     At,
+    Bundle,
     Country,
+    Database,
+    Keep,
     Sources,
     age_years,
     jurisdiction_code,
+    keep,
     one_form,
     print_json,
+    source,
 )
 
 if TYPE_CHECKING:
@@ -54,7 +57,7 @@ def check(
 
 
 def assess(
-    bundle: Annotated[str, typer.Argument(help="A FHIR R4 Bundle (JSON file); - reads standard input.")],
+    bundle: Bundle,
     treatment: Annotated[str, typer.Option("--for", help="ketamine-iv, -im, -sc, esketamine-nasal or none.")],
     phase: Annotated[str, typer.Option(help="intake, pre-dose, during, discharge or follow-up.")] = "intake",
     at: At = None,
@@ -62,14 +65,17 @@ def assess(
     as_json: AsJson = False,
     as_fhir: AsFhir = False,
     sources: Sources = False,
+    database: Database = None,
+    kept: Keep = False,
 ) -> None:
     """Assess one person's record for a treatment and a phase of care."""
     import adjunct
 
     one_form(as_json=as_json, as_other=as_fhir)
-    source = sys.stdin.buffer if bundle == "-" else Path(bundle)
-    result = adjunct.assess(source, treatment=treatment, phase=phase, at=at, country=country)
+    result = adjunct.assess(source(bundle, database), treatment=treatment, phase=phase, at=at, country=country)
     _show(result, as_json=as_json, as_fhir=as_fhir, sources=sources)
+    if kept:
+        keep(bundle, database, _published(result))
 
 
 def _show(result: Assessment, *, as_json: bool, as_fhir: bool, sources: bool) -> None:
@@ -78,11 +84,14 @@ def _show(result: Assessment, *, as_json: bool, as_fhir: bool, sources: bool) ->
     elif as_fhir:
         import json
 
-        from adjunct.publish import to_fhir
-
-        published = to_fhir(result.to_dict(), now_iso=result.at, patient_reference=result.patient or None)
-        print_json(json.dumps(published, indent=2, ensure_ascii=False))
+        print_json(json.dumps(_published(result), indent=2, ensure_ascii=False))
     else:
         from adjunct.terminal import show
 
         show(result, sources=sources)
+
+
+def _published(result: Assessment) -> dict[str, Any]:
+    from adjunct.publish import to_fhir
+
+    return to_fhir(result.to_dict(), now_iso=result.at, patient_reference=result.patient or None)

@@ -62,14 +62,22 @@ def knowledge_book(
     """Print every rule, fact, substance, claim and model with its sources, and the validation report, as Markdown."""
     import adjunct
     from adjunct.devices.faults import faults
-    from adjunct.documents import day_reference, follow_up, validation
+    from adjunct.documents import day_reference, follow_up, record_reference, validation
+    from adjunct.fhir.memory import MemoryRepository
+    from adjunct.fhir.rest import Rules, Service
     from adjunct.knowledge import book
+    from adjunct.serve import assessing
+    from adjunct.serve.service import with_exports
+    from adjunct.serve.settings import Settings
 
     knowledge = adjunct._knowledge()
     seed = day_reference.SEED
     table = faults(day_reference.runs(knowledge), seed, knowledge)
     pages = book.pages(knowledge) | validation.pages(knowledge) | follow_up.pages(knowledge)
     pages |= day_reference.pages(knowledge, day_reference.Faults(seed, *table))
+    rules = Rules(base="", clock=lambda: 0, operations=assessing.operations())
+    with with_exports(Service(MemoryRepository(lambda: 0), rules)) as served:
+        pages |= record_reference.pages(served.rules, Settings().model_dump())
     stale = []
     for name, text in pages.items():
         path = out / name

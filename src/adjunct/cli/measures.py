@@ -11,7 +11,19 @@ from typing import Annotated, Any
 import typer
 
 from adjunct.base import BadInput
-from adjunct.cli.options import AsFhir, AsJson, At, Country, as_text, one_form, print_json, toml
+from adjunct.cli.options import (
+    AsFhir,
+    AsJson,
+    At,
+    Bundle,
+    Country,
+    Database,
+    as_text,
+    one_form,
+    print_json,
+    source,
+    toml,
+)
 
 OWN = ("check-in", "safety-plan")  # forms of our own, which no instrument file describes
 Patient = Annotated[str | None, typer.Option(help="Whose answers these are, for --fhir, such as Patient/123.")]
@@ -102,7 +114,10 @@ def questionnaire(
 
 
 def follow(
-    record: Annotated[str, typer.Argument(help="A FHIR R4 Bundle (JSON; - reads standard input), or a table (CSV).")],
+    record: Annotated[
+        str,
+        typer.Argument(help="A FHIR R4 Bundle (JSON; - reads standard input), Patient/ID, or a table (CSV)."),
+    ],
     at: At = None,
     country: Country = None,
     route: Annotated[str | None, typer.Option(help="How doses are given, where the record does not say.")] = None,
@@ -112,13 +127,20 @@ def follow(
     out: Annotated[Path | None, typer.Option(help="Where the courses of a CSV table go (CSV).")] = None,
     as_json: AsJson = False,
     as_fhir: AsFhir = False,
+    database: Database = None,
 ) -> None:
     """Is this person getting better, is anyone in danger, and what is due? For one record, or a table of many."""
     import adjunct
 
     one_form(as_json=as_json, as_other=as_fhir)
     if record.lower().endswith(".csv"):
-        of_one = {"--country": country, "--route": route, "--plot": plot, "--settings": settings}
+        of_one = {
+            "--country": country,
+            "--route": route,
+            "--plot": plot,
+            "--settings": settings,
+            "--database": database,
+        }
         _only({**of_one, "--json": as_json, "--fhir": as_fhir}, "a table")
         if out is None:
             raise BadInput("say where the courses go: --out FILE.csv")
@@ -127,9 +149,9 @@ def follow(
         follow_table(Path(record), out, at=at, level=level)
         return
     _note_out(out)
-    source = sys.stdin.buffer if record == "-" else Path(record)
+    about = source(record, database)
     given, fault = _settings(settings)
-    result = adjunct.follow(source, at=at, country=country, route=route, level=level, settings=given)
+    result = adjunct.follow(about, at=at, country=country, route=route, level=level, settings=given)
     if fault is not None:
         fault.advice = adjunct._urgent(result)
         raise fault
@@ -150,17 +172,17 @@ def follow(
 
 
 def safety_plan(
-    record: Annotated[str, typer.Argument(help="A FHIR R4 Bundle (JSON); - reads standard input.")],
+    record: Bundle,
     at: At = None,
     country: Country = None,
     page: Annotated[Path | None, typer.Option(help="Write it as one page to print (.html).")] = None,
     as_json: AsJson = False,
+    database: Database = None,
 ) -> None:
     """The person's own safety plan, its newest version, with whom to call where the person is now."""
     import adjunct
 
-    source = sys.stdin.buffer if record == "-" else Path(record)
-    result = adjunct.follow(source, at=at, country=country)
+    result = adjunct.follow(source(record, database), at=at, country=country)
     if page:
         from adjunct.documents.writing import write
 

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from adjunct.base import BadInput
-from adjunct.cli.options import AsFhir, AsJson, At, Country, as_text, one_form, print_json, toml
+from adjunct.cli.options import (
+    AsFhir,
+    AsJson,
+    At,
+    Bundle,
+    Country,
+    Database,
+    Keep,
+    as_text,
+    keep,
+    one_form,
+    print_json,
+    source,
+    toml,
+)
 
 if TYPE_CHECKING:
     from adjunct.planning import Planned
     from adjunct.routine import Routine
     from adjunct.sheet import Sheet
 
-Bundle = Annotated[str, typer.Argument(help="A FHIR R4 Bundle (JSON); - reads standard input.")]
 Protocol = Annotated[str, typer.Option(help="Such as esketamine-trd; `adjunct protocols` lists them.")]
 Start = Annotated[str, typer.Option(help="The day of the first visit, such as 2027-01-11.")]
 ClinicFile = Annotated[Path | None, typer.Option(help="The clinic's hours, zone, settings, chairs and staff (TOML).")]
@@ -48,15 +60,17 @@ def plan(
     ] = None,
     as_json: AsJson = False,
     as_fhir: AsFhir = False,
+    database: Database = None,
+    kept: Keep = False,
 ) -> None:
     """Plan a course for one person: visits and windows, what comes first, reviews, what is due."""
     import adjunct
 
     one_form(as_json=as_json, as_other=as_fhir)
-    source = _source(record)
-    place, decided = _files(source, clinic, order, at, country)
+    about = source(record, database)
+    place, decided = _files(about, clinic, order, at, country)
     result = adjunct.plan(
-        source,
+        about,
         protocol=protocol,
         start=start,
         clinic=place,
@@ -74,15 +88,21 @@ def plan(
     if as_json:
         print_json(result.to_json())
     elif as_fhir:
-        from adjunct.publish import plan_to_fhir
-
-        print_json(as_text(plan_to_fhir(result.to_dict(), patient_reference=result.plan.patient or None)))
+        print_json(as_text(_published(result)))
     else:
         from adjunct.terminal import show_plan
 
         show_plan(result, adjunct._knowledge())
+    if kept:
+        keep(record, database, _published(result))
     if fault is not None:
         raise fault
+
+
+def _published(result: Planned) -> dict[str, Any]:
+    from adjunct.publish import plan_to_fhir
+
+    return plan_to_fhir(result.to_dict(), patient_reference=result.plan.patient or None)
 
 
 def _written(result: Planned, ics: Path | None, pdf: Path | None, requests: Path | None) -> None:
@@ -112,14 +132,15 @@ def report(
     at: At = None,
     country: Country = None,
     language: Language = "en",
+    database: Database = None,
 ) -> None:
     """Write the person's papers: report, care plan, before and after, consent, routine, safety plan, handover."""
     import adjunct
 
-    source = _source(record)
-    place, decided = _files(source, clinic, order, at, country)
+    about = source(record, database)
+    place, decided = _files(about, clinic, order, at, country)
     done = adjunct.report(
-        source,
+        about,
         out,
         protocol=protocol,
         start=start,
@@ -146,14 +167,15 @@ def routine(
     language: Language = "en",
     page: Annotated[Path | None, typer.Option(help="Write it as one page to print (.html).")] = None,
     as_json: AsJson = False,
+    database: Database = None,
 ) -> None:
     """A few small habits that the person chooses, fitted to the day; graded, with what speaks against them."""
     import adjunct
 
-    source = _source(record)
-    place, decided = _files(source, clinic, order, at, country)
+    about = source(record, database)
+    place, decided = _files(about, clinic, order, at, country)
     result = adjunct.suggest(
-        source,
+        about,
         order=decided,
         clinic=place,
         energy=energy,
@@ -271,15 +293,11 @@ def protocols(
         show_protocol(found, knowledge)
 
 
-def _source(record: str) -> Any:
-    return sys.stdin.buffer if record == "-" else Path(record)
-
-
 Values = dict[str, Any] | None
 
 
 def _files(
-    source: Any, clinic: Path | None, order: Path | None, at: str | None, country: str | None
+    about: Any, clinic: Path | None, order: Path | None, at: str | None, country: str | None
 ) -> tuple[Values, Values]:
     """The clinic's file and the order. One that cannot be read keeps back nothing that the record calls for at once."""
     try:
@@ -287,7 +305,7 @@ def _files(
     except BadInput as error:
         import adjunct
 
-        error.advice = adjunct._red_flags(source, at=at, country=country)
+        error.advice = adjunct._red_flags(about, at=at, country=country)
         raise
 
 

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import stat
 import sys
-import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from adjunct.base import MS_PER_SECOND
-from adjunct.cli.options import AsJson, as_text, print_json
-
-Database = Annotated[
-    str | None,
-    typer.Option(help="sqlite:///FILE or postgresql://USER@HOST/NAME; else ADJUNCT_DATABASE or the --config."),
-]
-Config = Annotated[Path | None, typer.Option(help="A TOML file of settings; also ADJUNCT_CONFIG.")]
-BASE = "http://localhost/fhir"  # of a record that nobody asks over HTTP
+from adjunct.cli.options import AsJson, Config, Database, as_text, existing, now, opened, print_json
+from adjunct.cli.options import settings as read_settings
 
 
 def register(app: typer.Typer) -> None:
@@ -38,14 +28,14 @@ def serve(
     """Serve the record as FHIR R4 to this computer, until Ctrl+C."""
     from adjunct.serve.running import run
 
-    settings = _settings(config, database=database, host=host, port=port, log_level=log_level)
+    settings = read_settings(config, database=database, host=host, port=port, log_level=log_level)
 
     def ready(address: str) -> None:
         typer.echo("adjunct: no sign-in yet: this computer only", err=True)
         typer.echo(f"{address}/fhir")
         sys.stdout.flush()
 
-    run(settings, clock=_now, stream=sys.stderr.buffer, ready=ready)
+    run(settings, clock=now, stream=sys.stderr.buffer, ready=ready)
 
 
 def backup(
@@ -57,7 +47,7 @@ def backup(
     from adjunct.fhir.sql.opening import backend
     from adjunct.serve import archive
 
-    made = archive.backup(backend(_existing(config, database)), file)
+    made = archive.backup(backend(existing(config, database)), file)
     typer.echo(f"written: {made.versions} versions, up to {made.newest_key}, sha256 {made.sha256}", err=True)
 
 
@@ -72,11 +62,11 @@ def restore(
     from adjunct.serve import archive
 
     archive.verified(file)  # before a database is made for it
-    address = _settings(config, database=database).database
+    address = read_settings(config, database=database).database
     if schema_at(address).found is None:
         migrate(address)
     else:
-        _existing(config, database)
+        existing(config, database)
     made = archive.restore(file, backend(address), replace=replace)
     typer.echo(f"restored and proved: {made.versions} versions, sha256 {made.sha256}", err=True)
 
@@ -89,13 +79,9 @@ def export(
 ) -> None:
     """Write one person's whole record to a file that only its owner can read."""
     from adjunct.serve import person
-    from adjunct.serve.service import open_service
 
-    service = open_service(_existing(config, database), BASE, clock=_now)
-    try:
+    with opened(existing(config, database)) as service:
         count = person.export(service, patient_id, out)
-    finally:
-        service.repository.close()
     typer.echo(f"written: {count} resources", err=True)
 
 
@@ -112,9 +98,9 @@ def doctor(
     from adjunct.fhir.sql import opening
     from adjunct.serve.doctor import examine, exit_code
 
-    address = _existing(config, database, migrate=migrate)
+    address = existing(config, database, migrate=migrate)
     examined = opening.backend(address)
-    found = examine(examined, now=_now(), place=getattr(examined, "path", None), knowledge=_edition)
+    found = examine(examined, now=now(), place=getattr(examined, "path", None), knowledge=_edition)
     if as_json:
         print_json(as_text({"adjunct": adjunct.__version__, "findings": [f._asdict() for f in found]}))
     else:
@@ -123,35 +109,7 @@ def doctor(
     raise typer.Exit(exit_code(found))
 
 
-def _settings(config: Path | None, **given: Any) -> Any:
-    """The settings. Whatever these commands write, a database or an archive, is for its owner only."""
-    from adjunct.serve.settings import load
-
-    os.umask(stat.S_IRWXG | stat.S_IRWXO)
-    return load(given, os.environ, config)
-
-
-def _existing(config: Path | None, database: str | None, *, migrate: bool = False) -> str:
-    """The address of a record that is there, of this version's schema."""
-    from adjunct.base import BadInput
-    from adjunct.fhir.sql import opening
-
-    address: str = _settings(config, database=database).database
-    schema = opening.schema_at(address)
-    if schema.found is None:
-        raise BadInput("there is no record here: name the database of one", "--database")
-    if schema.found != schema.wanted:
-        if not migrate or schema.newer:
-            raise BadInput(schema.advice, "--database")
-        opening.migrate(address)
-    return address
-
-
 def _edition() -> str:
     import adjunct
 
     return str(adjunct._knowledge().version)
-
-
-def _now() -> int:
-    return time.time_ns() // (MS_PER_SECOND * MS_PER_SECOND)

@@ -141,7 +141,8 @@ class AnyOf:
 Condition = Match | Missing | Together | Chain | PointedAt | Ids | Updated | InCompartment | AnyOf
 
 
-class Sort(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Sort:
     """By the least value of an index (the greatest, if descending); resources without a value come last.
 
     `index` None: by `_id` (kind "string"), or by `_lastUpdated`, which is the order of writing (kind "date").
@@ -152,7 +153,8 @@ class Sort(NamedTuple):
     descending: bool = False
 
 
-class Include(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Include:
     """`_include`: what `source` refers to through `index`; `_revinclude`: the `source` that refers to a match."""
 
     source: str

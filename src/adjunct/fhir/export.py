@@ -28,7 +28,8 @@ class Wanted:
     since: int | None = None  # ms since 1970
 
 
-class Part(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Part:
     """One NDJSON file."""
 
     type: str

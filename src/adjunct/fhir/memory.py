@@ -278,7 +278,7 @@ class MemoryUnit(MemoryReader):
     def __init__(self, versions: Versions, newest: int, at: int) -> None:
         self._changed = dict(versions)
         super().__init__(self._changed, newest)
-        self._at = at
+        self._at, self._erased = at, False
 
     def put(self, document: Json, rows: Rows) -> Stored:
         return self._add(document["resourceType"], document["id"], document, rows)
@@ -288,6 +288,7 @@ class MemoryUnit(MemoryReader):
         return self._add(type, id, None, NO_ROWS) if last and last.content is not None else None
 
     def erase(self, type: str, id: str) -> int:
+        self._erased = True
         return len(self._changed.pop((type, id), ()))
 
     def _add(self, type: str, id: str, document: Json | None, rows: Rows) -> Stored:
@@ -300,7 +301,10 @@ class MemoryUnit(MemoryReader):
         return stored
 
     def outcome(self) -> tuple[Versions, int, int]:
-        """What the store holds if this unit is kept."""
+        """What the store holds if this unit is kept. Of what is erased nothing stays, not even that its keys were used."""
+        if self._erased:
+            kept = [v.stored for versions in self._changed.values() for v in versions]
+            return self._changed, max((s.key for s in kept), default=0), max((s.at for s in kept), default=0)
         return self._changed, self._newest, self._at
 
 

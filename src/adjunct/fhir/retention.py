@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import MINYEAR, UTC, datetime, timedelta
 from functools import cache, partial
 from typing import NamedTuple
 
@@ -129,7 +129,7 @@ def years_before(now: int, years: int) -> int:
     """
     then = datetime.fromtimestamp(now // MS_PER_SECOND, UTC)
     year = then.year - years
-    if not datetime.min.year <= year < then.year:
+    if not MINYEAR <= year < then.year:
         raise BadInput("not a number of years: write for example 10", "--years")
     if (then.month, then.day) == LEAP_DAY and not isleap(year):
         then -= timedelta(days=1)
@@ -143,8 +143,9 @@ def owners(stored: Stored) -> frozenset[str]:
     """The people in whose record this version is."""
     if stored.type == "Patient":
         return frozenset({stored.id})  # somebody linked to another person is still only themselves
-    places, document = _places(stored.type), mapped(read_exact(stored.content or b"{}"))
-    found = rows(document).reference if document else ()
+    if stored.content is None:
+        return frozenset()
+    places, found = _places(stored.type), rows(mapped(read_exact(stored.content))).reference
     return frozenset(person for index, person, kind, _ in found if kind == "Patient" and index in places)
 
 

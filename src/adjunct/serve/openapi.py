@@ -10,7 +10,22 @@ Json = dict[str, Any]
 _FHIR = "application/fhir+json"
 _PATCH = "application/json-patch+json"
 _RESOURCE = {"$ref": "#/components/schemas/Resource"}
-_ANSWERS = {s: {"$ref": "#/components/responses/Answer"} for s in ("2XX", "304", "4XX", "503")}
+_RESPONSES: Mapping[str, Json] = {
+    "Answer": {"description": "as FHIR R4 says", "content": {_FHIR: {"schema": _RESOURCE}}},
+    "Nothing": {"description": "done, or known already: no body"},
+    "Outcome": {
+        "description": "why not",
+        "content": {_FHIR: {"schema": {"allOf": [_RESOURCE, {"properties": {"issue": {"minItems": 1}}}]}}},
+    },
+}
+_REFUSED = {s: {"$ref": "#/components/responses/Outcome"} for s in ("4XX", "503", "504", "507")}
+_DONE: Mapping[str, tuple[str, ...]] = {
+    "create": ("200", "201"),
+    "update": ("200", "201"),
+    "delete": ("204",),
+    "read": ("200", "304"),
+    "vread": ("200", "304"),
+}
 _ID = {"name": "id", "in": "path", "required": True, "schema": {"type": "string", "pattern": "^[A-Za-z0-9.-]{1,64}$"}}
 _VERSION = {
     "name": "version",
@@ -52,7 +67,7 @@ def describe(capabilities: Json, base: str, version: str) -> Json:
         for code, (below, method) in _of(resource):
             queries = searched + _PAGED if code == "search-type" else _PAGED if "history" in code else []
             body = kind if method in ("post", "put") else "Patch" if method == "patch" else ""
-            made = _operation(f"{code}-{kind}", f"{code} {kind}", body, queries, below)
+            made = _operation(f"{code}-{kind}", f"{code} {kind}", body, queries, below, _DONE.get(code, ("200",)))
             paths.setdefault(f"{base}/{kind}{below}", {})[method] = made
     return {
         "openapi": "3.1.0",
@@ -60,7 +75,7 @@ def describe(capabilities: Json, base: str, version: str) -> Json:
         "paths": paths,
         "components": {
             "parameters": {name: {"name": name, "in": "query", "schema": {"type": "string"}} for name in sorted(names)},
-            "responses": {"Answer": {"description": "as FHIR R4 says", "content": {_FHIR: {"schema": _RESOURCE}}}},
+            "responses": _RESPONSES,
             "schemas": {
                 "Resource": {
                     "type": "object",
@@ -78,9 +93,21 @@ def _of(resource: Json) -> Iterator[tuple[str, tuple[str, str]]]:
     return ((code, where) for code, where in _OF_TYPE.items() if code in served)
 
 
-def _operation(name: str, summary: str, body: str = "", queries: list[str] | None = None, below: str = "") -> Json:
+def _operation(
+    name: str,
+    summary: str,
+    body: str = "",
+    queries: list[str] | None = None,
+    below: str = "",
+    done: tuple[str, ...] = ("200",),
+) -> Json:
     """One operation. Parameters that repeat or carry a modifier are told by FHIR, not by OpenAPI."""
-    made: Json = {"operationId": name, "summary": summary, "responses": _ANSWERS}
+    answers = {s: f"#/components/responses/{'Nothing' if s in ('204', '304') else 'Answer'}" for s in done}
+    made: Json = {
+        "operationId": name,
+        "summary": summary,
+        "responses": {status: {"$ref": answer} for status, answer in answers.items()} | _REFUSED,
+    }
     given: list[Json] = [{"$ref": f"#/components/parameters/{query}"} for query in queries or ()]
     given += [parameter for parameter in (_ID, _VERSION) if f"{{{parameter['name']}}}" in below]
     if given:

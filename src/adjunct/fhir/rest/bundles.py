@@ -73,6 +73,9 @@ def bundled(call: Call, repository: Repository, perform: Perform) -> Reply:
     )
 
 
+NOTHING = Rows([], [], [], [], [], [], [])
+
+
 @dataclass(slots=True, kw_only=True)
 class Step:
     """One entry: the request that it stands for, where it stands, and the resource that it brings."""
@@ -88,7 +91,7 @@ class Step:
     named: bool = False  # by criteria, with an id of its own besides
     query: str = ""  # criteria instead of an id
     there: Stored | None = None  # what the criteria found
-    found: Rows | None = None
+    found: Rows = NOTHING
 
 
 def _step(call: Call, entry: Json, at: str, kind: str) -> Step:
@@ -97,7 +100,7 @@ def _step(call: Call, entry: Json, at: str, kind: str) -> Step:
     step = Step(
         request=Request(str(method), ""),
         at=at,
-        full_url=entry.get("fullUrl") if isinstance(entry.get("fullUrl"), str) else "",
+        full_url=str(entry.get("fullUrl") or ""),
         resource=sent if isinstance(sent, dict) else None,
     )
     try:
@@ -261,7 +264,8 @@ _NAMING = frozenset({"reference", "uri", "url", "valueUri", "valueUrl", "valueCa
 def _rename(resource: Json, names: Mapping[str, str]) -> bool:
     """Replace the names of entries by their places in the record; whether any was."""
     changed = False
-    for _, node in walk(resource):
+    nodes: Iterator[tuple[str, Any]] = walk(resource)
+    for _, node in nodes:
         for key, value in node.items() if isinstance(node, dict) else ():
             if key in _NAMING and isinstance(value, str) and names.get(value, value) != value:
                 node[key], changed = names[value], True

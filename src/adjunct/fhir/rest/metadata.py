@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from functools import lru_cache
 from http import HTTPStatus as Status
+from importlib.metadata import version
 
+from adjunct.fhir import profiles
 from adjunct.fhir.definitions import parameters, resource_types
 from adjunct.fhir.outcome import Refusal
-from adjunct.fhir.repository import Repository
+from adjunct.fhir.repository import Repository, timestamp
 from adjunct.fhir.rest.call import Call, Reply, Rules, reply
 from adjunct.fhir.rest.operations import offered
 from adjunct.fhir.rest.single import JSON_PATCH, MERGE_PATCH
@@ -47,12 +49,12 @@ def statement(rules: Rules) -> Json:
     return {
         "resourceType": "CapabilityStatement",
         "status": "active",
-        "date": "2026-11-22",
+        "date": timestamp(rules.clock()),
         "kind": "instance",
         "fhirVersion": "4.0.1",
         "format": ["json", "application/fhir+json"],
         "patchFormat": [JSON_PATCH, MERGE_PATCH],
-        "software": {"name": "Adjunct"},
+        "software": {"name": "Adjunct", "version": version("adjunct")},
         "implementation": {"description": "One record of supervised care, FHIR R4", "url": rules.base},
         "rest": [
             {
@@ -79,10 +81,15 @@ def _resource(rules: Rules, kind: str) -> Json:
         "conditionalUpdate": True,
         "conditionalDelete": "single",
         "referencePolicy": ["literal", "local"],
+        **({"supportedProfile": shown} if (shown := _profiles(kind)) else {}),
         **({"searchInclude": references} if references else {}),
         "searchParam": [{"name": p.name, "type": p.type, **({"definition": p.url} if p.url else {})} for p in known],
         **({"operation": found} if (found := _operations(rules, kind)) else {}),
     }
+
+
+def _profiles(kind: str) -> list[str]:
+    return [url for url, profile in profiles.known().items() if profile.type == kind]
 
 
 def _operations(rules: Rules, kind: str) -> list[Json]:

@@ -24,7 +24,7 @@ MOST_VALUES = 2_000  # in one search, the codes of value sets included
 MOST_STEPS = 6  # of a chain
 
 #: What R4 has and this server does not, with what to do instead.
-_REFUSED: Mapping[tuple[str, str], str] = MappingProxyType(
+REFUSED: Mapping[tuple[str, str], str] = MappingProxyType(
     {
         ("token", "above"): "the hierarchies of code systems are not known here: list the codes",
         ("token", "below"): "the hierarchies of code systems are not known here: list the codes",
@@ -33,7 +33,7 @@ _REFUSED: Mapping[tuple[str, str], str] = MappingProxyType(
         ("reference", "below"): "hierarchies of resources are not followed: list the references",
     }
 )
-_MODIFIERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+MODIFIERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "token": ("not", "text", "in", "of-type", "missing"),
         "string": ("exact", "contains", "missing"),
@@ -263,9 +263,9 @@ def _led_to(by: Parameter, modifier: str, at: str) -> tuple[str, ...]:
 
 
 def _no_modifier(at: str, modifier: str, kind: str) -> Refusal:
-    allowed = _MODIFIERS[kind]
+    allowed = MODIFIERS[kind]
     takes = f"takes {', '.join(f':{m}' for m in allowed)}" if allowed else "takes no modifier"
-    reason = _REFUSED.get((kind, modifier), takes)
+    reason = REFUSED.get((kind, modifier), takes)
     return Refusal(
         Status.BAD_REQUEST, "not-supported", f"the modifier {shown(modifier)} is not served for a {kind}: {reason}", at
     )

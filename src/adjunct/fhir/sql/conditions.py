@@ -212,7 +212,7 @@ def _quantity(value: ask.QuantityIs, row: Columns) -> Holds:
 def current(row: Columns) -> Holds:
     """This version is the newest as of the snapshot, and no deletion."""
     snapshot = bound(SNAPSHOT)
-    return and_(row.c.key <= snapshot, or_(row.c.until.is_(None), row.c.until > snapshot), row.c.gone == 0)
+    return and_(unindexed(row.c.key) <= snapshot, or_(row.c.until.is_(None), row.c.until > snapshot), row.c.gone == 0)
 
 
 def typed(types: Sequence[str], of: Columns, *, indexed: bool = True) -> list[Holds]:

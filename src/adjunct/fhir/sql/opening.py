@@ -88,7 +88,9 @@ def migrate(address: str, to: str = "head") -> None:
         with engine.begin() as connection:
             config.attributes["connection"] = connection
             command.upgrade(config, to)
-    except SQLAlchemyError as error:
+        if url.get_backend_name() == "sqlite":  # into write-ahead mode once: two who switch it get in each other's way
+            backend(address).connect(writes=True).close()
+    except (SQLAlchemyError, sqlite3.Error) as error:
         raise _unreachable(error) from None
 
 
@@ -150,7 +152,7 @@ def _engine(url: URL) -> Engine:
     return engine
 
 
-def _unreachable(error: SQLAlchemyError) -> BadInput:
+def _unreachable(error: Exception) -> BadInput:
     """One line without the address: it may hold a password."""
     cause = type(getattr(error, "orig", None) or error).__name__
     return BadInput(f"the database cannot be reached or used ({cause}): see that it runs and lets you in", "--database")

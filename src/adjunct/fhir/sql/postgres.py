@@ -37,7 +37,7 @@ class Postgres:
 
     @cached_property
     def dialect(self) -> Dialect:
-        return PGDialect_psycopg(paramstyle="format")
+        return PGDialect_psycopg(paramstyle="format")  # type: ignore[no-untyped-call]
 
     def connect(self, *, writes: bool) -> Connection:
         connection: Any = psycopg.connect(

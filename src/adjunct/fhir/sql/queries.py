@@ -265,7 +265,8 @@ def _plan_include(reverse: bool, narrowed: bool, starts: int, dialect: Dialect) 
     row, start, end = reference.alias(), version.alias(), version.alias()
     keys: list[Any] = [bindparam(str(place)) for place in range(FIRST_KEY, FIRST_KEY + starts)]
     if reverse:
-        leads = [start.c.key.in_(keys), row.c.type == start.c.type, row.c.id == start.c.id, end.c.key == row.c.key]
+        to_it = [row.c.type == unindexed(start.c.type), row.c.id == unindexed(start.c.id)]
+        leads = [start.c.key.in_(keys), *to_it, end.c.key == row.c.key]
     else:
         leads = [row.c.key.in_(keys), end.c.type == row.c.type, end.c.id == row.c.id]
     if narrowed:

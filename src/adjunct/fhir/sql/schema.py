@@ -7,6 +7,8 @@ On SQLite the index tables are clustered by their primary key; on PostgreSQL tex
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -45,9 +47,9 @@ version = Table(
 )
 
 
-def _rows(name: str, **columns: TypeEngine[object]) -> Table:
+def _rows(name: str, **columns: TypeEngine[Any]) -> Table:
     """An index table: found by its value, or by the version that the row belongs to."""
-    made = [Column("idx", BigInteger, primary_key=True, autoincrement=False)]
+    made: list[Column[Any]] = [Column("idx", BigInteger, primary_key=True, autoincrement=False)]
     made += [Column(n, t, primary_key=True, autoincrement=False) for n, t in columns.items()]
     return Table(name, metadata, *made, Index(f"{name}_by_key", "key", "idx"), sqlite_with_rowid=False)
 

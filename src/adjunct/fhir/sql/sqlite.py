@@ -57,6 +57,14 @@ class Sqlite:
             cached_statements=STATEMENTS,
             factory=_Opened,
         )
+        try:
+            self._ready(connection, writes)
+        except sqlite3.Error:
+            connection.close()
+            raise
+        return connection
+
+    def _ready(self, connection: _Opened, writes: bool) -> None:
         for pragma in (
             "journal_mode = WAL",
             "synchronous = FULL",  # a commit is on the disk, not only in the log's memory
@@ -71,7 +79,6 @@ class Sqlite:
         connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()  # only a question opens the log
         self._file = self._file or _which(self.path)
         connection.log = _which(f"{self.path}-wal")
-        return connection
 
     def begin(self, connection: Connection) -> None:
         connection.execute("BEGIN IMMEDIATE")

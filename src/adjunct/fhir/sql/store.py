@@ -14,7 +14,7 @@ from operator import itemgetter
 from queue import Empty, LifoQueue, SimpleQueue
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import bindparam, delete, func, insert, select, update
+from sqlalchemy import BindParameter, bindparam, delete, func, insert, select, update
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.dml import Insert
 from sqlalchemy.sql.expression import Executable
@@ -48,10 +48,19 @@ class Connection(Protocol):
 class Backend(Protocol):
     """What differs between databases."""
 
-    dialect: Dialect
-    errors: type[Exception]  # what the driver raises
-    unfit: tuple[type[Exception], ...]  # those that speak of a value, not of the database
-    quick: bool  # reading by id takes microseconds: not worth a thread of its own
+    @property
+    def dialect(self) -> Dialect: ...
+    @property
+    def errors(self) -> type[Exception]:
+        """What the driver raises."""
+
+    @property
+    def unfit(self) -> tuple[type[Exception], ...]:
+        """Those of them that speak of a value, not of the database."""
+
+    @property
+    def quick(self) -> bool:
+        """Reading by id takes microseconds: not worth a thread of its own."""
 
     def connect(self, *, writes: bool) -> Connection:
         """A connection that commits only when told to; raises what the driver raises."""
@@ -90,7 +99,7 @@ class Statements:
         columns = (v.key, v.type, v.id, v.version, v.at, v.content)
         of_type, of_id = v.type == bindparam("type"), v.id == bindparam("id")
         since, before = v.at >= bindparam("since"), v.key < bindparam("before")
-        some = bindparam("count")
+        some: BindParameter[int] = bindparam("count")
         newest_first = select(*columns).where(since, before).order_by(v.key.desc()).limit(some)
 
         def compiled(statement: Executable) -> Statement:
@@ -222,7 +231,8 @@ class _Unit(_Reader):
         key, number, at = self._count.next(), last[1] + 1 if last else 1, self._count.at
         made = Stored(key, kind, own, number, at, stamp(document, number, at))
         self._add(made, last)
-        for waiting, index, found in zip(self._waiting, self._said.index, rows, strict=True):
+        found: list[tuple[Any, ...]]
+        for waiting, index, found in zip(self._waiting, self._said.index, rows, strict=True):  # type: ignore[assignment]
             waiting += [index.order((*row, key)) for row in found]
         return made
 

@@ -69,5 +69,6 @@ def _index(knowledge: Knowledge) -> str:
         "To disagree with an entry, see [Review the knowledge](../how-to/review-the-knowledge.md).",
         table(("page", "what it holds", "entries"), rows),
         "Made by running what rests on it: [the models](models.md) and how they compare with what was "
-        "[measured](validation.md), [follow-up](follow-up.md), [the treatment day](treatment-day.md).",
+        "[measured](validation.md), [follow-up](follow-up.md), [the treatment day](treatment-day.md), [the record "
+        "store](record-store.md).",
     )

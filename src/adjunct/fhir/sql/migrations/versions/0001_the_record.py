@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -28,7 +30,8 @@ def upgrade() -> None:
     )
     op.create_index("version_by_type", "version", ["type", "key"])
     op.create_index("version_by_time", "version", ["at"])
-    integer, big, double = sa.Integer(), sa.BigInteger(), sa.Double()
+    integer, big = sa.Integer(), sa.BigInteger()
+    double: sa.Double[float] = sa.Double()
     _rows("token", code=_TEXT, key=big, element=integer, system=_TEXT)
     _rows("string", folded=_TEXT, key=big, element=integer, exact=_TEXT)
     _rows("date", low=big, high=big, key=big, element=integer)
@@ -38,7 +41,7 @@ def upgrade() -> None:
     _rows("uri", uri=_TEXT, key=big, element=integer)
 
 
-def _rows(name: str, **columns: sa.types.TypeEngine[object]) -> None:
+def _rows(name: str, **columns: sa.types.TypeEngine[Any]) -> None:
     op.create_table(
         name,
         sa.Column("idx", sa.BigInteger(), primary_key=True, autoincrement=False),

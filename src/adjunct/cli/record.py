@@ -1,0 +1,144 @@
+"""`adjunct load`, `erase`, `retention`: what comes into a record in bulk, and what leaves it for good."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from adjunct.base import BadInput
+from adjunct.cli.options import Config, Database, as_text, existing, now, opened
+from adjunct.cli.options import settings as read_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from adjunct.fhir.repository import Reader
+    from adjunct.fhir.retention import Report
+
+SHOWN = 10  # refused lines; the report names them all
+
+ReportFile = Annotated[
+    Path | None, typer.Option("--report", help="Write what was done, and what was not, to this file (JSON).")
+]
+Yes = Annotated[bool, typer.Option("--yes", help="Do it; without this nothing is changed, and the report says so.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Put the commands of this file on the command line."""
+    for command in (load, erase, retention):
+        app.command()(command)
+
+
+def load(
+    files: Annotated[
+        list[Path], typer.Argument(help="NDJSON (.ndjson), one resource a line, or a Bundle (.json); also .gz.")
+    ],
+    database: Database = None,
+    report: ReportFile = None,
+    config: Config = None,
+) -> None:
+    """Load resources into a record: lines one by one, a Bundle whole or not at all. Exit 2 if any was refused."""
+    from adjunct.serve import loading
+
+    for file in files:
+        loading.refuse_other(file)
+    with opened(read_settings(config, database=database).database) as service, _bar(files) as progress:
+        done = loading.load(service, files, progress)
+    refused = [
+        {"file": r.source, "line": r.number, "issues": [i._asdict() for i in r.issues]} for r in done.refused
+    ]
+    _write(report, {"stored": done.stored, "refused": refused})
+    for wrong in done.refused[:SHOWN]:
+        issue = wrong.issues[0]
+        place = f"{issue.expression}: " if issue.expression else ""
+        typer.echo(f"refused: {wrong.source}:{wrong.number}: {place}{issue.diagnostics}", err=True)
+    if len(done.refused) > SHOWN:
+        typer.echo(f"refused: {len(done.refused) - SHOWN} more; --report names them all", err=True)
+    typer.echo(f"stored: {done.stored} resources, refused: {len(done.refused)}", err=True)
+    raise typer.Exit(BadInput.exit_code if done.refused else 0)
+
+
+def erase(
+    person: Annotated[str, typer.Argument(help="Patient/ID", metavar="PERSON")],
+    database: Database = None,
+    report: ReportFile = None,
+    yes: Yes = False,
+    config: Config = None,
+) -> None:
+    """Remove one person for good: every version of what is theirs alone. What others share is kept and listed."""
+    kind, _, patient = person.partition("/")
+    if kind != "Patient" or not patient:
+        raise BadInput("name the person as Patient/ID", "PERSON")
+    _leave(existing(config, database), lambda _: frozenset({patient}), report, yes=yes)
+
+
+def retention(
+    years: Annotated[int, typer.Option(help="How long a record is kept after its last entry: your law's number.")],
+    database: Database = None,
+    report: ReportFile = None,
+    yes: Yes = False,
+    config: Config = None,
+) -> None:
+    """Remove everybody for good in whose record nothing was written or deleted for so many years."""
+    from adjunct.fhir.retention import untouched, years_before
+
+    before = years_before(now(), years)
+    _leave(existing(config, database), lambda record: untouched(record, before=before), report, yes=yes)
+
+
+def _leave(
+    address: str, who: Callable[[Reader], frozenset[str]], report: Path | None, *, yes: bool
+) -> None:
+    """Say what is these people's alone, and erase it if told so. The report is written before anything is gone."""
+    from adjunct.fhir import retention as room
+    from adjunct.fhir.sql.opening import backend
+
+    try:
+        with opened(address) as service:
+            with service.repository.reading() as record:
+                people = who(record)
+                found = room.look(record, people) if people else room.NOBODY
+            _tell(found, report, erased=False)
+            if yes:
+                room.erase(service.repository, found)
+                _write(report, found.to_dict(at=now(), erased=True))
+    finally:
+        if yes:  # also when nobody is found: an earlier run may have been stopped before this
+            room.sweep(backend(address))
+    typer.echo("erased" if yes else "nothing was changed: say --yes to erase", err=True)
+
+
+def _tell(found: Report, report: Path | None, *, erased: bool) -> None:
+    said = found.to_dict(at=now(), erased=erased)
+    _write(report, said)
+    typer.echo(f"people: {len(found.people)}, versions of what is theirs alone: {len(found.keys)}")
+    for kind, count in said["resources"].items():
+        typer.echo(f"  {kind}: {count}")
+    typer.echo(f"kept, because others share it or it only names them: {len(found.kept)}")
+    for text in said["remains"]:
+        typer.echo(f"note: {text}")
+
+
+def _write(path: Path | None, said: dict[str, Any]) -> None:
+    if path is not None:
+        from adjunct.serve.archive import whole
+
+        with whole(path) as file:
+            file.write(as_text(said).encode() + b"\n")
+
+
+@contextmanager
+def _bar(files: list[Path]) -> Iterator[Callable[[int], None]]:
+    """A count of resources on a terminal, and silence elsewhere."""
+    from rich.console import Console
+    from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.completed} resources"), TimeElapsedColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("load", total=None)
+        yield lambda count: bar.update(task, completed=count)
