@@ -34,7 +34,7 @@ PEER = "sekmet-fhir==0.1.1"
 PEOPLE, EACH = 200, 50  # people and observations of each: what both servers hold
 MANY, MANY_FULL = 100_000, 1_000_000  # resources
 HOUR = 360_000  # requests: a hundred a second
-KINDS = ("create", "read", "search")
+KINDS = ("create", "read", "search", "sorted search")
 TURNS, TURN_S, STEADY_S = 3, 3.0, 5.0
 START_S = 300
 TIMES, SLOWER, P99_MS, GROWTH, BULK = 5.0, 1.5, 50.0, 1.1, 5_000.0  # the limits
@@ -161,8 +161,9 @@ def _requests(port: int, kind: str, people: int = PEOPLE, count: int = 2000) -> 
         person, number = dice.randrange(people), dice.randrange(EACH)
         if kind == "read":
             made.append(f"GET /fhir/Observation/o{person}-{number} HTTP/1.1\r\n{head}\r\n")
-        elif kind == "search":
-            asked = f"patient=p{person}&code=http://loinc.org|{CODES[number % len(CODES)][0]}&_sort=-date&_count=10"
+        elif kind in ("search", "sorted search"):
+            asked = f"patient=p{person}&code=http://loinc.org|{CODES[number % len(CODES)][0]}&_count=10"
+            asked += "&_sort=-date" if kind == "sorted search" else ""
             made.append(f"GET /fhir/Observation?{asked} HTTP/1.1\r\n{head}\r\n")
         else:
             body = json.dumps(observation(person, number, dice))

@@ -57,7 +57,7 @@ def asked(record: Repository, method: str, path: str, body: bytes = b"") -> tupl
 # --- killed -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("kind", "count"), [("sqlite", 8), ("postgres", 4)])
+@pytest.mark.parametrize(("kind", "count"), [("sqlite", 6), ("postgres", 3)])
 def test_killed_at_any_moment_everything_acknowledged_is_there_and_nothing_by_halves(kind: str, count: int) -> None:
     """A sample of what `make torture` does a thousand times."""
     words = [sys.executable, ROOT / "tools" / "record_torture.py", "--backend", kind, "-n", str(count)]
@@ -69,7 +69,7 @@ def test_killed_at_any_moment_everything_acknowledged_is_there_and_nothing_by_ha
 
 DAMAGES = {
     "DELETE FROM version WHERE key = (SELECT max(key) FROM version WHERE type = 'Observation')": "acknowledged",
-    "UPDATE version SET content = replace(content, '9.9.', '9.8.') WHERE type = 'Observation'": "says something else",
+    "UPDATE version SET content = CAST(replace(content, '9.9.', '9.8.') AS BLOB) WHERE type = 'Observation'": "says something else",
     "UPDATE version SET until = NULL WHERE until IS NOT NULL": "do not lead",
     "UPDATE version SET version = version + 1 WHERE until IS NULL": "versions [",
     "UPDATE version SET at = 0 WHERE key = 7": "time goes back",
@@ -127,7 +127,7 @@ def test_a_restore_killed_halfway_has_not_happened(tmp_path: Path) -> None:
     program = (
         "import os, sys; from pathlib import Path; from adjunct.serve import archive; "
         "from adjunct.fhir.sql.opening import backend; "
-        "archive.counted = lambda _, real=archive.counted, n=[]: os.kill(os.getpid(), 9) if n else (n.append(1), real(_))[1]; "
+        "archive._many = lambda *_: os.kill(os.getpid(), 9); "
         "archive.restore(Path(sys.argv[1]), backend(sys.argv[2]), replace=True)"
     )
     words = [sys.executable, "-c", program, str(tmp_path / "x.gz"), second]

@@ -31,7 +31,7 @@ THOROUGH = settings.get_current_profile_name() == "thorough"
 SECRET = "Zaphod"
 BASE = "http://127.0.0.1:8000/fhir"
 USED = ("Patient", "Observation", "Questionnaire", "MedicationStatement", "Binary", "Bundle", "ValueSet")
-SHARED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+SHARED = settings(max_examples=600, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
 # --- by its own description -------------------------------------------------------------------------------------------

@@ -16,8 +16,8 @@ from adjunct.cli.options import settings as read_settings
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from adjunct.fhir.load import Line
     from adjunct.fhir.repository import Reader
-    from adjunct.fhir.retention import Report
 
 SHOWN = 10  # refused lines; the report names them all
 
@@ -42,24 +42,24 @@ def load(
     config: Config = None,
 ) -> None:
     """Load resources into a record: lines one by one, a Bundle whole or not at all. Exit 2 if any was refused."""
-    from adjunct.serve import loading
+    from adjunct.fhir.load import load_file
 
-    for file in files:
-        loading.refuse_other(file)
-    with opened(read_settings(config, database=database).database) as service, _bar(files) as progress:
-        done = loading.load(service, files, progress)
-    refused = [
-        {"file": r.source, "line": r.number, "issues": [i._asdict() for i in r.issues]} for r in done.refused
-    ]
-    _write(report, {"stored": done.stored, "refused": refused})
-    for wrong in done.refused[:SHOWN]:
+    stored = 0
+    refused: list[Line] = []
+    with opened(read_settings(config, database=database).database) as service, _bar() as show:
+        for file in files:
+            done = load_file(service, file, progress=lambda count, before=stored: show(before + count))  # type: ignore[misc]
+            stored, refused = stored + done.stored, [*refused, *done.refused]
+    told = [{"file": r.source, "line": r.number, "issues": [i._asdict() for i in r.issues]} for r in refused]
+    _write(report, {"stored": stored, "refused": told})
+    for wrong in refused[:SHOWN]:
         issue = wrong.issues[0]
         place = f"{issue.expression}: " if issue.expression else ""
         typer.echo(f"refused: {wrong.source}:{wrong.number}: {place}{issue.diagnostics}", err=True)
-    if len(done.refused) > SHOWN:
-        typer.echo(f"refused: {len(done.refused) - SHOWN} more; --report names them all", err=True)
-    typer.echo(f"stored: {done.stored} resources, refused: {len(done.refused)}", err=True)
-    raise typer.Exit(BadInput.exit_code if done.refused else 0)
+    if len(refused) > SHOWN:
+        typer.echo(f"refused: {len(refused) - SHOWN} more; --report names them all", err=True)
+    typer.echo(f"stored: {stored}, refused: {len(refused)}", err=True)
+    raise typer.Exit(BadInput.exit_code if refused else 0)
 
 
 def erase(
@@ -90,37 +90,30 @@ def retention(
     _leave(existing(config, database), lambda record: untouched(record, before=before), report, yes=yes)
 
 
-def _leave(
-    address: str, who: Callable[[Reader], frozenset[str]], report: Path | None, *, yes: bool
-) -> None:
-    """Say what is these people's alone, and erase it if told so. The report is written before anything is gone."""
-    from adjunct.fhir import retention as room
+def _leave(address: str, who: Callable[[Reader], frozenset[str]], report: Path | None, *, yes: bool) -> None:
+    """Say what is these people's alone, and erase it if told so. The report is there before anything is gone."""
+    from adjunct.fhir.retention import erase, look, sweep
     from adjunct.fhir.sql.opening import backend
 
     try:
         with opened(address) as service:
             with service.repository.reading() as record:
-                people = who(record)
-                found = room.look(record, people) if people else room.NOBODY
-            _tell(found, report, erased=False)
+                found = look(record, who(record))
+            _write(report, found.to_dict(at=now(), erased=False))
             if yes:
-                room.erase(service.repository, found)
+                erase(service.repository, found)
                 _write(report, found.to_dict(at=now(), erased=True))
     finally:
-        if yes:  # also when nobody is found: an earlier run may have been stopped before this
-            room.sweep(backend(address))
-    typer.echo("erased" if yes else "nothing was changed: say --yes to erase", err=True)
-
-
-def _tell(found: Report, report: Path | None, *, erased: bool) -> None:
-    said = found.to_dict(at=now(), erased=erased)
-    _write(report, said)
+        if yes:  # whatever was found: an earlier run may have been stopped before this
+            sweep(backend(address))
+    said = found.to_dict(at=now(), erased=yes)
     typer.echo(f"people: {len(found.people)}, versions of what is theirs alone: {len(found.keys)}")
     for kind, count in said["resources"].items():
         typer.echo(f"  {kind}: {count}")
-    typer.echo(f"kept, because others share it or it only names them: {len(found.kept)}")
+    typer.echo(f"kept because others share it or it only names them: {len(found.kept)}")
     for text in said["remains"]:
         typer.echo(f"note: {text}")
+    typer.echo("erased" if yes else "nothing was changed: say --yes to erase", err=True)
 
 
 def _write(path: Path | None, said: dict[str, Any]) -> None:
@@ -132,10 +125,10 @@ def _write(path: Path | None, said: dict[str, Any]) -> None:
 
 
 @contextmanager
-def _bar(files: list[Path]) -> Iterator[Callable[[int], None]]:
+def _bar() -> Iterator[Callable[[int], None]]:
     """A count of resources on a terminal, and silence elsewhere."""
     from rich.console import Console
-    from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     columns = (SpinnerColumn(), TextColumn("{task.completed} resources"), TimeElapsedColumn())
     console = Console(stderr=True)

@@ -40,13 +40,16 @@ def demo(
     people: Annotated[int, typer.Option(min=0, help="How many people the clinic has; 0: the story alone.")] = PEOPLE,
     seed: Annotated[int, typer.Option(help="The same seed makes the same people.")] = SEED,
     database: Annotated[str | None, typer.Option(help="Keep the clinic here; else it goes when the demo ends.")] = None,
-    port: Annotated[int, typer.Option(help="The port of this computer; 0 takes any that is free.")] = 0,
+    port: Annotated[
+        int | None, typer.Option(help="8000 unless told otherwise, any that is free with --once; 0: any that is free.")
+    ] = None,
     once: Annotated[bool, typer.Option("--once", help="Ask the server a few questions and end.")] = False,
 ) -> None:
     """Mara's half year, from the first question to month six; then a clinic of invented people, served until Ctrl+C."""
     _story(out)
     if people:
         with TemporaryDirectory(prefix="adjunct-demo-") as folder:
+            port = 0 if once and port is None else port
             _clinic(database or f"sqlite:///{folder}/clinic.db", people, seed, port, once)
 
 
@@ -71,7 +74,7 @@ def _story(out: Path) -> None:
 # --- the clinic -------------------------------------------------------------------------------------------------------
 
 
-def _clinic(database: str, people: int, seed: int, port: int, once: bool) -> None:
+def _clinic(database: str, people: int, seed: int, port: int | None, once: bool) -> None:
     """Fill a record, serve it, and say what can be asked; or ask it."""
     import adjunct
     from adjunct.demo import seed_record

@@ -132,8 +132,8 @@ def _searched() -> Iterator[str]:
     yield "## Search"
     yield (
         f"{served} parameters, as R4 and US Core define them, {len(definitions.parameters('Resource'))} of them for "
-        "every type. A comma between values is *or*, a parameter twice is *and*; a backslash before `,` `|` `$` `\\` takes "
-        "`\\\\` away. Dates, numbers and quantities take the prefixes `eq ne gt lt ge le sa eb ap`. "
+        "every type. A comma between values is *or*, a parameter twice is *and*; a backslash takes the meaning of "
+        "`,` `|` `$` `\\` away. Dates, numbers and quantities take the prefixes `eq ne gt lt ge le sa eb ap`. "
         "A date is the interval that its precision says, a number whatever rounds to it; an amount with a UCUM code "
         "finds the same amount in other units. Texts are compared without case and accents, by their first "
         f"{KEPT} characters. Chains (`subject:Patient.name`) and `_has` go on through references."

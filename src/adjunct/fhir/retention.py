@@ -76,7 +76,7 @@ def look(record: Reader, people: frozenset[str]) -> Report:
     """What erasing these people would remove and keep. Raises `BadInput` where nothing in the record is theirs."""
     as_of = record.newest_key()
     theirs = {(s.type, s.id) for s in _versions(record, as_of) if people & _perhaps(s) and people & owners(s)}
-    if not theirs:
+    if people and not theirs:
         raise BadInput("there is nobody with this id in the record", "Patient")
     own, keys, kept = set[Name](), list[int](), list[Kept]()
     for name in sorted(theirs):
