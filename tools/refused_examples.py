@@ -28,15 +28,17 @@ PAGE = ROOT / "docs" / "reference" / "fhir-examples.md"
 #: What the first issue of a refusal says, and what is wrong with the example.
 WHY = {
     "txt-2": ("A narrative without words", "R4 asks that a narrative has some text or an image (invariant txt-2)."),
-    "required element missing": ("A required element is missing", "R4 asks for at least one."),
+    "required element missing": (
+        "A required element is missing",
+        "R4 asks for at least one of each of these.",
+    ),
     "may refer only to": (
         "A reference to what may not stand there",
         "The element refers to a resource of a type that R4 does not name for it.",
     ),
     "does not end in the type and id": (
         "An entry under another one's address",
-        "The address of an entry ends in another type or id than the resource in it, so a reference would find "
-        "something else than it means.",
+        "The address of an entry ends in another type or id than its resource: a reference would find something else.",
     ),
     "bdl-7": ("One address for two entries", "A reference to it would have two meanings (invariant bdl-7)."),
     "not a valid code": ("Blanks as codes", "A code of R4 has at least one character that is no blank."),
@@ -91,9 +93,9 @@ def page(count: int, found: Iterable[Refused]) -> str:
         "",
         "<!-- Made by tools/refused_examples.py. Edit that, not this page. -->",
         "",
-        f"HL7 publishes {count:,} examples with FHIR R4. The record takes {count - listed:,} of them, and gives every "
-        f"one back token by token: each number digit by digit, each element in its place, extensions that nobody knows "
-        f"included. It refuses these {listed}, because they are not R4. The list may only become shorter.",
+        f"HL7 publishes {count:,} examples with FHIR R4. The record takes {count - listed:,} of them and gives each",
+        "back as it came: numbers digit by digit, elements in their order (type and id first), unknown extensions.",
+        f"It refuses these {listed}, because they are not R4. The list may only become shorter.",
     ]
     for reason, some in by_reason.items():
         if some:

@@ -72,7 +72,6 @@ PATIENT = {
     "name": [{"family": "Silva"}],
     "birthDate": "1985-03",
     "identifier": [{"system": "http://example.org", "value": "7", "type": {"coding": [{"code": "MR"}]}}],
-    "managingOrganization": {"reference": "Organization/o"},
 }
 PULSE = {
     "resourceType": "Observation",
@@ -99,30 +98,65 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Service]
         yield made
 
 
-WORDS = st.sampled_from(
-    "2026 2026-11 2026-11-09T10:00:00Z 0000 9999-12-31 2026-02-30 1e308 1e999 -0 .5 5.4 1e-400 99999999999999999999999 "
-    "http://loinc.org http://unitsofmeasure.org /min kg mg [degF] % 8867-4 Patient Patient/ana Observation:subject true "
-    "false final Silva identifier name subject code ge gt ap ne sa %s \\ \\, | || $ , : * - _id asc +01:00 #c ?a=b ..".split()
-)
-ODD = st.text(st.characters(exclude_categories=("Cs",)), max_size=8)
-VALUE = st.lists(WORDS | ODD | st.sampled_from(list(",|$\\:-.*")), max_size=6).map("".join)
-MODIFIERS = ("", ":missing", ":exact", ":contains", ":not", ":text", ":in", ":not-in", ":above", ":below", ":of-type",
+ODD = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=4)
+VALUES = {
+    "token": "8867-4 http://loinc.org|8867-4 |final final http://loinc.org| true male 7 MR|7 a|MR|7",
+    "string": "Silva sil sIL\u0301VA % _ \\ \\, \\$ \\|",
+    "date": "2026 2026-11 2026-11-09T10:00:00Z 0000 0001 9999-12-31 9999 2026-02-30 2026-11-09T10:00+14:00 T",
+    "number": "72 5.4 .5 -0 1e308 1e999 1e-400 99999999999999999999999 0x1 NaN Infinity 1_0",
+    "quantity": "72 72||/min 72|http://unitsofmeasure.org|/min 1e308|http://unitsofmeasure.org|kg 5|http://unitsofmeasure.org|[degF] "
+    "5|http://unitsofmeasure.org|m5 5| |kg",
+    "uri": "http://loinc.org http://loinc.org/ urn:uuid:1 urn: /",
+    "reference": "ana Patient/ana http://127.0.0.1:8000/fhir/Patient/ana Patient/ana/_history/1 Group/x #c urn:x ../ana",
+    "composite": "8867-4$72 8867-4$gt5 $ $$ a$b$c http://loinc.org|8867-4$72||/min",
+}
+WORDS = st.sampled_from(" ".join(VALUES.values()).split())
+PREFIX = st.sampled_from(["", "", "", "eq", "ne", "gt", "ge", "lt", "le", "sa", "eb", "ap", "-", ",", "a,"])
+VALUE = st.builds("".join, st.lists(WORDS | ODD | st.sampled_from(list(",|$\\:-.*")), min_size=1, max_size=4))
+MODIFIERS = (*[""] * 12, ":missing", ":exact", ":contains", ":not", ":text", ":in", ":not-in", ":above", ":below", ":of-type",
              ":identifier", ":Patient", ":Patient.name", ".name", ".code:text", ":nonsense", ":", ".", "::")  # fmt: skip
-ANSWERING = tuple(
-    "_count _summary _elements _sort _total _type _cursor _format _include _revinclude _include:iterate".split()
-)
-NAMING = frozenset({"_sort", "_include", "_revinclude", "_include:iterate", "_elements"})  # their values are names
+HOW = {
+    "_count": "0 1 2 1000000 -1 x",
+    "_summary": "true text data count false x",
+    "_elements": "id,status name resourceType nothing ,",
+    "_sort": "_id -_lastUpdated code,-date name value-quantity -subject nothing _id,_id",
+    "_total": "none estimate accurate x",
+    "_type": "Patient Patient,Observation Nothing ,",
+    "_cursor": "x AAAA",
+    "_format": "json xml application/fhir+json",
+    "_include": "Observation:subject Observation:* * Observation:subject:Patient Observation:subject:Nothing Observation Patient:name",
+    "_revinclude": "Observation:subject Observation:subject:Patient *",
+    "_include:iterate": "Observation:subject *",
+    "_has:Observation:subject:code": "8867-4 http://loinc.org|8867-4",
+    "_has:Observation:patient:_has:X:y:z": "1",
+    "subject:Patient.name": "Silva",
+    "subject.name:exact": "Silva",
+    "patient.organization.name": "x",
+    "_content": "x",
+}
+NAMING = frozenset(
+    {"_sort", "_include", "_revinclude", "_include:iterate", "_elements", "_type"}
+)  # their values are names
 
 
 @st.composite
 def query(draw: st.DrawFn, kind: str) -> list[tuple[str, str]]:
-    known = sorted(definitions.parameters(kind)) if kind else ["_id", "_lastUpdated", "_tag", "_profile"]
-    name = st.sampled_from(known) | st.sampled_from(ANSWERING) | ODD
-    through = st.sampled_from(
-        ["", "", "", "", "_has:Observation:subject:", "_has:", "subject:Patient.", "_has:X:y:_has:"]
-    )
-    key = st.builds("{}{}{}".format, through, name, st.sampled_from(MODIFIERS))
-    return draw(st.lists(st.tuples(key, VALUE), min_size=1, max_size=4))
+    """Parameters as a client might write them: of a type or not, with a value that fits or not."""
+
+    def one() -> tuple[str, str]:
+        known = definitions.parameters(kind or "Resource")
+        match draw(st.sampled_from(["fitting"] * 4 + ["how"] * 2 + ["anything"])):
+            case "how":
+                key = draw(st.sampled_from(sorted(HOW)))
+                return key, draw(st.sampled_from(HOW[key].split()) | VALUE)
+            case "fitting" if known:
+                key = draw(st.sampled_from(sorted(known)))
+                fitting = st.sampled_from(VALUES.get(known[key].type, "x").split())
+                text = draw(st.builds("{}{}".format, PREFIX, fitting) | fitting | VALUE)
+                return key + draw(st.sampled_from(MODIFIERS)), text
+        return draw(ODD | st.sampled_from(sorted(known) or ["_id"])) + draw(st.sampled_from(MODIFIERS)), draw(VALUE)
+
+    return [one() for _ in range(draw(st.integers(1, 3)))]
 
 
 def reasoned(status: int, body: bytes) -> None:
@@ -139,7 +173,7 @@ def reasoned(status: int, body: bytes) -> None:
 def test_a_search_is_answered_or_refused_with_a_reason(services: list[Service], data: st.DataObject) -> None:
     kind = data.draw(st.sampled_from(["Observation", "Patient", "MedicationStatement", "Bundle", ""]))
     place = data.draw(
-        st.sampled_from([kind, kind, f"{kind}/_history", "Patient/ana/Observation", "Patient/ana/$everything"])
+        st.sampled_from([kind] * 3 + [f"{kind}/_history", "Patient/ana/Observation", "Patient/ana/$everything"])
     )
     asked = data.draw(query(kind))
     handling = {"prefer": data.draw(st.sampled_from(["handling=strict", "handling=lenient"]))}
@@ -168,8 +202,6 @@ ANYTHING = st.recursive(
     ),
     max_leaves=8,
 )
-WRITES = ("POST Observation", "PUT Observation/pulse", "PATCH Observation/pulse", "PUT Observation", "POST Observation/$validate",
-          "POST $validate", "POST ", "POST Patient/_search", "POST Bundle", "DELETE Observation/pulse", "PATCH Patient/none")  # fmt: skip
 TYPES = (
     "application/fhir+json",
     "application/json-patch+json",
@@ -205,35 +237,60 @@ def entry(method: str, url: str, resource: Any = None) -> dict[str, Any]:
     return {"fullUrl": "urn:uuid:1", "resource": resource, "request": {"method": method, "url": url}}
 
 
-BUNDLES = [
-    {
-        "resourceType": "Bundle",
-        "type": kind,
-        "entry": [entry("POST", "Patient", PATIENT), entry("GET", "Patient?name=a")],
-    }
-    for kind in ("batch", "transaction")
-]
-STEPS = [
-    {"op": op, "path": "/code/text", "from": "/status", "value": "x"} for op in ("add", "replace", "move", "test", "x")
-]
-BODY = (
-    st.binary(max_size=40)
-    | ANYTHING.map(orjson.dumps)
-    | st.sampled_from([PATIENT, PULSE, *BUNDLES, STEPS, {"resourceType": "Parameters", "parameter": []}])
-    .flatmap(changed)
-    .map(orjson.dumps)
-)
+def sent(kind: str, *entries: dict[str, Any]) -> dict[str, Any]:
+    return {"resourceType": "Bundle", "type": kind, "entry": list(entries)}
+
+
+NEW = entry("POST", "Patient", {key: value for key, value in PATIENT.items() if key != "id"})
+FIND = entry("PUT", "Patient?identifier=http://example.org|7", PATIENT)
+LOOK = {"request": {"method": "GET", "url": "Observation?subject=ana&_include=*"}}
+CHANGE = {"request": {"method": "DELETE", "url": "Basic?code=x"}}
+MEANT = {
+    "resourceType": "Observation",
+    "status": "final",
+    "code": {"text": "x"},
+    "subject": {"reference": "urn:uuid:1"},
+}
+STEPS = [{"op": "add", "path": "/note", "value": [{"text": "x"}]}, {"op": "move", "from": "/note", "path": "/note"},
+         {"op": "test", "path": "/status", "value": "final"}, {"op": "copy", "from": "/code/text", "path": "/code/text"}]  # fmt: skip
+PARAMETERS = {"resourceType": "Parameters", "parameter": [{"name": "resource", "resource": PULSE}]}
+#: What is asked, and a body that is right for it.
+WRITES = {
+    "POST Observation": PULSE,
+    "PUT Observation/pulse": PULSE,
+    "PUT Observation": PULSE,
+    "PATCH Observation/pulse": STEPS,
+    "PATCH Patient/ana": {"active": True, "photo": None, "name": [{"family": "S"}]},
+    "POST Observation/$validate": PULSE,
+    "POST Patient/$validate": PARAMETERS,
+    "POST": sent("batch", NEW, FIND, LOOK, CHANGE),
+    "POST ": sent("transaction", NEW, LOOK, CHANGE, entry("POST", "Observation", MEANT) | {"fullUrl": "urn:uuid:2"}),
+    "POST Bundle": sent("collection", NEW),
+    "DELETE Observation/none": None,
+}
+
+
+def bodies(right: Any) -> st.SearchStrategy[bytes]:
+    anything = st.binary(max_size=40) | ANYTHING.map(orjson.dumps)
+    return (
+        anything if right is None else (st.just(right) | changed(right) | changed(right)).map(orjson.dumps) | anything
+    )
+
+
 REFUSED = (400, 404, 405, 406, 409, 410, 412, 415, 422)
 
 
 @SHARED
-@given(where=st.sampled_from(WRITES), body=BODY, headers=HEADERS)
+@given(data=st.data(), where=st.sampled_from(list(WRITES)), headers=HEADERS)
 def test_a_body_is_taken_or_refused_with_a_reason(
-    services: list[Service], where: str, body: bytes, headers: dict[str, str]
+    services: list[Service], data: st.DataObject, where: str, headers: dict[str, str]
 ) -> None:
     method, _, path = where.partition(" ")
-    kind = "application/json-patch+json" if method == "PATCH" else "application/fhir+json"
-    replies = [handle(Request(method, path, (), {"content-type": kind, **headers}, body), s) for s in services]
+    kind = "application/fhir+json"
+    if method == "PATCH":
+        kind = "application/json-patch+json" if WRITES[where] is STEPS else "application/merge-patch+json"
+    asked = Request(method, path, (), {"content-type": kind, **headers}, data.draw(bodies(WRITES[where])))
+    replies = [handle(asked, service) for service in services]
     for reply in replies:
         assert reply.status in (200, 201, 204, *REFUSED), reply.body
         reasoned(reply.status, reply.body)
@@ -296,7 +353,7 @@ def served(services: list[Service]) -> tuple[Any, io.BytesIO]:
 
 
 @SHARED
-@given(method=METHODS, target=TARGETS, headers=WIRE, body=st.just(b"") | BODY)
+@given(method=METHODS, target=TARGETS, headers=WIRE, body=st.just(b"") | bodies(PULSE))
 def test_an_address_is_answered_and_the_log_tells_nothing(
     served: tuple[Any, io.BytesIO], method: str, target: str, headers: list[tuple[bytes, bytes]], body: bytes
 ) -> None:

@@ -172,7 +172,7 @@ def pages(record: Repository, search: ask.Search) -> list[Page]:
             search = replace(search, cursor=page.next)
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(search=searches, most=st.sampled_from((0, 2, queries.FEW)))
 def test_every_page_is_that_of_the_twin(twins: list[Repository], search: ask.Search, most: int) -> None:
     sql, memory = twins
@@ -204,7 +204,8 @@ def single_conditions() -> Iterator[ask.Condition]:
         yield ask.Match(index=1, kind=kind, any_of=tuple(some[:3]), negate=True)
         yield ask.Missing(index=2, kind=kind, missing=True)
         first = ask.Match(index=1, kind=kind, any_of=(some[0],))
-        for other in ("token", "quantity"):
+        others: tuple[ask.Kind, ...] = ("token", "quantity")
+        for other in others:
             yield ask.Together(any_of=((first, ask.Match(index=2, kind=other, any_of=tuple(values[other]))),))
     for how in typing.get_args(ask.Compare):
         for at in range(NOW + 80, NOW + 130):
@@ -308,7 +309,7 @@ def test_what_is_rare_is_looked_up(
 ) -> None:
     """By the plans that SQLite makes: no table is read from end to end, and no type; the rare condition comes first."""
     monkeypatch.setattr(queries, "FEW", 100)
-    plans = []
+    plans: list[str] = []
 
     def fetch(text: str, values: tuple[Any, ...]) -> list[Any]:
         plans.extend(step[3] for step in database.execute(f"EXPLAIN QUERY PLAN {text}", values))

@@ -64,11 +64,19 @@ def two_people(repository: Repository) -> None:
     put(repository, resourceType="Task", id="t", status="draft", intent="order", **{"for": ANA})
     put(repository, resourceType="GuidanceResponse", id="r", status="success", moduleUri="urn:x", subject=ANA)
     put(repository, resourceType="Provenance", id="p", target=[{"reference": "Observation/a1/_history/1"}])
+    put(repository, resourceType="Provenance", id="q", target=[{"reference": f"Observation/{o}"} for o in ("a1", "b1")])
     put(repository, resourceType="Practitioner", id="dr")
     put(repository, resourceType="Patient", id="ana2")
 
 
-OWN = {"Patient/ana": 1, "Observation/a1": 2, "Observation/a2": 2, "Task/t": 1, "GuidanceResponse/r": 1}
+OWN = {
+    "Patient/ana": 1,
+    "Observation/a1": 2,
+    "Observation/a2": 2,
+    "Task/t": 1,
+    "GuidanceResponse/r": 1,
+    "Provenance/p": 1,
+}
 
 
 def test_what_is_theirs_alone_goes_and_the_rest_stays_and_is_listed(record: Repository) -> None:
@@ -83,15 +91,15 @@ def test_what_is_theirs_alone_goes_and_the_rest_stays_and_is_listed(record: Repo
         ("Observation/by-ana", SHARED),
         ("Observation/moved", SHARED),
         ("Patient/bo", NAMES),
-        ("Provenance/p", NAMES),
+        ("Provenance/q", NAMES),
     ]
     assert told.to_dict(at=NOW, erased=True) | {"remains": []} == {
         "at": "2026-11-09T00:00:00.000Z",
         "erased": True,
         "people": ["Patient/ana"],
-        "resources": {"GuidanceResponse": 1, "Observation": 2, "Patient": 1, "Task": 1},
-        "versions": 7,
-        "keys": [1, 3, 4, 5, 6, 12, 13],
+        "resources": {"GuidanceResponse": 1, "Observation": 2, "Patient": 1, "Provenance": 1, "Task": 1},
+        "versions": 8,
+        "keys": [1, 3, 4, 5, 6, 12, 13, 14],
         "kept": [{"resource": f"{k.type}/{k.id}", "why": k.why} for k in told.kept],
         "remains": [],
     }
@@ -100,7 +108,7 @@ def test_what_is_theirs_alone_goes_and_the_rest_stays_and_is_listed(record: Repo
 def test_of_two_people_together_what_both_share_goes_too(record: Repository) -> None:
     two_people(record)
     erase(record, found(record, "ana", "bo"))
-    assert everything(record) == {"Provenance/p": 1, "Practitioner/dr": 1, "Patient/ana2": 1}
+    assert everything(record) == {"Practitioner/dr": 1, "Patient/ana2": 1}
 
 
 def test_no_search_finds_what_was_erased_and_the_id_begins_anew(record: Repository) -> None:

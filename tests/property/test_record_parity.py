@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any, cast
@@ -23,7 +24,7 @@ from adjunct.fhir.wire import Exact, Json, read_exact, write_exact
 NAMED = ("resourceType", "id")
 IDS = ("a", "b", "c")
 MOST_PAGES = 12
-THOROUGH = settings.default.max_examples > 100  # type: ignore[attr-defined]
+THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
 
 
 class Records:
@@ -178,7 +179,9 @@ URIS = st.sampled_from(("http://x", "http://x/", "http://x/a", "http://x/a/b", "
 TYPES = ("Patient", "Observation", "Encounter", "Organization", "RiskAssessment", "Questionnaire")
 types, ids = st.sampled_from(TYPES), st.sampled_from(IDS)
 
-JUNK = st.sampled_from((None, True, 7, "text", [], {}, [[]], [None], {"a": "b"}, [{"value": []}]))
+JUNK: st.SearchStrategy[Any] = st.sampled_from(
+    (None, True, 7, "text", [], {}, [[]], [None], {"a": "b"}, [{"value": []}])
+)
 
 
 def some(**parts: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:

@@ -1,7 +1,7 @@
 """Removing people from a record for good: every version of what is theirs alone, and a report of what is left.
 
 Theirs is what stands in their compartment in any version, and what the compartment leaves out though its parameter
-`patient` or `subject` says that it is about them: GuidanceResponse, Task, Device, Contract.
+`patient` or `subject` says that it is about them: GuidanceResponse, Task, Device, Contract. A Provenance goes with all that it tells the origin of.
 What also belongs to others, or merely names them, is kept and listed: people must decide about that.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from calendar import isleap
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import MINYEAR, UTC, datetime, timedelta
@@ -78,19 +78,21 @@ def look(record: Reader, people: frozenset[str]) -> Report:
     theirs = {(s.type, s.id) for s in _versions(record, as_of) if people & _perhaps(s) and people & owners(s)}
     if people and not theirs:
         raise BadInput("there is nobody with this id in the record", "Patient")
-    own, keys, kept = set[Name](), list[int](), list[Kept]()
-    for name in sorted(theirs):
-        versions = list(_versions(record, as_of, of=name))
-        if all(owners(s) <= people for s in versions):
-            own.add(name)
-            keys += [s.key for s in versions]
-        else:
-            kept.append(Kept(*name, SHARED))
+
+    def all_are(name: Name, those: Callable[[Stored], bool]) -> bool:
+        return all(map(those, _versions(record, as_of, of=name)))
+
+    own = {name for name in theirs if all_are(name, lambda s: owners(s) <= people)}
     gone = {"/".join(name) for name in own} | {f"Patient/{person}" for person in people}
-    naming = {(s.type, s.id) for s in _versions(record, as_of) if not gone.isdisjoint(_named(s))}
-    kept += [Kept(*name, NAMES) for name in sorted(naming - theirs)]
+    naming = {(s.type, s.id) for s in _versions(record, as_of) if not gone.isdisjoint(_named(s))} - theirs
+    about = {name for name in naming if name[0] == "Provenance" and all_are(name, lambda s: _targets(s) <= gone)}
+    kept = [Kept(*name, SHARED) for name in theirs - own] + [Kept(*name, NAMES) for name in naming - about]
     return Report(
-        people=tuple(sorted(people)), own=tuple(sorted(own)), keys=tuple(sorted(keys)), kept=tuple(kept), as_of=as_of
+        people=tuple(sorted(people)),
+        own=tuple(sorted(own | about)),
+        keys=tuple(sorted(s.key for name in own | about for s in _versions(record, as_of, of=name))),
+        kept=tuple(sorted(kept)),
+        as_of=as_of,
     )
 
 
@@ -156,6 +158,14 @@ def _places(kind: str) -> frozenset[int]:
         return frozenset(patient_compartment()[kind])
     about = (p for name, p in parameters(kind).items() if name in ("patient", "subject"))
     return frozenset(p.index for p in about if p.type == "reference")
+
+
+def _targets(provenance: Stored) -> frozenset[str]:
+    """What a Provenance tells the origin of: it goes with the last of these."""
+    if provenance.content is None:
+        return frozenset()
+    target, found = parameters("Provenance")["target"].index, rows(mapped(read_exact(provenance.content))).reference
+    return frozenset(f"{kind}/{name}" for index, name, kind, _ in found if index == target)
 
 
 def _perhaps(stored: Stored) -> frozenset[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from http import HTTPStatus as Status
 
@@ -11,6 +12,7 @@ from adjunct.fhir.outcome import Issue, Refusal
 from adjunct.fhir.repository import Repository
 from adjunct.fhir.rest import Operation, Reply, Service
 from adjunct.fhir.rest.call import Call, Level, reply, said
+from adjunct.fhir.rest.single import current
 from adjunct.fhir.wire import listed, mapped, read_exact, write_exact
 from adjunct.knowledge import Knowledge
 from adjunct.knowledge.entries import NONE, TREATMENTS
@@ -18,6 +20,7 @@ from adjunct.knowledge.language import PHASES
 from adjunct.serve.records import bundle_of, keep
 
 ASKED = ("treatment", "phase", "at", "country", "keep")
+_COUNTRY = re.compile("[A-Za-z]{2}")
 JSON = (b"content-type", b"application/json; charset=utf-8")
 
 
@@ -39,8 +42,10 @@ def assess(call: Call, repository: Repository) -> Reply:
 
     asked = _asked(call)
     treatment, phase = asked.get("treatment", ""), asked.get("phase", "intake")
-    _refuse_unknown(treatment, phase)
+    _refuse_unknown(treatment, phase, asked.get("country", "US"), asked.get("keep", "false"))
     at = instant(asked["at"], "at") if "at" in asked else Instant(call.rules.clock())
+    with repository.reading() as held:
+        current(held, "Patient", call.id)  # 404 or 410 where there is nobody
     bundle = bundle_of(repository, call.id)
     known = knowledge()
     record = from_bundle(read_bundle(bundle), known, now=at, phase=phase, country=asked.get("country", "").upper())
@@ -87,7 +92,13 @@ def _asked(call: Call) -> dict[str, str]:
     return asked
 
 
-def _refuse_unknown(treatment: str, phase: str) -> None:
-    for name, value, allowed in (("treatment", treatment, (*TREATMENTS, NONE)), ("phase", phase, PHASES)):
+def _refuse_unknown(treatment: str, phase: str, country: str, kept: str) -> None:
+    for name, value, allowed in (
+        ("treatment", treatment, (*TREATMENTS, NONE)),
+        ("phase", phase, PHASES),
+        ("keep", kept, ("true", "false")),
+    ):
         if value not in allowed:
             raise Refusal(Status.BAD_REQUEST, "value", f"one of {', '.join(allowed)}", name)
+    if not _COUNTRY.fullmatch(country):  # any other would silently be an unknown one
+        raise Refusal(Status.BAD_REQUEST, "value", "not a country code of two letters: write for example US", "country")

@@ -21,7 +21,7 @@ Expand = Callable[[str], frozenset[tuple[str, str]] | None]
 
 MOST_CONDITIONS = 200  # in one search, those of chains included
 MOST_VALUES = 2_000  # in one search, the codes of value sets included
-MOST_STEPS = 6  # of a chain
+MOST_STEPS = 4  # of a chain
 
 #: What R4 has and this server does not, with what to do instead.
 REFUSED: Mapping[tuple[str, str], str] = MappingProxyType(

@@ -42,7 +42,8 @@ ALL = 2**62  # rows; to count all matches, even the rarest of common conditions 
 STARTS = 512  # resources whose includes are fetched at once
 SHAPES = 2_000  # compiled statements kept of each sort
 LIMIT = "1"  # the name of the parameter that holds how many rows are wanted; the first is SNAPSHOT
-FIRST_KEY = 3  # place of the first key from which something is included
+START_TYPE = 3  # the place of the type from which something is included
+FIRST_START = 4  # and of the first resource
 
 
 # --- shapes -----------------------------------------------------------------------------------------------------------
@@ -237,7 +238,7 @@ def _count(search: ask.Search, drive: int | None) -> Select[Any]:
     return select(func.count()).select_from(v).where(*_where(search, drive, v))
 
 
-@lru_cache(3 * SHAPES)
+@lru_cache(SHAPES)
 def _plan(
     made: Callable[[ask.Search, int | None], Select[Any]],
     shape: ask.Search,
@@ -261,18 +262,20 @@ def _probes(shape: ask.Condition, types: tuple[str, ...], dialect: Dialect, know
 
 @lru_cache(SHAPES)
 def _plan_include(reverse: bool, narrowed: bool, starts: int, dialect: Dialect) -> Plan:
-    """Values: snapshot, index, the type that is wanted, keys of the resources to start from."""
-    row, start, end = reference.alias(), version.alias(), version.alias()
-    keys: list[Any] = [bindparam(str(place)) for place in range(FIRST_KEY, FIRST_KEY + starts)]
+    """Values: snapshot, index, the type that is wanted, the type of the resources to start from, and their ids or keys.
+
+    Who refers to them is found by their ids, what they refer to by their keys.
+    """
+    row, end = reference.alias(), version.alias()
+    first = [bound(place) for place in range(FIRST_START, FIRST_START + starts)]
     if reverse:
-        to_it = [row.c.type == unindexed(start.c.type), row.c.id == unindexed(start.c.id)]
-        leads = [start.c.key.in_(keys), *to_it, end.c.key == row.c.key]
+        leads = [row.c.id.in_(first), row.c.type == bound(START_TYPE), end.c.key == row.c.key]
     else:
-        leads = [row.c.key.in_(keys), end.c.type == row.c.type, end.c.id == row.c.id]
+        leads = [row.c.key.in_(first), end.c.type == row.c.type, end.c.id == row.c.id]
     if narrowed:
         leads += typed(["2"], end if reverse else row, indexed=False)
-    statement = select(*_versions(end)).where(row.c.idx == bindparam("1"), *leads, current(end))
-    return _compiled(statement, dialect, FIRST_KEY + starts)
+    statement = select(*_versions(end)).where(row.c.idx == bound(1), *leads, current(end))
+    return _compiled(statement, dialect, FIRST_START + starts)
 
 
 # --- what a store calls -----------------------------------------------------------------------------------------------
@@ -377,11 +380,12 @@ def _follow(
 ) -> Iterator[Stored]:
     """What one rule leads to from these resources."""
     begin, wanted = (rule.target, rule.source) if rule.reverse else (rule.source, rule.target)
-    keys = tuple([start.key for start in starts if begin in ("", start.type)])
-    for first in range(0, len(keys), STARTS):
-        some = _padded(keys[first : first + STARTS])
-        plan = _plan_include(rule.reverse, bool(wanted), len(some), dialect)
-        yield from map(_stored, fetch(plan.text, plan.binds([snapshot, rule.index, wanted, *some])))
+    for kind in {start.type for start in starts if begin in ("", start.type)}:
+        names = tuple([start.id if rule.reverse else start.key for start in starts if start.type == kind])
+        for first in range(0, len(names), STARTS):
+            some = _padded(names[first : first + STARTS])
+            plan = _plan_include(rule.reverse, bool(wanted), len(some), dialect)
+            yield from map(_stored, fetch(plan.text, plan.binds([snapshot, rule.index, wanted, kind, *some])))
 
 
 def _stored(row: Sequence[Any]) -> Stored:

@@ -57,6 +57,7 @@ def _rows(name: str, **columns: TypeEngine[Any]) -> Table:
 token = _rows("token", code=_TEXT, key=BigInteger(), element=Integer(), system=_TEXT)
 string = _rows("string", folded=_TEXT, key=BigInteger(), element=Integer(), exact=_TEXT)
 date = _rows("date", low=BigInteger(), high=BigInteger(), key=BigInteger(), element=Integer())
+Index("date_by_end", date.c.idx, date.c.high, date.c.key)  # newest first is what is asked most
 number = _rows("number", low=Double(), high=Double(), key=BigInteger(), element=Integer())
 quantity = _rows("quantity", unit=_TEXT, value=Double(), key=BigInteger(), element=Integer(), system=_TEXT)
 reference = _rows("reference", id=_TEXT, key=BigInteger(), element=Integer(), type=_TEXT)

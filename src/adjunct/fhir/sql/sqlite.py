@@ -46,7 +46,7 @@ class Sqlite:
         self._log_lost = False
 
     def connect(self, *, writes: bool) -> Connection:
-        if self._log_lost or (self._file and _which(self.path) != self._file):
+        if self._log_lost or (self._file and _which(self.path, 1) != self._file):
             raise Strayed
         connection = sqlite3.connect(
             f"{self.path.resolve().as_uri()}?mode=rw",
@@ -77,7 +77,7 @@ class Sqlite:
         ):
             connection.execute(f"PRAGMA {pragma}").close()
         connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()  # only a question opens the log
-        self._file = self._file or _which(self.path)
+        self._file = self._file or _which(self.path, 1)
         connection.log = _which(f"{self.path}-wal")
 
     def begin(self, connection: Connection) -> None:
@@ -104,17 +104,17 @@ class Sqlite:
 
     def alive(self, connection: Connection) -> bool:
         assert isinstance(connection, _Opened)
-        if _which(self.path) != self._file:
+        if _which(self.path, 1) != self._file:
             return False
-        # Without its log, what is open can still be brought into the file, by closing it; opened again it would be lost.
+        # Without its log, what is open still comes into the file when it is closed; opened again it would be lost.
         self._log_lost = self._log_lost or _which(f"{self.path}-wal") != connection.log
         return not self._log_lost
 
 
-def _which(path: Path | str) -> tuple[int, int] | None:
-    """Which file stands at the path: its device and number there; None if there is none to be seen."""
+def _which(path: Path | str, least: int = 0) -> tuple[int, int] | None:
+    """Which file stands at the path: its device and number there; None if there is none to be seen of `least` bytes."""
     try:
         found = os.stat(path)  # noqa: PTH116  a third of the time, at every read
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return (found.st_dev, found.st_ino) if found.st_size >= least else None

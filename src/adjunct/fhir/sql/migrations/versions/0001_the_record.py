@@ -35,6 +35,7 @@ def upgrade() -> None:
     _rows("token", code=_TEXT, key=big, element=integer, system=_TEXT)
     _rows("string", folded=_TEXT, key=big, element=integer, exact=_TEXT)
     _rows("date", low=big, high=big, key=big, element=integer)
+    op.create_index("date_by_end", "date", ["idx", "high", "key"])
     _rows("number", low=double, high=double, key=big, element=integer)
     _rows("quantity", unit=_TEXT, value=double, key=big, element=integer, system=_TEXT)
     _rows("reference", id=_TEXT, key=big, element=integer, type=_TEXT)
