@@ -244,7 +244,7 @@ def test_a_file_that_is_no_longer_there_is_neither_read_nor_written(
             assert asked(record, "GET", "Patient/a")[0] == 503
             status, said = asked(record, "PUT", "Patient/b", b'{"resourceType":"Patient","id":"b"}')
             assert status == 503
-            assert "moved, removed or replaced" in said
+            assert "moved, removed or replaced" in said or (loss is _emptied and "damaged" in said)
 
 
 def test_a_file_that_is_back_is_used_again(tmp_path: Path) -> None:
@@ -283,24 +283,31 @@ def test_a_log_without_its_record_is_not_taken_for_a_new_record(tmp_path: Path) 
         open_record(f"sqlite:///{tmp_path / 'new.db'}", Clock())
 
 
-def test_a_server_that_stops_is_said_and_found_again(tmp_path: Path) -> None:
-    server = postgres_server()
-    with opened(postgres_address()) as record:
+@contextmanager
+def shut(place: str) -> Iterator[None]:
+    """A database that ends its connections and takes none. `make torture` stops and kills whole servers."""
+    name = place.partition("?")[0].rpartition("/")[2]
+    with psycopg.connect(postgres_server().get_uri(), autocommit=True) as other:
+        other.execute(f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS false")
+        other.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s", (name,))
+        yield
+        other.execute(f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS true")
+
+
+def test_a_server_that_is_away_is_said_and_found_again() -> None:
+    with opened(place := postgres_address()) as record:
         put(record, **patient("a"))
         assert read(record, "a")
-        server.stop()
-        try:
+        with shut(place):
             assert asked(record, "GET", "Patient/a")[0] == 503
             status, said = asked(record, "DELETE", "Patient/a")
             assert status == 503
             assert "may have been stored" in said
-        finally:
-            server.ensure_postgres_running()
         assert read(record, "a")
         assert put(record, **patient("a")).version == 2
 
 
-def test_connections_that_the_server_closed_meanwhile_are_replaced_unnoticed(tmp_path: Path) -> None:
+def test_connections_that_the_server_closed_meanwhile_are_replaced_unnoticed() -> None:
     with opened(place := postgres_address()) as record:
         put(record, **patient("a"))
         assert read(record, "a")
@@ -356,7 +363,7 @@ def test_two_programs_that_write_the_same_lose_nothing(kind: str, tmp_path: Path
     assert list(torture.sound(place)) == []
 
 
-def test_a_value_that_the_database_cannot_hold_takes_nothing_with_it(tmp_path: Path) -> None:
+def test_a_value_that_the_database_cannot_hold_takes_nothing_with_it() -> None:
     """PostgreSQL takes no NUL in a text. Whoever shares the commit does not notice."""
     with opened(postgres_address()) as record:
         going, results = threading.Event(), dict[str, object]()

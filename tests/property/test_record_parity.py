@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test  # noqa: F401
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 from tests.fhir.stores import BACKENDS, NOW, Clock, store
 from tests.fhir.test_rest import BASE, Answer, Client
 
@@ -421,6 +421,52 @@ def searches(draw: st.DrawFn) -> str:
     return f"{place}?" + "&".join(f"{quote(name)}={quote(value)}" for name, value in query)
 
 
+# --- requests ---------------------------------------------------------------------------------------------------------
+
+PATCHES = st.one_of(
+    st.builds(lambda value: {"op": "add", "path": "/status", "value": value}, CODES),
+    st.builds(lambda value: {"op": "replace", "path": "/name", "value": value}, TEXTS),
+    st.builds(lambda value: {"op": "add", "path": "/valueQuantity", "value": value}, quantity),
+    st.sampled_from(({"op": "remove", "path": "/subject"}, {"op": "test", "path": "/id", "value": "a"}, {"op": "x"})),
+)
+HISTORY = st.sampled_from(("", "?_count=1", "?_count=3", "?_since=2026-11-09T00:00:01Z", "?_count=2&_since=2026-11-09"))
+
+
+@st.composite
+def conditions(draw: st.DrawFn) -> str:
+    """A query without what only says how to answer."""
+    asks = draw(st.lists(asked(draw(types), 0), min_size=1, max_size=2))
+    return "&".join(f"{quote(name)}={quote(value)}" for name, value in asks)
+
+
+@st.composite
+def bundles(draw: st.DrawFn) -> Json:
+    """A batch or a transaction of a few writes and questions; a reference may lead to another entry."""
+    entries = []
+    for number in range(draw(st.integers(1, 4))):
+        resource = draw(resources())
+        kind, own = resource["resourceType"], resource["id"]
+        url = f"{kind}/{own}"
+        match draw(st.sampled_from(("PUT", "PUT", "POST", "POST", "DELETE", "GET", "PUT?", "POST?"))):
+            case "PUT":
+                entries.append({"resource": resource, "request": {"method": "PUT", "url": url}})
+            case "PUT?":
+                request = {"method": "PUT", "url": f"{kind}?{draw(conditions())}"}
+                entries.append({"resource": resource, "request": request})
+            case "POST":
+                linked = resource | {"subject": {"reference": f"urn:uuid:{draw(st.integers(0, 3))}"}}
+                request = {"method": "POST", "url": kind}
+                entries.append({"fullUrl": f"urn:uuid:{number}", "resource": linked, "request": request})
+            case "POST?":
+                request = {"method": "POST", "url": kind, "ifNoneExist": draw(conditions())}
+                entries.append({"resource": resource, "request": request})
+            case "DELETE":
+                entries.append({"request": {"method": "DELETE", "url": url}})
+            case _:
+                entries.append({"request": {"method": "GET", "url": draw(st.sampled_from((url, f"{kind}?_count=2")))}})
+    return {"resourceType": "Bundle", "type": draw(st.sampled_from(("batch", "transaction"))), "entry": entries}
+
+
 # --- what must hold ---------------------------------------------------------------------------------------------------
 
 
@@ -442,3 +488,82 @@ def test_every_search_is_answered_alike(
     records.tick(5)
     for address in asks:
         records.pages(address, late if meanwhile else None)
+
+
+class InStep(RuleBasedStateMachine):
+    """Any course of writes and questions, as clients would send them."""
+
+    records: Records
+
+    @initialize()
+    def empty(self) -> None:
+        self.records.clear()
+
+    @rule(ms=st.sampled_from((0, 1, 1000, -5000)))
+    def time_passes(self, ms: int) -> None:
+        """Or goes back, as clocks do."""
+        self.records.tick(ms)
+
+    @rule(resource=resources(), match=st.sampled_from(("", "", 'W/"1"', 'W/"2"', "x")))
+    def update(self, resource: Json, match: str) -> None:
+        headers = {"if_match": match} if match else {}
+        self.records("PUT", f"{resource['resourceType']}/{resource['id']}", resource, **headers)
+
+    @rule(resource=resources(), search=searches(), conditional=st.booleans())
+    def create(self, resource: Json, search: str, conditional: bool) -> None:
+        query = search.partition("?")[2]
+        self.records("POST", resource["resourceType"], resource, **({"if_none_exist": query} if conditional else {}))
+
+    @rule(resource=resources(), query=conditions(), method=st.sampled_from(("PUT", "DELETE")))
+    def what_a_search_finds(self, resource: Json, query: str, method: str) -> None:
+        """A conditional update or deletion."""
+        self.records(method, f"{resource['resourceType']}?{query}", resource if method == "PUT" else None)
+
+    @rule(kind=types, own=ids, match=st.sampled_from(("", 'W/"1"')))
+    def delete(self, kind: str, own: str, match: str) -> None:
+        self.records("DELETE", f"{kind}/{own}", **({"if_match": match} if match else {}))
+
+    @rule(kind=types, own=ids, steps=st.lists(PATCHES, min_size=1, max_size=2))
+    def patch(self, kind: str, own: str, steps: list[Json]) -> None:
+        self.records("PATCH", f"{kind}/{own}", steps, content_type="application/json-patch+json")
+
+    @rule(bundle=bundles())
+    def several(self, bundle: Json) -> None:
+        self.records("POST", "", bundle)
+
+    @rule(kind=types, own=ids)
+    def erase(self, kind: str, own: str) -> None:
+        erased = [c.service.repository.write(lambda unit: unit.erase(kind, own)) for c in self.records.clients]
+        assert len(set(erased)) == 1
+
+    @rule(kind=types, own=ids, version=st.integers(1, 3))
+    def read(self, kind: str, own: str, version: int) -> None:
+        self.records("GET", f"{kind}/{own}")
+        self.records("GET", f"{kind}/{own}/_history/{version}")
+
+    @rule(place=st.one_of(st.just(""), types, st.builds("{}/{}".format, types, ids)), query=HISTORY)
+    def history(self, place: str, query: str) -> None:
+        self.records.pages(f"{place}/_history{query}".lstrip("/"))
+
+    @rule(own=ids, query=st.sampled_from(("", "?_count=2", "?_type=Observation", "?_since=2026-11-09T00:00:01Z")))
+    def everything(self, own: str, query: str) -> None:
+        self.records.pages(f"Patient/{own}/$everything{query}")
+
+    @rule(search=searches())
+    def search(self, search: str) -> None:
+        self.records.pages(search)
+
+    @rule()
+    def all_there_is(self) -> None:
+        told = []
+        for client in self.records.clients:
+            with client.service.repository.reading() as reader:
+                current = [list(reader.every(kind)) for kind in TYPES]
+                told.append((reader.newest_key(), reader.history(count=10_000), current))
+        assert told[1:] == told[:1] * (len(BACKENDS) - 1)
+
+
+def test_every_course_leaves_the_same_record(records: Records) -> None:
+    machine = type("Machine", (InStep,), {"records": records})
+    few = settings(max_examples=300 if THOROUGH else 8, stateful_step_count=40, suppress_health_check=list(HealthCheck))
+    run_state_machine_as_test(machine, settings=few)

@@ -1,7 +1,8 @@
 """Removing people from a record for good: every version of what is theirs alone, and a report of what is left.
 
 Theirs is what stands in their compartment in any version, and what the compartment leaves out though its parameter
-`patient` or `subject` says that it is about them: GuidanceResponse, Task, Device, Contract. A Provenance goes with all that it tells the origin of.
+`patient` or `subject` says that it is about them: GuidanceResponse, Task, Device, Contract. A Provenance goes with all
+that it tells the origin of.
 What also belongs to others, or merely names them, is kept and listed: people must decide about that.
 """
 

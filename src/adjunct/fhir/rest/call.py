@@ -20,6 +20,7 @@ PAGE = 50
 PAGE_LIMIT = 1000
 ENTRY_LIMIT = 10_000
 ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
+VERSION = re.compile(r"[0-9]{1,9}")
 _ETAG = re.compile(r'(?:W/)?"?([0-9]{1,9})"?')
 _MALFORMED = frozenset({"structure", "required", "value", "invalid", "not-supported"})  # not R4 at all
 

@@ -13,6 +13,7 @@ from adjunct.fhir.indexing import rows
 from adjunct.fhir.outcome import Refusal
 from adjunct.fhir.repository import Reader, Repository, Stored, Unit
 from adjunct.fhir.rest.call import (
+    VERSION,
     Call,
     Reply,
     checked,
@@ -43,7 +44,7 @@ def read(call: Call, repository: Repository) -> Reply:
 
 def vread(call: Call, repository: Repository) -> Reply:
     """One version of a resource."""
-    if not call.rest.isdigit() or len(call.rest) > len(str(2**31)):
+    if not VERSION.fullmatch(call.rest):
         raise Refusal(Status.NOT_FOUND, "not-found", "no such version: versions are counted from 1", "_history")
     with repository.reading() as record:
         found = record.vread(call.type, call.id, int(call.rest))
