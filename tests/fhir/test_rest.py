@@ -176,6 +176,39 @@ def test_patch(quick: Client, patch: Any, status: int, issue: tuple[str, str] | 
         assert quick("GET", "Patient/ana").body["meta"]["versionId"] == "1"
 
 
+MERGES: list[tuple[Any, str, int, tuple[str, str] | None]] = [
+    ({"active": True, "birthDate": None}, "application/merge-patch+json", 200, None),
+    ({"active": True, "birthDate": None}, "application/json", 200, None),  # as fhirpy sends it
+    ([{"op": "add", "path": "/active", "value": True}], "application/json", 400, ("structure", "$")),
+    ({"active": True}, "application/json-patch+json", 400, ("structure", "$")),
+    ({"active": True}, "application/fhir+json", 415, ("not-supported", "Content-Type")),
+    ({"id": None}, "application/json", 422, ("business-rule", "$")),
+    ({"resourceType": "Parameters"}, "application/json", 422, ("business-rule", "$")),
+    ({"gender": "rather"}, "application/json", 422, ("code-invalid", "Patient.gender")),
+]
+
+
+@pytest.mark.parametrize(("patch", "kind", "status", "issue"), MERGES)
+def test_merge_patch(quick: Client, patch: Any, kind: str, status: int, issue: tuple[str, str] | None) -> None:
+    quick.put(ANA)
+    answer = quick("PATCH", "Patient/ana", patch, content_type=kind)
+    assert (answer.status, answer.issue if issue else None) == (status, issue)
+    now = quick("GET", "Patient/ana").body
+    expected = {k: v for k, v in ANA.items() if k != "birthDate"} | {"active": True} if status == 200 else ANA
+    assert {key: value for key, value in now.items() if key != "meta"} == expected
+
+
+def test_criteria_of_a_create_may_stand_in_the_address(quick: Client) -> None:
+    quick.put(ANA)
+    assert quick("POST", "Patient?name=silva", ANA).status == 200
+    assert quick("POST", "Patient?name=nobody&_format=json", ANA).status == 201
+    assert quick("POST", "Patient?_format=json", ANA).status == 201
+    assert quick("POST", "Patient?colour=red", ANA).issue == ("not-supported", "colour")
+    assert quick("POST", "Patient?name=silva", ANA, if_none_exist="name=x").issue == ("invalid", "If-None-Exist")
+    assert quick("POST", "Patient", ANA, if_none_exist="&").status == 412
+    assert len(quick.found("Patient")) == 3
+
+
 def test_a_patch_keeps_the_numbers_it_does_not_touch(quick: Client) -> None:
     raw = (
         b'{"resourceType":"Observation","id":"x","status":"final","code":{"text":"a"},"valueQuantity":{"value":120.50}}'
@@ -190,6 +223,7 @@ def test_a_client_that_holds_the_version_is_sent_nothing(quick: Client) -> None:
     quick.put(ANA)
     assert quick("GET", "Patient/ana", if_none_match='W/"1"').status == 304
     assert quick("GET", "Patient/ana", if_none_match='W/"2"').status == 200
+    assert quick("GET", "Patient/ana", if_none_match="1").status == 304  # as fhirpy sends it
     assert quick("GET", "Patient/ana", if_modified_since="Mon, 09 Nov 2026 00:00:00 GMT").status == 304
     assert quick("GET", "Patient/ana", if_modified_since="Sun, 08 Nov 2026 23:59:59 GMT").status == 200
     assert quick("GET", "Patient/ana", if_modified_since="yesterday").issue == ("value", "If-Modified-Since")

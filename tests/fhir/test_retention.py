@@ -163,6 +163,7 @@ def test_who_was_not_written_about_is_untouched(tmp_path: Path) -> None:
         for name in ("old", "seen", "left", "named"):
             put(record, resourceType="Patient", id=name)
             put(record, **PULSE, id=f"of-{name}", subject={"reference": f"Patient/{name}"})
+        put(record, **PULSE, id="both", subject={"reference": "Patient/seen"}, performer=[{"reference": "Patient/old"}])
         clock.ms += DAY
         put(record, **PULSE, id="new", subject={"reference": "Patient/seen"})
         delete(record, "Observation", "of-left")  # somebody had to do with this record

@@ -7,6 +7,7 @@ import re
 import shlex
 import shutil
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
@@ -23,7 +24,7 @@ PAGES = [ROOT / "docs" / "how-to" / f"{name}.md" for name in (
 )]  # fmt: skip
 COMMANDS = re.compile(r"^adjunct (?:load|export|backup|restore|doctor|erase|retention|view)\b.*$", re.MULTILINE)
 FILES = re.compile(r"save as\s`(\S+)`:\n\n```json\n(.*?)```", re.DOTALL | re.IGNORECASE)
-GROUP = {"resourceType": "Group", "id": "course-1", "type": "person", "actual": True, "member": []}
+GROUP = {"resourceType": "Group", "id": "course-1", "type": "person", "actual": True}
 
 
 @pytest.fixture
@@ -75,7 +76,7 @@ def test_every_question_on_a_page_is_answered(record: str) -> None:
 def requested(line: str) -> Request:
     """What a curl command asks."""
     words = shlex.split(line)
-    given = dict(zip(words, words[1:], strict=False))
+    given = dict(pairwise(words))
     url = urlsplit(words[-1])
     name, _, value = given.get("-H", "").partition(":")
     headers = {name.lower(): value.strip()} if name else {}

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import typer
 
 from adjunct.base import AdjunctError, BadInput, Refused
-from adjunct.cli import assessment, exposure, knowledge, measures, planning, serve, session, story, views
+from adjunct.cli import assessment, exposure, knowledge, measures, planning, record, serve, session, story, views
 
 app = typer.Typer(
     name="adjunct",
@@ -23,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _commands in (assessment, exposure, measures, planning, serve, views, story):
+for _commands in (assessment, exposure, measures, planning, serve, record, views, story):
     _commands.register(app)
 app.add_typer(knowledge.app, name="knowledge")
 app.add_typer(session.app, name="session")

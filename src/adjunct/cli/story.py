@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 import tomllib
@@ -17,6 +16,7 @@ from urllib.request import urlopen
 import typer
 
 from adjunct.base import MS_PER_SECOND, BadInput
+from adjunct.cli.options import settings
 
 if TYPE_CHECKING:
     from adjunct.demo import Scene
@@ -79,16 +79,15 @@ def _clinic(database: str, people: int, seed: int, port: int | None, once: bool)
     import adjunct
     from adjunct.demo import seed_record
     from adjunct.serve.running import run, serving
-    from adjunct.serve.settings import load
 
-    settings = load({"database": database, "port": port, "log_level": "warning"}, os.environ)
+    set_up = settings(None, database=database, port=port, log_level="warning")
     typer.echo(f"\nAnd a clinic: {people} invented people over a year and a half. Writing them down ...")
     stored = seed_record(database, adjunct.Knowledge.load(), people=people, seed=seed, clock=_now)
     typer.echo(f"{stored} resources, every one tagged as test data." if stored else "They were there already.")
     if not once:
-        run(settings, clock=_now, stream=sys.stderr.buffer, ready=_invite)
+        run(set_up, clock=_now, stream=sys.stderr.buffer, ready=_invite)
         return
-    with serving(settings, clock=_now, stream=sys.stderr.buffer) as address:
+    with serving(set_up, clock=_now, stream=sys.stderr.buffer) as address:
         _ask(address)
 
 

@@ -134,6 +134,7 @@ class Fhir:
         self._pool = ThreadPoolExecutor(settings.threads, thread_name_prefix="fhir")
         self._inline = bool(getattr(service.repository, "quick", False))
         self._room = BoundedSemaphore(settings.threads + settings.waiting)
+        self._answered: list[tuple[str, str, str, int, float, dict[str, str]]] = []
 
     def close(self) -> None:
         """Wait for the handlers that still work."""
@@ -163,12 +164,18 @@ class Fhir:
             await _send(send, reply, headers)
         except _ClientGone:
             status = CLIENT_GONE
-        seconds = self._timer() - started
-        self._counted.answered(name, status, seconds)
-        tell = self._log.error if said else self._log.info
-        tell(
-            "request", id=request_id, interaction=name, type=kind, status=status, seconds=round(seconds, DIGITS), **said
-        )
+        if not self._answered:
+            asyncio.get_running_loop().call_soon(self._tell)
+        self._answered.append((request_id, name, kind, status, self._timer() - started, said))
+
+    def _tell(self) -> None:
+        """Count and log what was answered in one turn of the loop, once the answers are on their way."""
+        answered, self._answered = self._answered, []
+        for request_id, name, kind, status, seconds, said in answered:
+            self._counted.answered(name, status, seconds)
+            tell = self._log.error if said else self._log.info
+            seconds = round(seconds, DIGITS)
+            tell("request", id=request_id, interaction=name, type=kind, status=status, seconds=seconds, **said)
 
     async def _reply(
         self, scope: Message, receive: Receive, path: str, name: str, out: list[tuple[bytes, bytes]]

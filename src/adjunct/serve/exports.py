@@ -1,4 +1,4 @@
-"""Bulk Data `$export`: begun, asked after, fetched, cancelled. Its files lie in a private folder and go with the server.
+"""Bulk Data `$export`: begun, asked after, fetched, cancelled. Its files lie in a private folder until the server ends.
 
 Kick-off at the system, at `Patient` or at a `Group`; status and files by addresses that nobody guesses.
 """

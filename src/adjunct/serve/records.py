@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from copy import deepcopy
 from http import HTTPStatus
 from typing import Any
 
@@ -10,6 +11,7 @@ from adjunct.base import BadInput
 from adjunct.fhir.outcome import Refusal
 from adjunct.fhir.repository import Reader, Repository
 from adjunct.fhir.rest import Request, Service, handle
+from adjunct.fhir.rest.bundles import rename
 from adjunct.fhir.rest.listing import person
 from adjunct.fhir.wire import Json, listed, mapped, read_exact, write_exact
 
@@ -29,25 +31,26 @@ def keep(service: Service, published: Mapping[str, Any]) -> tuple[str, ...]:
 
     What is there already, word for word, is not written again. The references of what was written.
     """
+    entries = [mapped(entry) for entry in listed(published.get("entry"))]
+    resources = [deepcopy(mapped(entry["resource"])) for entry in entries]
+    names = {str(e["fullUrl"]): _address(r) for e, r in zip(entries, resources, strict=True) if e.get("fullUrl")}
+    for resource in resources:
+        rename(resource, names)  # as it will be stored: else it could not be compared with what is there
     with service.repository.reading() as record:
-        entries = [e for e in map(mapped, listed(published.get("entry"))) if not _there(record, mapped(e["resource"]))]
-    if not entries:
+        fresh = [resource for resource in resources if not _there(record, resource)]
+    if not fresh:
         return ()
-    requests = list(_requests(entries))
+    requests = [{"resource": r, "request": {"method": "PUT", "url": _address(r)}} for r in fresh]
     body = write_exact({"resourceType": "Bundle", "type": "transaction", "entry": requests})
     reply = handle(Request("POST", "", headers={"prefer": "return=minimal"}, body=body), service)
     if reply.status != HTTPStatus.OK:
         issue = mapped(listed(mapped(read_exact(reply.body)).get("issue"))[0])
         raise BadInput(str(issue.get("diagnostics")), str((listed(issue.get("expression")) or ["Bundle"])[0]))
-    return tuple(request["request"]["url"] for request in requests)
+    return tuple(map(_address, fresh))
 
 
-def _requests(entries: list[Json]) -> Iterator[Json]:
-    for entry in entries:
-        resource = entry["resource"]
-        address = f"{resource['resourceType']}/{resource['id']}"
-        named = {"fullUrl": entry["fullUrl"]} if entry.get("fullUrl") else {}
-        yield {**named, "resource": resource, "request": {"method": "PUT", "url": address}}
+def _address(resource: Json) -> str:
+    return f"{resource['resourceType']}/{resource['id']}"
 
 
 def _there(record: Reader, resource: Json) -> bool:

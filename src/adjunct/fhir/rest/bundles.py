@@ -178,7 +178,7 @@ def _together(call: Call, steps: list[Step], repository: Repository, perform: Pe
         _prepare(call, step)
     names = _names(steps)
     for step in _bringing(steps):
-        _rename(step.resource, names)
+        rename(step.resource, names)
         checked(step.resource, call.rules, f"{step.at}.resource")
         step.found = rows(step.resource)
 
@@ -261,7 +261,7 @@ def _names(steps: list[Step]) -> dict[str, str]:
 _NAMING = frozenset({"reference", "uri", "url", "valueUri", "valueUrl", "valueCanonical"})
 
 
-def _rename(resource: Json, names: Mapping[str, str]) -> bool:
+def rename(resource: Json, names: Mapping[str, str]) -> bool:
     """Replace the names of entries by their places in the record; whether any was."""
     changed = False
     nodes: Iterator[tuple[str, Any]] = walk(resource)
@@ -296,7 +296,7 @@ def _find(call: Call, steps: list[Step], unit: Unit) -> None:
         if step.resource is not None and step.request.method == "PUT":
             step.resource["id"] = step.id
     for step in _bringing(steps):
-        if _rename(step.resource, moved | _searched(call, step, unit)):
+        if rename(step.resource, moved | _searched(call, step, unit)):
             step.found = rows(step.resource)
     _refuse_twice(steps)
 

@@ -115,7 +115,8 @@ def _has_content(path: Path) -> bool:
     if not path.exists():
         if not path.parent.is_dir():
             raise BadInput("the folder of the database does not exist: make it, or name another", "--database")
-        return _empty(path)
+        _no_log_alone(path)
+        return False
     try:
         with path.open("rb") as file:
             head = file.read(len(_MAGIC))
@@ -123,15 +124,16 @@ def _has_content(path: Path) -> bool:
         raise BadInput(f"cannot read the database: {error.strerror}", "--database") from None
     if head and head != _MAGIC:
         raise BadInput("this file is not an SQLite database: name another", "--database")
-    return bool(head) or _empty(path)
+    if not head:
+        _no_log_alone(path)
+    return bool(head)
 
 
-def _empty(path: Path) -> bool:
-    """False: nothing is there. But a log without its record holds what was stored: a new record would wipe it out."""
+def _no_log_alone(path: Path) -> None:
+    """A log without its record holds what was stored: a new record at this place would wipe it out."""
     log = path.with_name(f"{path.name}-wal")
     if log.exists() and log.stat().st_size:
         raise BadInput("the record is gone but its log is there: put its file back, or restore a backup", "--database")
-    return False
 
 
 _MAGIC = b"SQLite format 3\x00"

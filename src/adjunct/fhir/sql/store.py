@@ -8,10 +8,11 @@ nothing with it but itself. When the database itself fails, everything of that c
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from operator import itemgetter
-from queue import Empty, LifoQueue, SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import BindParameter, bindparam, delete, func, insert, select, update
@@ -297,6 +298,31 @@ class _Waiting:
         self.error: BaseException | None = None
 
 
+class _Lent(AbstractContextManager[Reader]):
+    """A connection lent for reading; one on which the database failed does not come back."""
+
+    __slots__ = ("_connection", "_repository")
+
+    def __init__(self, repository: SqlRepository) -> None:
+        self._repository = repository
+
+    def __enter__(self) -> Reader:
+        repository = self._repository
+        self._connection = repository._borrow()
+        return _Reader(self._connection, repository._said, repository._backend.dialect)
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        backend = self._repository._backend
+        if error is None or not isinstance(error, (backend.errors, *backend.unfit)):
+            self._repository._give_back(self._connection)
+            return
+        self._connection.close()
+        if isinstance(error, backend.unfit):
+            raise BadInput(_UNFIT) from None
+        assert isinstance(error, Exception)
+        raise backend.unavailable(error) from None
+
+
 class SqlRepository:
     """A store in SQLite or PostgreSQL. `clock` gives ms since 1970; `grouped` hears how many writes a commit held."""
 
@@ -305,7 +331,7 @@ class SqlRepository:
     ) -> None:
         self._backend, self._clock, self._grouped = backend, clock, grouped
         self._said = Statements(backend.dialect)
-        self._idle: LifoQueue[Connection] = LifoQueue(READERS)
+        self._idle: deque[Connection] = deque()  # its ends can be taken from several threads
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
         self._writer: Connection | None = None
         self._closing = threading.Lock()
@@ -319,27 +345,13 @@ class SqlRepository:
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
-    @contextmanager
-    def reading(self) -> Iterator[Reader]:
-        connection = self._borrow()
-        try:
-            yield _Reader(connection, self._said, self._backend.dialect)
-        except self._backend.unfit:
-            connection.close()
-            raise BadInput(_UNFIT) from None
-        except self._backend.errors as error:
-            connection.close()
-            raise self._backend.unavailable(error) from None
-        except BaseException:
-            self._give_back(connection)
-            raise
-        else:
-            self._give_back(connection)
+    def reading(self) -> AbstractContextManager[Reader]:
+        return _Lent(self)
 
     def _borrow(self) -> Connection:
-        with suppress(Empty):
-            while True:
-                connection = self._idle.get_nowait()
+        while self._idle:
+            with suppress(IndexError):  # another thread was sooner
+                connection = self._idle.pop()
                 if self._backend.alive(connection):
                     return connection
                 connection.close()
@@ -349,10 +361,10 @@ class SqlRepository:
             raise self._backend.unavailable(error) from None
 
     def _give_back(self, connection: Connection) -> None:
-        if self._closed or self._idle.full():
+        if self._closed or len(self._idle) >= READERS:
             connection.close()
         else:
-            self._idle.put(connection)
+            self._idle.append(connection)
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
@@ -422,7 +434,7 @@ class SqlRepository:
         try:
             waiting.result = waiting.work(unit)
             unit.flush()
-        except Exception as error:  # noqa: BLE001  it belongs to the one who handed the work over
+        except Exception as error:  # it belongs to the one who handed the work over
             unfit = isinstance(error, self._backend.unfit)
             if isinstance(error, self._backend.errors) and not unfit:
                 raise
@@ -447,6 +459,6 @@ class SqlRepository:
             self._closed = True
             self._queue.put(None)
         self._thread.join()
-        with suppress(Empty):
-            while True:
-                self._idle.get_nowait().close()
+        while self._idle:
+            with suppress(IndexError):
+                self._idle.pop().close()
