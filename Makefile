@@ -43,9 +43,11 @@ bench: $(KNOWLEDGE) ## measure speed beside the strongest alternative that runs
 	$(BIN)/python bench/scoring.py
 	$(BIN)/python bench/planning.py
 	$(BIN)/python bench/session.py
+	$(BIN)/python bench/record.py
 
-torture: $(KNOWLEDGE) ## a thousand simulated sessions with every fault of the wire, and longer searches (minutes)
+torture: $(KNOWLEDGE) ## a thousand sessions with every fault of the wire, a thousand records killed at random (an hour)
 	$(BIN)/python tools/torture.py
+	$(BIN)/python tools/record_torture.py
 	$(BIN)/python -m pytest -n $(JOBS) --hypothesis-profile=thorough tests/test_session_fold.py tests/test_session_events.py tests/test_devices.py
 
 docs: $(KNOWLEDGE) ## write the generated pages: rules, facts, claims, record

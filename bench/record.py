@@ -84,12 +84,19 @@ def _beside(ours: Served, where: Path, some: Path) -> dict[str, Seen]:
         print(f"{PEOPLE * (EACH + 1)} resources, {CONNECTIONS} connections, best of {TURNS} turns of {TURN_S:g} s:")
         top = {}
         for kind in KINDS:
+            before = {name: _processor_s(server.pid) for name, server in servers.items()}
             turns = [{name: _asked(server, kind, TURN_S) for name, server in servers.items()} for _ in range(TURNS)]
             best = {name: max((turn[name] for turn in turns), key=lambda seen: seen.rate) for name in servers}
+            each = {
+                name: (_processor_s(server.pid) - before[name]) / sum(turn[name].answered for turn in turns) * 1e6
+                for name, server in servers.items()
+            }
             for name, seen in best.items():
-                _line(f"  {kind}, {name}", seen.rate, f"/s, p50 {seen.p50:.2f} ms, p99 {seen.p99:.2f} ms")
+                took = f"/s, p50 {seen.p50:.2f} ms, p99 {seen.p99:.2f} ms, {each[name]:.0f} us of a processor"
+                _line(f"  {kind}, {name}", seen.rate, took)
             if peer := best.get("sekmet-fhir"):
                 _line(f"  {kind}, ratio to sekmet-fhir", best["adjunct"].rate / peer.rate, "x", TIMES, least=True)
+                _line("    of processor time", each["sekmet-fhir"] / each["adjunct"], "x")
             top[kind] = best["adjunct"]
         return top
 
@@ -257,6 +264,12 @@ def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port
+
+
+def _processor_s(pid: int) -> float:
+    """What all threads of a process have taken so far; unlike rates it depends little on what else runs here."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _megabytes(pid: int) -> float:

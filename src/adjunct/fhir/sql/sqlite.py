@@ -15,8 +15,7 @@ from adjunct.fhir.sql.store import Connection
 WAIT_S = 10.0  # for another process that holds the lock
 STATEMENTS = 512  # kept prepared for each connection
 WRITER_CACHE_KIB = 65_536
-READER_CACHE_KIB = 4_096  # of each of many; they read through the map
-MAPPED_BYTES = 1_073_741_824
+READER_CACHE_KIB = 8_192  # of each of many
 CHECKPOINT_PAGES = 4_000
 
 
@@ -69,7 +68,6 @@ class Sqlite:
             "journal_mode = WAL",
             "synchronous = FULL",  # a commit is on the disk, not only in the log's memory
             f"cache_size = -{WRITER_CACHE_KIB if writes else READER_CACHE_KIB}",
-            f"mmap_size = {MAPPED_BYTES}",
             f"wal_autocheckpoint = {CHECKPOINT_PAGES}",
             "temp_store = MEMORY",  # no health data in files that others might keep
             "trusted_schema = OFF",
