@@ -187,3 +187,15 @@ def test_a_closed_record_takes_nothing_more(record: Repository) -> None:
     record.close()
     with pytest.raises(Unavailable, match="nothing was stored"):
         put(record, **ANA)
+
+
+def test_a_key_is_never_given_twice(record: Repository, clock: Clock) -> None:
+    """Else a search that began before the erasing could go on among what was written after it."""
+    last = put(record, **ANA)
+    record.write(lambda unit: unit.erase("Patient", "ana"))
+    clock.ms -= 1000
+    with record.reading() as view:
+        assert view.newest_key() == last.key
+    following = put(record, **ANA)
+    assert following.key > last.key
+    assert following.at >= last.at

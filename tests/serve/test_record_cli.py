@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 import adjunct
 from adjunct.base import BadInput
 from adjunct.cli import assessment, measures, planning, record
+from adjunct.fhir import retention
 
 SECRET = "Zaphodsecret"
 APP = typer.Typer()
@@ -143,7 +144,11 @@ def traces(database: str, word: bytes) -> bool:
     return any(word.lower() in path.read_bytes().lower() for path in folder.iterdir())
 
 
-def test_to_erase_takes_a_yes_and_leaves_no_trace(tmp_path: Path, database: str) -> None:
+def test_to_erase_takes_a_yes_and_leaves_no_trace(
+    tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    swept, sweep = [], retention.sweep
+    monkeypatch.setattr(retention, "sweep", lambda backend: [sweep(backend), swept.append(backend)])
     given = bundle()
     given["entry"][0]["resource"]["name"] = [{"family": SECRET}]
     loaded(tmp_path, database, given)
@@ -157,7 +162,7 @@ def test_to_erase_takes_a_yes_and_leaves_no_trace(tmp_path: Path, database: str)
         {"MedicationStatement": 1, "Observation": 1, "Patient": 1},
         3,
     )
-    assert traces(database, SECRET.encode())
+    assert (traces(database, SECRET.encode()), swept) == (True, [])
     assert run("assess", "Patient/p", "--for", "none", "--at", AT, "--database", database).exit_code == 0
     done = run("erase", "Patient/p", "--database", database, "--report", report, "--yes")
     assert (done.exit_code, done.stderr) == (0, "erased\n")
@@ -167,7 +172,9 @@ def test_to_erase_takes_a_yes_and_leaves_no_trace(tmp_path: Path, database: str)
     assert "backups" in after["remains"][0]
     assert (traces(database, SECRET.encode()), traces(database, b"Patient/p")) == (False, False)
     assert traces(database, b"Practitioner")
-    assert "nobody" in refused(run("erase", "Patient/p", "--database", database))
+    assert len(swept) == 1
+    assert "nobody" in refused(run("erase", "Patient/p", "--database", database, "--yes"))
+    assert len(swept) == 2  # as after a run that was stopped half-way
     assert "Patient/ID" in refused(run("erase", "p", "--database", database))
 
 

@@ -53,7 +53,7 @@ class UriIs(NamedTuple):
 
 
 class RefersTo(NamedTuple):
-    """What a reference points to; an empty `type` matches any type. An absolute URL of elsewhere stands in `id` whole."""
+    """What a reference points to; an empty `type` matches any type. An absolute URL stands in `id` whole."""
 
     type: str
     id: str
@@ -165,7 +165,7 @@ class Include:
 
 
 class Cursor(NamedTuple):
-    """Where a page ended: `snapshot` is the last key written when the search began; `after` the last match's sort values.
+    """Where a page ended: `snapshot` is the last key written when the search began, `after` the last sort values.
 
     Every page of one search is answered as of `snapshot`: what is written meanwhile neither repeats nor hides a match.
     """

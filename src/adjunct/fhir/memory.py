@@ -275,10 +275,10 @@ def _place(search: ask.Search, values: Sequence[SortValue], key: int) -> tuple[A
 class MemoryUnit(MemoryReader):
     """Writes of one unit, in a copy of what the store held before."""
 
-    def __init__(self, versions: Versions, newest: int, at: int) -> None:
+    def __init__(self, versions: Versions, newest: int, last: int, now: int) -> None:
         self._changed = dict(versions)
         super().__init__(self._changed, newest)
-        self._at, self._erased = at, False
+        self._last, self._at = last, max(last, now)  # the record's time never goes back
 
     def put(self, document: Json, rows: Rows) -> Stored:
         return self._add(document["resourceType"], document["id"], document, rows)
@@ -288,24 +288,20 @@ class MemoryUnit(MemoryReader):
         return self._add(type, id, None, NO_ROWS) if last and last.content is not None else None
 
     def erase(self, type: str, id: str) -> int:
-        self._erased = True
         return len(self._changed.pop((type, id), ()))
 
     def _add(self, type: str, id: str, document: Json | None, rows: Rows) -> Stored:
         known = self._changed.get((type, id), ())
         number = known[-1].stored.version + 1 if known else 1
         content = None if document is None else stamp(document, number, self._at)
-        self._newest += 1
+        self._newest, self._last = self._newest + 1, self._at
         stored = Stored(self._newest, type, id, number, self._at, content)
         self._changed[type, id] = (*known, Version(stored, rows))
         return stored
 
     def outcome(self) -> tuple[Versions, int, int]:
-        """What the store holds if this unit is kept. Of what is erased nothing stays, not even that its keys were used."""
-        if self._erased:
-            kept = [v.stored for versions in self._changed.values() for v in versions]
-            return self._changed, max((s.key for s in kept), default=0), max((s.at for s in kept), default=0)
-        return self._changed, self._newest, self._at
+        """What the store holds if this unit is kept. Keys of what is erased are not given again."""
+        return self._changed, self._newest, self._last
 
 
 class MemoryRepository:
@@ -328,8 +324,7 @@ class MemoryRepository:
         with self._writing:
             if self._closed:
                 raise Unavailable("the record is closed: nothing was stored")
-            versions, newest, at = self._held
-            unit = MemoryUnit(versions, newest, max(at, self._clock()))  # the record's time never goes back
+            unit = MemoryUnit(*self._held, self._clock())
             answer = work(unit)
             self._held = unit.outcome()
             return answer

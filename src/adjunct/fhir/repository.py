@@ -97,7 +97,7 @@ class Reader(Protocol):
     def count(self, search: Search) -> int: ...
 
     def every(self, type: str, *, since: int | None = None, as_of: int | None = None) -> Iterator[Stored]:
-        """Every resource of a type, current as of a key (now), in the order of writing; in memory that does not grow."""
+        """Every resource of a type, current as of a key, in the order of writing; in memory that does not grow."""
 
     def newest_key(self) -> int: ...
 

@@ -81,7 +81,7 @@ def look(record: Reader, people: frozenset[str]) -> Report:
         raise BadInput("there is nobody with this id in the record", "Patient")
 
     def all_are(name: Name, those: Callable[[Stored], bool]) -> bool:
-        return all(map(those, _versions(record, as_of, of=name)))
+        return all(map(those, _versions_of(record, name)))
 
     own = {name for name in theirs if all_are(name, lambda s: owners(s) <= people)}
     gone = {"/".join(name) for name in own} | {f"Patient/{person}" for person in people}
@@ -91,7 +91,7 @@ def look(record: Reader, people: frozenset[str]) -> Report:
     return Report(
         people=tuple(sorted(people)),
         own=tuple(sorted(own | about)),
-        keys=tuple(sorted(s.key for name in own | about for s in _versions(record, as_of, of=name))),
+        keys=tuple(sorted(s.key for name in own | about for s in _versions_of(record, name))),
         kept=tuple(sorted(kept)),
         as_of=as_of,
     )
@@ -181,15 +181,22 @@ def _named(stored: Stored) -> frozenset[str]:
     return frozenset(name.decode() for name in _NAMED.findall(stored.content or b""))
 
 
-def _versions(record: Reader, as_of: int, *, after: int = 0, of: Name = ("", "")) -> Iterator[Stored]:
-    """Every version (of one resource) with a key up to `as_of` and beyond `after`, newest first."""
+def _versions(record: Reader, as_of: int, *, after: int = 0) -> Iterator[Stored]:
+    """Every version with a key up to `as_of` and beyond `after`, newest first."""
     before = as_of + 1
-    while some := record.history(*of, before=before, count=AT_ONCE):
+    while some := record.history(before=before, count=AT_ONCE):
         for stored in some:
             if stored.key <= after:
                 return
             yield stored
         before = some[-1].key
+
+
+def _versions_of(record: Reader, name: Name) -> Iterator[Stored]:
+    """Every version of one resource, the newest too: whoever wrote it meanwhile keeps it from being erased."""
+    newest = record.read(*name)
+    numbers = range(1, newest.version + 1) if newest else ()
+    return (stored for number in numbers if (stored := record.vread(*name, number)))
 
 
 # --- the files --------------------------------------------------------------------------------------------------------

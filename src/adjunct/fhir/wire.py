@@ -48,7 +48,7 @@ class Exact(float):
 
 
 def read_exact(raw: bytes) -> object:
-    """The value with every number as it was written. Raises BadInput for what is not JSON that can be read in one way."""
+    """The value with every number as it was written. BadInput for what is not JSON, read in one way only."""
     value, _ = _from_json(_bytes(raw))
     if not _INEXACT.search(raw):
         return value

@@ -46,6 +46,14 @@ version = Table(
     Index("version_by_time", "at"),
 )
 
+#: The newest key and time that were there when something was erased for good: no key is given twice.
+spent = Table(
+    "spent",
+    metadata,
+    Column("key", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", BigInteger, nullable=False),
+)
+
 
 def _rows(name: str, **columns: TypeEngine[Any]) -> Table:
     """An index table: found by its value, or by the version that the row belongs to."""

@@ -15,7 +15,7 @@ from operator import itemgetter
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import BindParameter, bindparam, delete, func, insert, select, update
+from sqlalchemy import BindParameter, ScalarSelect, bindparam, delete, func, insert, select, union_all, update
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.dml import Insert
 from sqlalchemy.sql.expression import Executable
@@ -25,7 +25,7 @@ from adjunct.fhir.criteria import Search
 from adjunct.fhir.indexing import Rows
 from adjunct.fhir.repository import Page, Reader, Stored, Unavailable, Unit, stamp
 from adjunct.fhir.sql import queries
-from adjunct.fhir.sql.schema import INDEXES, version
+from adjunct.fhir.sql.schema import INDEXES, spent, version
 from adjunct.fhir.wire import Json
 
 T = TypeVar("T")
@@ -108,7 +108,8 @@ class Statements:
 
         self.read = compiled(select(*columns).where(of_type, of_id).order_by(v.version.desc()).limit(1))
         self.vread = compiled(select(*columns).where(of_type, of_id, v.version == bindparam("version")))
-        self.history_of = compiled(newest_first.where(of_type, of_id))
+        of_one = select(*columns).where(of_type, of_id, since, before)
+        self.history_of = compiled(of_one.order_by(v.version.desc()).limit(some))
         self.history_type = compiled(newest_first.where(of_type))
         self.history_all = compiled(newest_first)
         self.current = compiled(
@@ -118,17 +119,24 @@ class Statements:
             .order_by(v.key)
             .limit(some)
         )
-        # Two questions, not one: each is answered from the end of its index.
-        newest_key, newest_at = (select(func.coalesce(func.max(c), 0)).scalar_subquery() for c in (v.key, v.at))
+        newest_key, newest_at = (_greatest(name) for name in ("key", "at"))
         self.newest_key = compiled(select(newest_key))
         self.newest = compiled(select(newest_key, newest_at))
         self.last = compiled(select(v.key, v.version, v.gone).where(of_type, of_id).order_by(v.version.desc()).limit(1))
         self.add = compiled(insert(version).values({c: bindparam(c) for c in _VERSION}))
         self.supersede = compiled(update(version).where(v.key == bindparam("old")).values(until=bindparam("until")))
+        self.spend = compiled(insert(spent).values(key=bindparam("key"), at=bindparam("at")))
+        self.unspend = compiled(delete(spent))
         self.keys = compiled(select(v.key).where(of_type, of_id))
         self.erase = [compiled(delete(version).where(v.key == bindparam("old")))]
         self.erase += [compiled(delete(table).where(table.c.key == bindparam("old"))) for table in INDEXES.values()]
         self.index = [_Rows(compiled(_insert(name, dialect)), (*COLUMNS[name], "key")) for name in Rows._fields]
+
+
+def _greatest(column: str) -> ScalarSelect[int]:
+    """The greatest key or time that was ever given; each is answered from the end of an index."""
+    every = union_all(*(select(func.max(table.c[column]).label("most")) for table in (version, spent))).subquery()
+    return select(func.coalesce(func.max(every.c.most), 0)).scalar_subquery()
 
 
 class _Rows:
@@ -248,6 +256,10 @@ class _Unit(_Reader):
     def erase(self, type: str, id: str) -> int:
         self.flush()
         keys = [row[0] for row in self._rows(self._said.keys, type=type, id=id)]
+        if keys:
+            unspend, spend = self._said.unspend, self._said.spend
+            self._connection.execute(unspend.text, unspend.binds({}))
+            self._connection.execute(spend.text, spend.binds({"key": self._count.key, "at": self._count.at}))
         for statement in self._said.erase:
             self._connection.cursor().executemany(statement.text, [(key,) for key in keys])
         return len(keys)
@@ -280,11 +292,11 @@ class _Counter:
     """Keys and the time of one commit: the key grows, the time never goes back, whatever the machine's clock does."""
 
     def __init__(self, newest: tuple[int, int], now: int) -> None:
-        self._key, self.at = newest[0], max(newest[1], now)
+        self.key, self.at = newest[0], max(newest[1], now)
 
     def next(self) -> int:
-        self._key += 1
-        return self._key
+        self.key += 1
+        return self.key
 
 
 class _Waiting:

@@ -30,6 +30,11 @@ def upgrade() -> None:
     )
     op.create_index("version_by_type", "version", ["type", "key"])
     op.create_index("version_by_time", "version", ["at"])
+    op.create_table(
+        "spent",
+        sa.Column("key", sa.BigInteger(), primary_key=True, autoincrement=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+    )
     integer, big = sa.Integer(), sa.BigInteger()
     double: sa.Double[float] = sa.Double()
     _rows("token", code=_TEXT, key=big, element=integer, system=_TEXT)
