@@ -24,13 +24,15 @@ demo: $(KNOWLEDGE) ## a guided example in the terminal; ends by itself
 test: $(KNOWLEDGE) fhir-examples browser ## every test (HYPOTHESIS_PROFILE=thorough for more examples, PYTEST_ARGS=... for some)
 	$(BIN)/python -m pytest -n $(JOBS) $(if $(HYPOTHESIS_PROFILE),--hypothesis-profile=$(HYPOTHESIS_PROFILE)) $(PYTEST_ARGS)
 
-check: $(KNOWLEDGE) ## style, types, floors, knowledge, and that generated pages are up to date
+check: $(KNOWLEDGE) fhir-examples ## style, types, floors, knowledge, and that generated pages are up to date
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/adjunct knowledge check
 	$(BIN)/adjunct knowledge book --check
+	@if [ -d node_modules/hl7.fhir.r4.examples ]; then $(BIN)/python tools/r4_definitions.py --check && $(BIN)/python tools/refused_examples.py --check; \
+	  else echo "npm is not there: what is made from the official FHIR package is not compared" >&2; fi
 
 format: $(READY) ## put the code into its standard form
 	$(BIN)/ruff check --fix .
@@ -50,8 +52,9 @@ torture: $(KNOWLEDGE) ## a thousand sessions with every fault of the wire, a tho
 	$(BIN)/python tools/record_torture.py
 	$(BIN)/python -m pytest -n $(JOBS) --hypothesis-profile=thorough tests/test_session_fold.py tests/test_session_events.py tests/test_devices.py
 
-docs: $(KNOWLEDGE) ## write the generated pages: rules, facts, claims, record
+docs: $(KNOWLEDGE) fhir-examples ## write the generated pages: rules, facts, claims, record
 	$(BIN)/adjunct knowledge book
+	$(BIN)/python tools/refused_examples.py
 
 mutation: $(KNOWLEDGE) ## break the evaluator on purpose and see whether the tests notice (slow)
 	rm -rf mutants

@@ -103,7 +103,9 @@ def _beside(ours: Served, where: Path, some: Path) -> dict[str, Seen]:
 
 def _memory(server: Served, requests: int, rate: float) -> None:
     """What the process itself takes, without the pages of the file, after the first tenth and at the end."""
-    mixed = [request for kinds in zip(*(_requests(server.port, kind) for kind in KINDS), strict=True) for request in kinds]
+    mixed = [
+        request for kinds in zip(*(_requests(server.port, kind) for kind in KINDS), strict=True) for request in kinds
+    ]
     _ask(server.port, mixed, requests / 10 / rate)
     before = _megabytes(server.pid)
     seen = _ask(server.port, mixed, requests * 0.9 / rate)

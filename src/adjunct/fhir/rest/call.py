@@ -71,7 +71,8 @@ class Call:
 
     def prefers(self, name: str, default: str) -> str:
         """A preference of the `Prefer` header."""
-        for part in re.split(r"[;,]", self.headers.get("prefer", "")):
+        said = self.headers.get("prefer")
+        for part in re.split(r"[;,]", said) if said else ():
             key, _, value = part.strip().partition("=")
             if key.lower() == name:
                 return value.strip('" ').lower()

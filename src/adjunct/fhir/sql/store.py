@@ -302,12 +302,21 @@ class _Counter:
 class _Waiting:
     """A unit of work, and the one who waits for it."""
 
-    __slots__ = ("done", "error", "result", "work")
+    __slots__ = ("_open", "error", "result", "work")
 
     def __init__(self, work: Callable[[_Unit], Any]) -> None:
-        self.work, self.done = work, threading.Event()
+        self.work, self._open = work, threading.Lock()
+        self._open.acquire()
         self.result: Any = None
         self.error: BaseException | None = None
+
+    def wait(self) -> None:
+        """Until it is done; a bare lock, because an Event makes three."""
+        with self._open:
+            pass
+
+    def done(self) -> None:
+        self._open.release()
 
 
 class _Lent(AbstractContextManager[Reader]):
@@ -386,7 +395,7 @@ class SqlRepository:
             if self._closed:
                 raise Unavailable("the record is closing: nothing was stored; send it again later")
             self._queue.put(waiting)
-        waiting.done.wait()
+        waiting.wait()
         if waiting.error is not None:
             raise waiting.error
         result: T = waiting.result
@@ -405,7 +414,7 @@ class SqlRepository:
             if works:
                 self._commit(works)
                 for waiting in works:
-                    waiting.done.set()
+                    waiting.done()
         if self._writer:
             self._writer.close()
 
