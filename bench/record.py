@@ -2,8 +2,8 @@
 
 Both servers hold the same resources in SQLite files on the same disk, validate what they take in, and are asked by the
 same program in turns; the best of several turns counts. sekmet-fhir lives in an environment of its own
-(`.venv-peers/record`, git-ignored). `--full` loads a million resources and asks for an hour's worth of requests; without
-it a tenth of both. Nothing here is a test.
+(`.venv-peers/record`, git-ignored). `--full` loads a million resources and asks for an hour's worth of requests;
+without it a tenth of both. Nothing here is a test.
 """
 
 from __future__ import annotations
@@ -23,10 +23,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
-from load import CONNECTIONS, Seen, Task
-
 from adjunct.fhir.load import load
 from adjunct.serve.service import open_service
+from load import CONNECTIONS, Seen, Task
 
 PEERS = Path(__file__).parent / "peers"
 ENVIRONMENT = Path(__file__).parent.parent / ".venv-peers" / "record"

@@ -1,4 +1,4 @@
-"""Peer of bench/record.py: an answer of the same size from nothing at all, to see how fast this machine can be asked."""
+"""Peer of bench/record.py: an answer of the same size from nothing at all, to see how fast anything can be asked."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import uvicorn
 ANSWER = b"x" * 600
 
 
-async def app(scope: Any, receive: Any, send: Any) -> None:
+async def app(_scope: Any, _receive: Any, send: Any) -> None:
     headers = [(b"content-length", str(len(ANSWER)).encode())]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": ANSWER})

@@ -70,5 +70,5 @@ def _index(knowledge: Knowledge) -> str:
         table(("page", "what it holds", "entries"), rows),
         "Made by running what rests on it: [the models](models.md) and how they compare with what was "
         "[measured](validation.md), [follow-up](follow-up.md), [the treatment day](treatment-day.md), [the record "
-        "store](record-store.md).",
+        "store](record-store.md) and [the official examples that it refuses](fhir-examples.md).",
     )
