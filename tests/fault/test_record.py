@@ -15,7 +15,6 @@ from typing import Any
 
 import psycopg
 import pytest
-from tests.fhir.stores import Clock, address, postgres_address, postgres_server, put
 from tools import record_torture as torture
 
 from adjunct.base import BadInput
@@ -28,6 +27,7 @@ from adjunct.fhir.sql.opening import backend, migrate, open_record
 from adjunct.fhir.sql.sqlite import Sqlite
 from adjunct.fhir.sql.store import SqlRepository
 from adjunct.serve import archive
+from stores import Clock, address, postgres_address, postgres_server, put
 
 ROOT = Path(__file__).parents[2]
 DATABASES = ("sqlite", "postgres")

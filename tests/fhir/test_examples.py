@@ -12,12 +12,12 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from tests.fhir.stores import store
 from tests.fhir.test_rest import Client
 from tests.fhir.test_validation import REFUSED
 from tests.fhir_corpora import examples_folder
 
 from adjunct.fhir.rest import Request, handle
+from stores import store
 
 ROOT = Path(__file__).parents[2]
 THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"

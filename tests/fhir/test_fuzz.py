@@ -18,7 +18,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from schemathesis import GenerationMode
 from schemathesis.checks import positive_data_acceptance
-from tests.fhir.stores import Clock, store
 
 from adjunct.fhir import definitions
 from adjunct.fhir.rest import Request, Rules, Service, handle
@@ -27,6 +26,7 @@ from adjunct.serve.app import create_app
 from adjunct.serve.metrics import Metrics
 from adjunct.serve.running import serving
 from adjunct.serve.settings import Settings, load
+from stores import Clock, store
 
 THOROUGH = settings.get_current_profile_name() == "thorough"
 SECRET = "Zaphod"

@@ -9,11 +9,11 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from tests.fhir.stores import Clock, address, put
 
 from adjunct.base import BadInput
 from adjunct.fhir.sql import opening
 from adjunct.fhir.sql.schema import metadata
+from stores import Clock, address, put
 
 RELEASED = sorted(r.revision for r in ScriptDirectory(opening._scripts()).walk_revisions())
 DATABASES = ("sqlite", "postgres")

@@ -16,13 +16,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import create_engine
 from sqlalchemy.dialects import sqlite
-from tests.fhir.stores import NOW, Clock, store
 
 from adjunct.fhir import criteria as ask
 from adjunct.fhir.indexing import Rows
 from adjunct.fhir.repository import Page, Repository
 from adjunct.fhir.sql import queries
 from adjunct.fhir.sql.schema import metadata, version
+from stores import NOW, Clock, store
 
 TYPES = ("Patient", "Observation", "Encounter")
 IDS = ("a", "b", "c", "d")

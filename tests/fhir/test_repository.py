@@ -9,11 +9,11 @@ from typing import Any
 
 import orjson
 import pytest
-from tests.fhir.stores import BACKENDS, NOW, Clock, delete, put, store
 
 from adjunct.fhir.indexing import rows
 from adjunct.fhir.outcome import Refusal
 from adjunct.fhir.repository import Repository, Stored, Unavailable, Unit
+from stores import BACKENDS, NOW, Clock, delete, put, store
 
 ANA: dict[str, Any] = {"resourceType": "Patient", "id": "ana", "birthDate": "1985-03"}
 

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 import orjson
 import pytest
-from tests.fhir.stores import BACKENDS, Clock, store
 
 from adjunct.fhir.repository import Repository
 from adjunct.fhir.rest import Reply, Request, Rules, Service, handle
 from adjunct.fhir.search import pairs
+from stores import BACKENDS, Clock, store
 
 BASE = "http://127.0.0.1:8000/fhir"
 ANA: dict[str, Any] = {"resourceType": "Patient", "id": "ana", "name": [{"family": "Silva"}], "birthDate": "1985-03"}

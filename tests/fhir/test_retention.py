@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.fhir.stores import BACKENDS, NOW, Clock, address, delete, put, store
 
 from adjunct.base import BadInput
 from adjunct.fhir.indexing import rows
@@ -17,6 +16,7 @@ from adjunct.fhir.retention import NAMES, SHARED, Report, erase, look, sweep, un
 from adjunct.fhir.search import parse
 from adjunct.fhir.sql.opening import backend, open_record
 from adjunct.fhir.sql.schema import INDEXES
+from stores import BACKENDS, NOW, Clock, address, delete, put, store
 
 DAY = 86_400_000
 SECRET = "Zaphodsecret"

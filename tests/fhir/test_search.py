@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from tests.fhir.stores import BACKENDS, put, store
 
 from adjunct.fhir import criteria as ask
 from adjunct.fhir import search
 from adjunct.fhir.memory import MemoryRepository, compares
 from adjunct.fhir.outcome import Refusal
 from adjunct.fhir.repository import Reader, Repository
+from stores import BACKENDS, put, store
 
 BASE = "http://127.0.0.1:8000/fhir"
 NOW = 1_795_305_600_000  # 2026-11-22

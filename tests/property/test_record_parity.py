@@ -12,7 +12,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
-from tests.fhir.stores import BACKENDS, NOW, Clock, store
 from tests.fhir.test_rest import BASE, Answer, Client
 
 from adjunct.fhir import definitions
@@ -20,6 +19,7 @@ from adjunct.fhir.indexing import rows
 from adjunct.fhir.repository import Unit
 from adjunct.fhir.rest import Rules
 from adjunct.fhir.wire import Exact, Json, read_exact, write_exact
+from stores import BACKENDS, NOW, Clock, store
 
 NAMED = ("resourceType", "id")
 IDS = ("a", "b", "c")

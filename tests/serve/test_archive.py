@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,8 +21,6 @@ from adjunct.fhir.sql.opening import backend, migrate, open_record
 from adjunct.fhir.sql.store import SqlRepository
 from adjunct.fhir.wire import read_exact
 from adjunct.serve import archive
-
-sys.path.append(str(Path(__file__).parents[1] / "fhir"))
 from stores import postgres_address
 
 NOW = 1_795_000_000_000

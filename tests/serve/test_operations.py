@@ -10,7 +10,6 @@ from typing import Any
 import orjson
 import pytest
 from tests.bundles import person
-from tests.fhir.stores import NOW, Clock, store
 from tests.fhir.test_rest import BASE, Answer, Client
 
 import adjunct
@@ -23,6 +22,7 @@ from adjunct.fhir.search import pairs
 from adjunct.serve import assessing, records
 from adjunct.serve.exports import AT_ONCE, KEPT, KEPT_MS, POLL_MS, Exports
 from adjunct.serve.service import with_exports
+from stores import NOW, Clock, store
 
 AT = Instant(NOW).iso()
 SECRET = "Zaphodsecret"

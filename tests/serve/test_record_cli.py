@@ -19,13 +19,14 @@ from typer.testing import CliRunner
 
 import adjunct
 from adjunct.base import BadInput
-from adjunct.cli import assessment, measures, planning, record
+from adjunct.cli import assessment, measures, planning, record, session
 from adjunct.fhir import retention
 
 SECRET = "Zaphodsecret"
 APP = typer.Typer()
 for commands in (assessment, measures, planning, record):
     commands.register(APP)
+APP.add_typer(session.app, name="session")
 
 
 @pytest.fixture(autouse=True)
@@ -232,6 +233,29 @@ def test_kept_answers_are_in_the_record(tmp_path: Path, database: str) -> None:
     assert types >= {"GuidanceResponse", "CarePlan"}
     done = run("erase", "Patient/p", "--database", database, "--yes")  # and they go with the person
     assert done.stdout.count("kept because others share it or it only names them: 0") == 1, done.stdout
+
+
+def test_a_treatment_day_and_a_follow_up_are_kept_once(tmp_path: Path, database: str) -> None:
+    examples = Path(adjunct.__file__).parent / "examples"
+    loaded(
+        tmp_path,
+        database,
+        {
+            "resourceType": "Bundle",
+            "type": "collection",
+            "entry": [{"resource": {"resourceType": "Patient", "id": "mara"}}],
+        },
+    )
+    day = ("session", "replay", examples / "treatment-day.jsonl", "--at", "2026-11-23T12:00:00-06:00")
+    assert "kept: 0" not in run(*day, "--database", database, "--keep").output
+    assert "kept: 0 resources" in run(*day, "--database", database, "--keep").output
+    followed = ("follow", "Patient/mara", "--at", "2026-11-24T12:00:00-06:00", "--database", database)
+    assert "kept:" in run(*followed, "--keep").output
+    with sqlite3.connect(database.removeprefix("sqlite:///")) as connection:
+        kinds = {row[0] for row in connection.execute("SELECT DISTINCT type FROM version")}
+    assert {"Encounter", "MedicationAdministration", "Observation", "Patient"} <= kinds
+    strangers = run(*day[:2], examples / "mara-day.jsonl", "--database", database + ".none", "--keep")
+    assert strangers.exit_code != 0
 
 
 def test_a_person_and_a_file_are_told_apart(tmp_path: Path, database: str) -> None:

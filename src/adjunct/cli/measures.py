@@ -6,7 +6,7 @@ import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,12 +18,17 @@ from adjunct.cli.options import (
     Bundle,
     Country,
     Database,
+    Keep,
     as_text,
+    keep,
     one_form,
     print_json,
     source,
     toml,
 )
+
+if TYPE_CHECKING:
+    from adjunct.followup import FollowUp
 
 OWN = ("check-in", "safety-plan")  # forms of our own, which no instrument file describes
 Patient = Annotated[str | None, typer.Option(help="Whose answers these are, for --fhir, such as Patient/123.")]
@@ -128,6 +133,7 @@ def follow(
     as_json: AsJson = False,
     as_fhir: AsFhir = False,
     database: Database = None,
+    kept: Keep = False,
 ) -> None:
     """Is this person getting better, is anyone in danger, and what is due? For one record, or a table of many."""
     import adjunct
@@ -140,6 +146,7 @@ def follow(
             "--plot": plot,
             "--settings": settings,
             "--database": database,
+            "--keep": kept,
         }
         _only({**of_one, "--json": as_json, "--fhir": as_fhir}, "a table")
         if out is None:
@@ -158,17 +165,23 @@ def follow(
     if as_json:
         print_json(result.to_json())
     elif as_fhir:
-        from adjunct.publish import follow_up_to_fhir
-
-        print_json(as_text(follow_up_to_fhir(result.to_dict(), patient_reference=result.patient or None)))
+        print_json(as_text(_published(result)))
     else:
         from adjunct.terminal import show_follow_up
 
         show_follow_up(result.to_dict())
+    if kept:
+        keep(record, database, _published(result))
     if plot:  # after the answer: a picture that cannot be drawn must not cost it
         from adjunct.documents.course import draw
 
         typer.echo("written: " + ", ".join(str(p) for p in draw(result, plot)), err=True)
+
+
+def _published(result: FollowUp) -> dict[str, Any]:
+    from adjunct.publish import follow_up_to_fhir
+
+    return follow_up_to_fhir(result.to_dict(), patient_reference=result.patient or None)
 
 
 def safety_plan(

@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from adjunct.base import MS_PER_SECOND, BadInput, instant
-from adjunct.cli.options import AsFhir, AsJson, At, Country, as_text, one_form, print_json, toml
+from adjunct.cli.options import (
+    AsFhir,
+    AsJson,
+    At,
+    Country,
+    Database,
+    as_text,
+    keep,
+    one_form,
+    print_json,
+    toml,
+)
 
 if TYPE_CHECKING:
     from adjunct.session import Event, Held, History, Replayed
@@ -81,7 +92,13 @@ def _write(out: Path, items: tuple[Event | Held, ...]) -> None:
 
 @app.command()
 def replay(
-    log: Log, clinic: ClinicFile = None, at: At = None, as_json: AsJson = False, as_fhir: AsFhir = False
+    log: Log,
+    clinic: ClinicFile = None,
+    at: At = None,
+    as_json: AsJson = False,
+    as_fhir: AsFhir = False,
+    database: Database = None,
+    kept: Annotated[bool, typer.Option("--keep", help="Store the day in the record of --database.")] = False,
 ) -> None:
     """Read a log back: state, alarms with their times, what is due, gaps, what was kept aside."""
     import adjunct
@@ -91,14 +108,20 @@ def replay(
     if as_json:
         print_json(result.to_json())
     elif as_fhir:
-        from adjunct.publish import session_to_fhir
-
-        history = _alone(result)
-        print_json(as_text(session_to_fhir(history.state, history.events, result.knowledge, now=result.now)))
+        print_json(as_text(_published(result)))
     else:
         from adjunct.terminal import show_replay
 
         show_replay(result)
+    if kept:
+        keep(_alone(result).state.patient, database, _published(result))
+
+
+def _published(result: Replayed) -> dict[str, Any]:
+    from adjunct.publish import session_to_fhir
+
+    history = _alone(result)
+    return session_to_fhir(history.state, history.events, result.knowledge, now=result.now)
 
 
 def _alone(result: Replayed) -> History:
