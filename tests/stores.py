@@ -73,5 +73,5 @@ def put(repository: Repository, **resource: Any) -> Stored:
     return repository.write(lambda unit: unit.put(resource, found))
 
 
-def delete(repository: Repository, type: str, id: str) -> Stored | None:
-    return repository.write(lambda unit: unit.delete(type, id))
+def delete(repository: Repository, kind: str, own: str) -> Stored | None:
+    return repository.write(lambda unit: unit.delete(kind, own))

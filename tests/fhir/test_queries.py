@@ -375,12 +375,12 @@ def test_one_shape_is_compiled_once() -> None:
     def shape(*codes: str, count: int = 5) -> ask.Search:
         wanted = tuple(ask.TokenIs("s", code) for code in codes)
         search = ask.Search(types=("Patient",), where=(replace(CODED, any_of=wanted),), count=count)
-        return queries.shaped(search, [])
+        return queries.shaped(search, {})
 
     assert shape("a") == shape("b", count=9) != shape("a", "b")
     assert shape("a", "b", "c") == shape("d", "e", "f", "g")
     none = ask.Search(types=(), where=(replace(CODED, any_of=(ask.TokenIs(None, "a"),)),), count=5)
-    assert queries.shaped(none, []) != shape("a")
+    assert queries.shaped(none, {}) != shape("a")
 
 
 @pytest.mark.parametrize("value", [ask.TokenIs("s", "x"), ask.TokenIs(None, "x"), ask.TokenIs("s", None)])
@@ -392,7 +392,7 @@ def test_thousands_of_values_are_not_too_deep(database: sqlite3.Connection, valu
 
 
 def test_what_is_asked_never_becomes_part_of_a_statement() -> None:
-    values: list[Any] = []
+    values: dict[str, Any] = {}
     evil = "x'); DROP TABLE version; --"
     search = ask.Search(types=(evil,), where=(replace(NAMED, any_of=(ask.TextIs("contains", evil),)),), count=1)
-    assert evil not in repr(queries.shaped(search, values)) and values.count(evil) == 2
+    assert evil not in repr(queries.shaped(search, values)) and list(values.values()).count(evil) == 2

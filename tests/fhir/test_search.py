@@ -704,13 +704,13 @@ def test_numbers_keep_their_digits_in_what_is_left() -> None:
     stored = (
         b'{"resourceType":"Observation","id":"n","status":"final","code":{},"valueQuantity":{"value":120.50},"note":[]}'
     )
-    left = search.shortened(stored, [("_elements", "value")])
+    left = search.shortened(stored, "Observation", [("_elements", "value")])
     assert b'"valueQuantity":{"value":120.50}' in left
     assert b"note" not in left
-    assert search.shortened(stored, [("_format", "json")]) is stored
+    assert search.shortened(stored, "Observation", [("_format", "json")]) is stored
     for bad in ([("_summary", "count")], [("_summary", "much")], [("_elements", "colour")]):
         with pytest.raises(Refusal):
-            search.shortened(stored, bad)
+            search.shortened(stored, "Observation", bad)
 
 
 def test_elements_are_those_of_what_is_searched_not_of_what_is_included(record: Reader) -> None:
@@ -720,7 +720,7 @@ def test_elements_are_those_of_what_is_searched_not_of_what_is_included(record: 
     assert "name" in json.loads(wanted.shorten(page.included[0]))
 
 
-# --- histories and whole records --------------------------------------------------------------------------------------
+# --- histories --------------------------------------------------------------------------------------------------------
 
 
 def test_a_history_may_be_cut() -> None:
@@ -734,16 +734,3 @@ def test_a_history_may_be_cut() -> None:
         with pytest.raises(Refusal) as refused:
             search.parse_history([(key, value)], count=50, limit=100)
         assert refused.value.issues[0].expression == key
-
-
-def test_a_whole_record_may_be_narrowed() -> None:
-    members = {"Observation": (), "Condition": ()}
-    narrowed = search.parse_everything(
-        [("_type", "Observation"), ("_since", "2026"), ("_count", "5")], members=members, limit=100
-    )
-    assert (narrowed.types, narrowed.count) == (("Observation",), 5)
-    assert isinstance(narrowed.where[0], ask.Updated)
-    assert search.parse_everything([], members=members, limit=100).count == 100
-    for query in ([("_type", "Group")], [("start", "2026")], [("code", "x")], [("_cursor", "x")]):
-        with pytest.raises(Refusal):
-            search.parse_everything(query, members=members, limit=100)

@@ -221,7 +221,7 @@ def test_a_request_that_takes_too_long_is_answered_with_what_is_known(
     with server(tmp_path, request_seconds=0.05, threads=2, waiting=1) as running:
         asked = running.client.get("/fhir/Patient?name=a")
         assert (asked.status_code, issue(asked)["code"]) == (503, "timeout")
-        written = running.client.post("/fhir/Patient", json=PATIENT, headers=FHIR)
+        written = running.client.post("/fhir", json={"resourceType": "Bundle"}, headers=FHIR)
         assert written.status_code == 504
         assert "may still be stored" in issue(written)["diagnostics"]
         third = running.client.get("/fhir/Patient?name=b")  # both threads still work, one more may wait, but not begin

@@ -12,12 +12,15 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from zlib import crc32
 
 import orjson
 
-Json = dict[str, Any]
+from adjunct.fhir.outcome import Severity
+from adjunct.fhir.wire import Json
+
+UCUM = "http://unitsofmeasure.org"
 
 #: Search parameters of R4 that are not served, with the reason that a client is given.
 NOT_SERVED: Mapping[str, str] = MappingProxyType(
@@ -46,6 +49,11 @@ class Element(NamedTuple):
     targets: tuple[str, ...]  # the resource types that a Reference or canonical may point to; () any
     children: str  # the path of a backbone element, the same element elsewhere included; otherwise ""
     summary: bool
+
+    @property
+    def keys(self) -> tuple[tuple[str, str], ...]:
+        """The JSON keys at which it may stand, each with the type of the value there."""
+        return tuple((f"{self.name}{t[0].upper()}{t[1:]}" if self.choice else self.name, t) for t in self.types)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +90,7 @@ class Invariant(NamedTuple):
     """A rule that R4 states as FHIRPath. `severity`: error or warning."""
 
     key: str
-    severity: str
+    severity: Severity
     human: str
     expression: str
 
@@ -145,6 +153,16 @@ def elements(type_name: str) -> Mapping[str, Element]:
             summary=said.get("summary", False),
         )
     return MappingProxyType(found)
+
+
+@cache
+def by_key(type_name: str) -> Mapping[str, tuple[Element, str]]:
+    """The elements of a type by their JSON keys, each with the type of the value there.
+
+    >>> by_key("Observation")["valueQuantity"][1]
+    'Quantity'
+    """
+    return MappingProxyType({key: (e, type_) for e in elements(type_name).values() for key, type_ in e.keys})
 
 
 @cache

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus as Status
+from itertools import chain, count, islice
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 from adjunct.fhir.definitions import patient_compartment, resource_types
 from adjunct.fhir.indexing import rows
@@ -14,7 +15,8 @@ from adjunct.fhir.outcome import Refusal
 from adjunct.fhir.repository import Reader, Repository, Stored
 from adjunct.fhir.wire import Json, listed, mapped, read_exact, write_exact
 
-PART = 20_000  # resources in one file: it is sent whole, and must fit in memory
+PART = 20_000  # resources in one file, and
+PART_BYTES = 64 * 1024 * 1024  # after which a file ends: it is sent whole, and must fit in memory
 HISTORY = 1_000  # versions looked at once for what was deleted
 
 
@@ -52,42 +54,42 @@ class Cancelled(Exception):
 def export(
     repository: Repository, wanted: Wanted, folder: Path, *, now: int, progress: Callable[[str, int], None]
 ) -> Export:
-    """Write the files. `progress` hears the type and how many so far, and may raise `Cancelled`."""
+    """Write the files. `progress` hears the type and how many were looked at, and may raise `Cancelled`."""
     with repository.reading() as record:
         as_of = record.newest_key()
         at = max([now, *(stored.at for stored in record.history(count=1))])
         output: list[Part] = []
         for kind in wanted.types:
-            found = (s for s in record.every(kind, since=wanted.since, as_of=as_of) if _belongs(s, wanted))
-            output += _written(kind, (s.content or b"" for s in found), folder, progress)
+            some = _watched(kind, record.every(kind, since=wanted.since, as_of=as_of), progress)
+            output += _written(kind, (s.content or b"" for s in some if _belongs(s, wanted)), folder)
         gone: list[Part] = []
         if wanted.since is not None:
-            lines = (_deletion(s) for s in _deleted(record, wanted, as_of))
-            gone += _written("Bundle", lines, folder, progress, "deleted")
+            versions = _watched("deleted", _versions(record, wanted.since, as_of), progress)
+            lines = (_deletion(s) for s in _deleted(record, wanted, versions))
+            gone += _written("Bundle", lines, folder, "deleted")
         return Export(at, tuple(output), tuple(gone))
 
 
-def _written(
-    kind: str, lines: Iterator[bytes], folder: Path, progress: Callable[[str, int], None], stem: str = ""
-) -> Iterator[Part]:
-    file: BinaryIO | None = None
-    name, number = "", 0
-    try:
-        for number, line in enumerate(lines, 1):
-            if (number - 1) % PART == 0:
-                if file:
-                    file.close()
-                    yield Part(kind, name, PART)
-                name = f"{stem or kind}.{(number - 1) // PART + 1}.ndjson"
-                file = (folder / name).open("wb")
-            assert file is not None
-            file.write(line + b"\n")
-            progress(kind, number)
-    finally:
-        if file:
-            file.close()
-    if number:
-        yield Part(kind, name, (number - 1) % PART + 1)
+def _watched(kind: str, some: Iterable[Stored], progress: Callable[[str, int], None]) -> Iterator[Stored]:
+    for number, stored in enumerate(some, 1):
+        progress(kind, number)
+        yield stored
+
+
+def _written(kind: str, lines: Iterator[bytes], folder: Path, stem: str = "") -> Iterator[Part]:
+    for part in count(1):
+        first = next(lines, None)
+        if first is None:
+            return
+        name, number = f"{stem or kind}.{part}.ndjson", 0
+        with (folder / name).open("wb") as file:
+            size = 0
+            for line in chain([first], islice(lines, PART - 1)):
+                size += file.write(line + b"\n")
+                number += 1
+                if size >= PART_BYTES:
+                    break
+        yield Part(kind, name, number)
 
 
 def _belongs(stored: Stored, wanted: Wanted) -> bool:
@@ -114,18 +116,23 @@ def members(group: Json) -> frozenset[str]:
     return frozenset(r.partition("/")[2] for r in named if isinstance(r, str) and r.startswith("Patient/"))
 
 
-def _deleted(record: Reader, wanted: Wanted, as_of: int) -> Iterator[Stored]:
-    """What was deleted since, and still is; of one person only if its last content says so."""
-    before, seen = as_of + 1, set[tuple[str, str]]()
-    while some := record.history(since=wanted.since, before=before, count=HISTORY):
-        for stored in some:
-            if (stored.type, stored.id) not in seen:
-                seen.add((stored.type, stored.id))
-                if stored.content is None and stored.type in wanted.types:
-                    last = record.vread(stored.type, stored.id, stored.version - 1)
-                    if last is None or _belongs(last, wanted):
-                        yield stored
+def _versions(record: Reader, since: int, as_of: int) -> Iterator[Stored]:
+    before = as_of + 1
+    while some := record.history(since=since, before=before, count=HISTORY):
+        yield from some
         before = some[-1].key
+
+
+def _deleted(record: Reader, wanted: Wanted, versions: Iterable[Stored]) -> Iterator[Stored]:
+    """What was deleted in these, newest first, and still is; of one person only if its last content says so."""
+    seen = set[tuple[str, str]]()
+    for stored in versions:
+        if (stored.type, stored.id) not in seen:
+            seen.add((stored.type, stored.id))
+            if stored.content is None and stored.type in wanted.types:
+                last = record.vread(stored.type, stored.id, stored.version - 1)
+                if last is None or _belongs(last, wanted):
+                    yield stored
 
 
 def _deletion(stored: Stored) -> bytes:

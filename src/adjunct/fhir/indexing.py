@@ -20,10 +20,10 @@ from zlib import crc32
 from adjunct.base import MS_PER_DAY, MS_PER_SECOND, BadInput, units
 from adjunct.fhir import definitions
 from adjunct.fhir.criteria import INFINITE
+from adjunct.fhir.definitions import UCUM
 from adjunct.fhir.path import Path, compile_path
 from adjunct.fhir.wire import Json, listed, mapped
 
-UCUM = "http://unitsofmeasure.org"
 CURRENCIES = "urn:iso:std:iso:4217"
 ANSWERED_OTHERWISE = ("_id", "_lastUpdated")  # a store knows them without rows
 
@@ -530,11 +530,9 @@ def _ends(type_name: str, names: Sequence[str]) -> Iterator[tuple[tuple[str, ...
     element = definitions.elements(type_name).get(names[0])
     if element is None:
         return
-    types, rest = element.types, names[1:]
+    rest = names[1:]
     asked = _OF_TYPE.fullmatch(rest[0]) if rest else None
-    if asked:
-        types, rest = tuple(t for t in types if definitions.is_subtype(t, asked[1])), rest[1:]
-    for type_ in types:
-        key = f"{element.name}{type_[0].upper()}{type_[1:]}" if element.choice else element.name
-        for keys, end in _ends(type_, rest):
-            yield (key, *keys), end
+    for key, type_ in element.keys:
+        if not asked or definitions.is_subtype(type_, asked[1]):
+            for keys, end in _ends(type_, rest[1:] if asked else rest):
+                yield (key, *keys), end

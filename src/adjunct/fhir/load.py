@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from http import HTTPStatus as Status
 from itertools import islice
 from pathlib import Path
@@ -22,7 +23,7 @@ from adjunct.fhir.outcome import Issue, Refusal
 from adjunct.fhir.repository import Repository, Unit
 from adjunct.fhir.rest import Request, Service, handle
 from adjunct.fhir.rest.call import Rules, checked, proper_id
-from adjunct.fhir.wire import Json, listed, mapped, read_exact, write_exact
+from adjunct.fhir.wire import MAX_BYTES, Json, listed, mapped, read_exact, write_exact
 
 GROUP = 1_000  # resources in one commit
 _COLLECTING = ("collection", "searchset", "document")
@@ -101,7 +102,7 @@ def load_file(service: Service, path: Path, *, progress: Callable[[int], None]) 
     kind = _kind(path)
     if kind == ".ndjson":
         return load(service.repository, [(path.name, _lines(path))], service.rules, progress=progress)
-    text = b"".join(_lines(path))
+    text = _text(path)
     with suppress(BadInput):  # what is no JSON is told below, as of any line
         bundle = mapped(read_exact(text))
         if bundle.get("resourceType") == "Bundle":
@@ -118,10 +119,21 @@ def _kind(path: Path) -> str:
     return kind
 
 
+def _text(path: Path) -> bytes:
+    """The file, as far as it can be one document: a small compressed one may hold any number of bytes."""
+    text = bytearray()
+    for line in _lines(path):
+        text += line
+        if len(text) > MAX_BYTES:
+            break
+    return bytes(text)
+
+
 def _lines(path: Path) -> Iterator[bytes]:
+    """Its lines; one that is too long for a document in pieces, each of which will be refused."""
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            yield from file
+            yield from iter(partial(file.readline, MAX_BYTES + 1), b"")
     except (EOFError, zlib.error, gzip.BadGzipFile):
         raise BadInput("torn, or not compressed by gzip: what came before is stored", path.name) from None
     except OSError as error:

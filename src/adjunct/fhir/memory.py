@@ -329,6 +329,14 @@ class MemoryRepository:
             self._held = unit.outcome()
             return answer
 
+    def submit(self, work: Callable[[MemoryUnit], T], done: Callable[[T | None, BaseException | None], None]) -> None:
+        try:
+            result = self.write(work)
+        except Exception as error:  # noqa: BLE001  it belongs to the one who handed the work over
+            done(None, error)
+        else:
+            done(result, None)
+
     def close(self) -> None:
         with self._writing:
             self._closed = True

@@ -119,10 +119,6 @@ def _unsaid(node: Node) -> BadInput:
     return BadInput(f"DuckDB cannot be asked for {str(node)!r}: use the python engine")
 
 
-def _choice(name: str, kind: str) -> str:
-    return f"{name}{kind[0].upper()}{kind[1:]}"
-
-
 def _decimal(text: str, scale: int) -> str:
     """Text as DECIMAL, unless that would cut digits off."""
     cut = rf"[eE]-|\.\d{{{scale}}}\d*[1-9]"
@@ -187,7 +183,7 @@ class Writer:
         if element is None or element.types[0] == "Resource":
             raise _unsaid(node)
         if element.choice:
-            each = [self.step(on, element, _choice(name, kind), kind) for kind in element.types]
+            each = [self.step(on, element, key, kind) for key, kind in element.keys]
             if on.many:
                 raise _unsaid(node)
             return Value(f"coalesce({', '.join(f'CAST({v.sql} AS VARCHAR)' for v in each)})", "")
@@ -254,9 +250,8 @@ class Writer:
             on = here.this if source.source is None else self.value(source.source, here)
             element = elements(on.type).get(source.name)
             if element and element.choice:
-                if kind not in element.types:
-                    return Value("NULL", kind)
-                return self.step(on, element, _choice(source.name, kind), kind)
+                found = next((key for key, type_ in element.keys if type_ == kind), "")
+                return self.step(on, element, found, kind) if found else Value("NULL", kind)
         value = self.value(source, here)
         if is_subtype(value.type, kind):
             return value

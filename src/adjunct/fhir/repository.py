@@ -124,6 +124,9 @@ class Repository(Protocol):
     def quick(self) -> bool:
         """Reading by id takes microseconds here: not worth a thread of its own."""
 
+    def submit(self, work: Callable[[Unit], T], done: Callable[[T | None, BaseException | None], None]) -> None:
+        """As `write`, without waiting: `done` hears the result or the error, in whatever thread it is known first."""
+
     def write(self, work: Callable[[Unit], T]) -> T:
         """Do the work as one unit. If it raises, nothing of it is kept, and the error comes out here."""
 

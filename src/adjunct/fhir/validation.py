@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from adjunct.base import BadInput
 from adjunct.fhir import definitions, profiles, releases
 from adjunct.fhir.definitions import Element, Invariant
-from adjunct.fhir.outcome import Issue
+from adjunct.fhir.outcome import Issue, Severity
 from adjunct.fhir.path import Binary, Call, Literal, Member, Node, Path, PathError, compile_path, parse
 from adjunct.fhir.structure import Fault, faults
 from adjunct.fhir.wire import Json, listed, mapped, walk
@@ -76,7 +76,7 @@ class _Said(NamedTuple):
 
     code: str
     diagnostics: str
-    severity: Any = "error"
+    severity: Severity = "error"
 
 
 class _Rule(NamedTuple):
@@ -92,11 +92,11 @@ class _Rule(NamedTuple):
         """The issue if it does not hold; a warning where the values do not decide about an error."""
         assert self.holds is not None
         try:
-            answer = self.holds(value, resource)
+            truth = self.holds.holds(value, resource)
         except PathError:
-            answer = []
-        if answer:
-            return self.said if answer[0] is False else None
+            truth = None
+        if truth is not None:
+            return None if truth else self.said
         undecided = _Said("invariant", f"{self.key}: the values do not decide it", "warning")
         return undecided if self.said.severity == "error" else None
 
@@ -117,9 +117,8 @@ class _Kind:
 
     def __init__(self, name: str, *, contained: bool = False) -> None:
         self.name = name
-        self.elements = definitions.elements(name)
         self.rules = tuple(r for r in _rules(name, name) if not (contained and r.key == "dom-6"))
-        self.keys = {key: pair for element in self.elements.values() for key, pair in _keys(element)}
+        self.keys = definitions.by_key(name)
         self.shapes: dict[tuple[str, ...], _Shape] = {}
 
     def shape(self, keys: tuple[str, ...]) -> _Shape:
@@ -133,7 +132,7 @@ class _Kind:
 
     def _shape(self, keys: tuple[str, ...]) -> _Shape:
         present = {self.keys[bare][0].name for key in keys if (bare := key.removeprefix("_")) in self.keys}
-        known = [(rule, known_from(rule.tree, present, self.elements)) for rule in self.rules]
+        known = [(rule, known_from(rule.tree, present, definitions.elements(self.name))) for rule in self.rules]
         said = [rule.said for rule, truth in known if truth is False]
         asked = [rule.ask for rule, truth in known if truth is None and rule.holds]
         if not (keys if self.name == "Element" else set(keys) - {"id"}):
@@ -162,11 +161,6 @@ _QUIET = _Shape((), (), ())
 def kind_of(name: str, *, contained: bool = False) -> _Kind:
     """What is known of a type; of a contained resource nobody expects a narrative."""
     return _Kind(name, contained=contained)
-
-
-def _keys(element: Element) -> Iterator[tuple[str, tuple[Element, str]]]:
-    for type_ in element.types:
-        yield f"{element.name}{type_[0].upper()}{type_[1:]}" if element.choice else element.name, (element, type_)
 
 
 @cache

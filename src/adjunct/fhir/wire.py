@@ -125,7 +125,8 @@ def _refuse_size(size: int, at: str = "") -> None:
 
 _CONTROL = re.compile(rb"\\(?:u00[01]|[bf])")  # may also hit an escaped backslash: only a reason to look closer
 _CONTROL_SAID = "a control character in a string: FHIR allows only tab and line ends; remove it"
-_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
+#: Characters that no text in FHIR may hold.
+FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
 _XML, _GZIP, _ZIP = b"<", b"\x1f\x8b", b"PK"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff", b"\x00")
 _FILE_NAME = re.compile(r"[^\s{}\[\]\"][^\n{}\[\]\"]{0,1000}\.(?:json|ndjson|csv|txt)\s*", re.IGNORECASE)
@@ -220,7 +221,7 @@ def _refuse_twice(raw: bytes) -> None:
 def _refuse_controls(value: object) -> None:
     for at, node in walk(value):
         texts = node if isinstance(node, dict) else (node,)
-        if any(isinstance(text, str) and _FORBIDDEN.search(text) for text in texts):
+        if any(isinstance(text, str) and FORBIDDEN.search(text) for text in texts):
             raise BadInput(_CONTROL_SAID, _shown(at))
 
 
@@ -257,7 +258,7 @@ def _from_objects(source: Mapping[str, Any]) -> tuple[object, bytes]:
         if value is None or isinstance(value, bool):
             return value
         if isinstance(value, str):
-            if _FORBIDDEN.search(value):
+            if FORBIDDEN.search(value):
                 raise BadInput(_CONTROL_SAID, _shown(at))
             return str(value)
         if isinstance(value, int | float | Decimal):
@@ -273,7 +274,7 @@ def _from_objects(source: Mapping[str, Any]) -> tuple[object, bytes]:
         if isinstance(value, Mapping):
             copy = {}
             for key, child in value.items():
-                if not isinstance(key, str) or _FORBIDDEN.search(key):
+                if not isinstance(key, str) or FORBIDDEN.search(key):
                     raise BadInput("a key that is not a plain string: send parsed JSON", _shown(at))
                 copy[str(key)] = plain(child, _below(at, key), depth + 1)
             return copy

@@ -10,9 +10,10 @@ import asyncio
 import gzip
 import secrets
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import cache
 from http import HTTPStatus
 from importlib.metadata import version
@@ -26,7 +27,7 @@ from structlog.typing import FilteringBoundLogger
 
 from adjunct.fhir.outcome import Issue, Refusal, outcome
 from adjunct.fhir.repository import Unavailable
-from adjunct.fhir.rest import Reply, Request, Service, handle
+from adjunct.fhir.rest import Reply, Request, Service, handle, submit
 from adjunct.serve import door, logs, metrics, openapi
 from adjunct.serve.settings import Settings
 
@@ -37,6 +38,9 @@ ASGIApp = Callable[[Message, Receive, Send], Awaitable[None]]
 
 BASE = "/fhir"
 ID_BYTES = 4  # of a request's own name in the log; the others count
+LARGE = 1024 * 1024  # bytes of a body that takes ten times as much memory once it is read: no more than
+LARGE_AT_ONCE = 4  # of them are taken in and worked on together, the others wait on the wire
+SMALL = 16_384  # bytes of a body that is read and checked without a thread of its own
 GZIP_LEVEL = 3  # beyond it a FHIR Bundle takes twice the time for a tenth less
 DIGITS = 6  # of a second
 CLIENT_GONE = 499  # in the log only: nobody was left to answer
@@ -108,6 +112,8 @@ class _Door:
             headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
             scope["fhir_headers"] = headers
             try:
+                if len(headers) < len(scope["headers"]):
+                    headers.update(door.repeated(scope["headers"]))
                 door.refuse_strangers(headers)
             except Refusal as refusal:
                 await _send(send, _refused(refusal), _ALWAYS)
@@ -135,7 +141,10 @@ class Fhir:
         self._pool = ThreadPoolExecutor(settings.threads, thread_name_prefix="fhir")
         self._inline = bool(getattr(service.repository, "quick", False))
         self._room = BoundedSemaphore(settings.threads + settings.waiting)
+        self._large = asyncio.Semaphore(LARGE_AT_ONCE)
         self._begun, self._numbers = secrets.token_hex(ID_BYTES), count(1)
+        self._arrived: deque[tuple[asyncio.Future[Reply], Reply | BaseException]] = deque()
+        self._woken = False
         self._answered: list[tuple[str, str, str, int, float, dict[str, str]]] = []
 
     def close(self) -> None:
@@ -188,12 +197,20 @@ class Fhir:
         door.refuse_nul(path)
         door.refuse_unanswerable(asked, headers)
         body = await self._body(receive, method, headers)
-        door.refuse_unreadable(method, path, headers, empty=not body)
-        if method == "OPTIONS":
-            return Reply(HTTPStatus.NO_CONTENT, (_ALLOW,))
-        request = Request("GET" if method == "HEAD" else method, path, asked, headers, body)
-        quick = self._inline and name == "read" and not asked
-        reply = handle(request, self._service) if quick else await self._in_thread(request)
+        try:
+            door.refuse_unreadable(method, path, headers, empty=not body)
+            if method == "OPTIONS":
+                return Reply(HTTPStatus.NO_CONTENT, (_ALLOW,))
+            request = Request("GET" if method == "HEAD" else method, path, asked, headers, body)
+            if self._inline and name == "read" and not asked:
+                reply = handle(request, self._service)
+            elif self._inline and (name == "create" or (name == "update" and "/" in path)) and len(body) <= SMALL:
+                reply = await self._submitted(request)
+            else:
+                reply = await self._in_thread(request)
+        finally:
+            if len(body) > LARGE:
+                self._large.release()
         if len(reply.body) < self._settings.gzip_from or not reply.body:
             return reply
         out.append((b"vary", b"accept-encoding"))
@@ -203,31 +220,65 @@ class Fhir:
         packed = await asyncio.get_running_loop().run_in_executor(None, gzip.compress, reply.body, GZIP_LEVEL)
         return reply._replace(body=packed)
 
+    async def _submitted(self, request: Request) -> Reply:
+        """A small write: what is there to check is checked here, and no thread waits for the commit."""
+        if not self._room.acquire(blocking=False):
+            return _FULL
+        loop = asyncio.get_running_loop()
+        reply: asyncio.Future[Reply] = loop.create_future()
+
+        def answer(found: Reply | BaseException) -> None:
+            self._room.release()
+            self._arrived.append((reply, found))
+            if not self._woken:  # once for all whose commit it was
+                self._woken = True
+                with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                    loop.call_soon_threadsafe(self._deliver)
+
+        submit(request, self._service, answer)
+        return await self._in_time(reply, request.method)
+
+    def _deliver(self) -> None:
+        self._woken = False
+        while self._arrived:
+            reply, found = self._arrived.popleft()
+            if reply.done():  # its time was over, or its client is gone
+                continue
+            if isinstance(found, BaseException):
+                reply.set_exception(found)
+            else:
+                reply.set_result(found)
+
     async def _in_thread(self, request: Request) -> Reply:
         if not self._room.acquire(blocking=False):
-            said = "too many requests wait already: nothing was done; send it again later"
-            return _outcome(HTTPStatus.SERVICE_UNAVAILABLE, "throttled", said, _LATER)
+            return _FULL
         work = self._pool.submit(handle, request, self._service)
         work.add_done_callback(lambda _: self._room.release())
+        return await self._in_time(asyncio.wrap_future(work), request.method)
+
+    async def _in_time(self, reply: asyncio.Future[Reply], method: str) -> Reply:
         try:
             async with asyncio.timeout(self._settings.request_seconds):
-                return await asyncio.wrap_future(work)  # one that has not begun is not begun after the limit
+                return await reply  # one that has not begun is not begun after the limit
         except TimeoutError:
             late = f"not answered within {self._settings.request_seconds:g} s"
-            if request.method == "GET":
+            if method == "GET":
                 return _outcome(HTTPStatus.SERVICE_UNAVAILABLE, "timeout", f"{late}: ask for less", _LATER)
             unknown = f"{late}, and it may still be stored: read before you send it again"
             return _outcome(HTTPStatus.GATEWAY_TIMEOUT, "timeout", unknown)
 
     async def _body(self, receive: Receive, method: str, headers: dict[str, str]) -> bytes:
-        """The whole body, or 413 as soon as it is known to be too long, or 408 if it does not come."""
+        """The whole body, or 413 as soon as it is known to be too long, or 408 if it does not come.
+
+        One that is `LARGE` holds one of the places for such.
+        """
         if method in ("GET", "HEAD") and "content-length" not in headers and "transfer-encoding" not in headers:
             return b""
         limit = self._settings.body_bytes
         declared = headers.get("content-length", "")
         if declared.isdecimal() and int(declared) > limit:
             raise _too_large(limit)
-        parts, size, more = [], 0, True
+        parts, size, more, large = [], 0, True, False
         try:
             async with asyncio.timeout(self._settings.request_seconds):
                 while more:
@@ -238,11 +289,17 @@ class Fhir:
                     size += len(part)
                     if size > limit:
                         raise _too_large(limit)
+                    if size > LARGE and not large:
+                        large = await self._large.acquire()
                     parts.append(part)
                     more = message.get("more_body", False)
-        except TimeoutError:
-            said = "the body did not come in time: send it again"
-            raise Refusal(HTTPStatus.REQUEST_TIMEOUT, "timeout", said, "body") from None
+        except BaseException as error:
+            if large:
+                self._large.release()
+            if isinstance(error, TimeoutError):
+                said = "the body was not taken in in time: send it again later"
+                raise Refusal(HTTPStatus.REQUEST_TIMEOUT, "timeout", said, "body") from None
+            raise
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
@@ -258,6 +315,14 @@ def _refused(refusal: Refusal) -> Reply:
 
 def _outcome(status: int, code: str, said: str, *headers: tuple[bytes, bytes]) -> Reply:
     return Reply(status, (_PLAIN, *headers), orjson.dumps(outcome([Issue("error", code, said)])))
+
+
+_FULL = _outcome(
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    "throttled",
+    "too many requests wait already: nothing was done; send it again later",
+    _LATER,
+)
 
 
 async def _send(send: Send, reply: Reply, more: list[tuple[bytes, bytes]]) -> None:

@@ -27,7 +27,8 @@ from adjunct.base import BadInput
 from adjunct.fhir.indexing import Rows, rows
 from adjunct.fhir.repository import Stored
 from adjunct.fhir.sql.schema import INDEXES, version
-from adjunct.fhir.sql.store import Backend, Connection, Statement, Statements
+from adjunct.fhir.sql.statement import Statement
+from adjunct.fhir.sql.store import Backend, Connection, Statements
 from adjunct.fhir.wire import mapped, read_exact
 
 CHUNK = 500  # versions in memory at once

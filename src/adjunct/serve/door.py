@@ -7,7 +7,7 @@ its own name leads to, nor leave out where it comes from: both are compared, and
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from http import HTTPStatus
 from urllib.parse import parse_qsl
@@ -40,6 +40,16 @@ def refuse_strangers(headers: Mapping[str, str]) -> None:
     if not own or headers.get("sec-fetch-site") in ("cross-site", "same-site"):
         said = "a page of another origin may not ask here: use a client that is not a web page"
         raise Refusal(HTTPStatus.FORBIDDEN, "forbidden", said, "Origin")
+
+
+def repeated(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Headers that came in several lines, each as one, in order. Raises 400 for a Host that came twice."""
+    lines: dict[str, list[str]] = {}
+    for name, value in headers:
+        lines.setdefault(name.decode("latin-1"), []).append(value.decode("latin-1"))
+    if len(lines.get("host", ())) > 1:
+        raise Refusal(HTTPStatus.BAD_REQUEST, "invalid", "sent twice: send it once", "Host")
+    return {name: ", ".join(values) for name, values in lines.items()}
 
 
 @lru_cache(maxsize=SEEN)

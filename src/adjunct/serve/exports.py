@@ -143,13 +143,17 @@ class Exports:
                 raise Cancelled
 
         try:
-            job.result = export(self._repository, wanted, job.folder, now=self._clock(), progress=progress)
+            done = export(self._repository, wanted, job.folder, now=self._clock(), progress=progress)
+            with self._lock:  # whoever cancels sees either that it is being written or that it is done
+                job.result, job.ended = done, self._clock()
+                if job.cancelled.is_set():
+                    raise Cancelled
         except Cancelled:
             shutil.rmtree(job.folder, ignore_errors=True)
         except Exception:  # noqa: BLE001  whoever waits for it must be told; a message could hold values of the record
             job.failed = True
             shutil.rmtree(job.folder, ignore_errors=True)
-        job.ended = self._clock()
+        job.ended = job.ended or self._clock()
 
     # --- afterwards ---------------------------------------------------------------------------------------------------
 
@@ -157,9 +161,9 @@ class Exports:
         name, job = self._job(call)
         now = self._clock()
         if call.method == "DELETE":
-            job.cancelled.set()
             with self._lock:
                 self._jobs.pop(name, None)
+                job.cancelled.set()
             if job.ended:
                 shutil.rmtree(job.folder, ignore_errors=True)
             return said(Status.ACCEPTED, [Issue("information", "informational", "cancelled; its files are gone")])

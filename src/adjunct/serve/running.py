@@ -25,6 +25,9 @@ from adjunct.serve.settings import Settings
 BACKLOG = 2048
 KEEP_ALIVE_S = 30
 START_S = 30
+HEAD_S = 30  # for the head of a request to come
+HEAD_BYTES = 256 * 1024  # of it; a search by a thousand codes has a tenth
+_TOO_LONG = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
 def run(settings: Settings, *, clock: Callable[[], int], stream: BinaryIO, ready: Callable[[str], None]) -> None:
@@ -97,8 +100,47 @@ class _Together:
 
 
 class _Protocol(HttpToolsProtocol):
+    """HTTP/1.1, with an end to how long the head of a request may be, and how long it may take to come."""
+
+    _size = 0
+    _within = True  # the head of a request
+    _timer: asyncio.TimerHandle | None = None
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(_Together(transport, self.loop))  # type: ignore[arg-type]
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._head_came()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if not self._within:
+            self._head_came()
+            return
+        self._size += len(data)
+        if self._size > HEAD_BYTES:
+            self.transport.write(_TOO_LONG)
+            self.transport.close()
+        elif self._timer is None:
+            self._await_head()
+
+    def on_message_begin(self) -> None:
+        self._within = True
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._within, self._size = False, 0
+        super().on_headers_complete()
+
+    def _await_head(self) -> None:
+        self._timer = self.loop.call_later(HEAD_S, self.transport.close)
+
+    def _head_came(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
 
 @contextmanager
@@ -109,7 +151,13 @@ def _prepared(
     with _bound(settings.host, settings.port) as listener:
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         address = f"http://{host}:{listener.getsockname()[1]}"
-        opened = open_service(settings.database, address + BASE, clock=clock, grouped=counted.committed)
+        opened = open_service(
+            settings.database,
+            address + BASE,
+            clock=clock,
+            grouped=counted.committed,
+            seconds=settings.request_seconds,
+        )
         with with_exports(opened) as service, logs.forwarding(log):
             yield _Server(_config(create_app(service, settings, log, counted), settings)), listener, address
         log.info("closed")

@@ -13,13 +13,19 @@ from adjunct.serve.exports import Exports
 
 
 def open_service(
-    database: str, base: str, *, clock: Callable[[], int], grouped: Callable[[int], None] = lambda _: None
+    database: str,
+    base: str,
+    *,
+    clock: Callable[[], int],
+    grouped: Callable[[int], None] = lambda _: None,
+    seconds: float | None = None,
 ) -> Service:
     """Open the record of a database for a server at `base`. `clock`: ms since 1970; `grouped` hears of each commit.
 
-    Raises `BadInput` where the database cannot be reached or has another schema.
+    A Bundle may take `seconds`, or as long as it needs. Raises `BadInput` where the database cannot be reached or has
+    another schema.
     """
-    rules = Rules(base=base, clock=clock, operations=assessing.operations())
+    rules = Rules(base=base, clock=clock, operations=assessing.operations(), seconds=seconds)
     return Service(open_record(database, clock, grouped), rules)
 
 

@@ -46,22 +46,20 @@ class Scribe:
     def visit(self, contact: Contact) -> None:
         """One visit: booked, missed, or with all that was written down at it."""
         chart, name = self.chart, self.chart.stamp(contact.at)
-        actors = (chart.subject, self.chart.staff(NURSE if contact.number else DOCTOR))
-        status = "accepted"
+        actors = (chart.subject, chart.staff(NURSE if contact.number else DOCTOR))
         booked = {
             "status": contact.state,
             "description": contact.title,
             "start": chart.time(contact.at),
             "end": chart.time(contact.ends),
-            "participant": [{"actor": actor, "status": status} for actor in actors],
+            "participant": [{"actor": actor, "status": "accepted"} for actor in actors],
         }
         appointment = chart.add("Appointment", f"visit-{name}", booked)
         if contact.state != CAME:
             return
         played_here = bool(contact.number) and contact.number == self.played
-        if played_here:
-            encounter = None
-        else:
+        encounter = None
+        if not played_here:
             encounter = {"reference": chart.add("Encounter", f"seen-{name}", self._encounter(contact, appointment))}
         if contact.phase == INTAKE or contact.at - self.person.first < MS_PER_DAY:
             self._examined(contact)

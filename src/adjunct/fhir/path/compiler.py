@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from adjunct.fhir.definitions import is_subtype, primitive_types, resource_types
+from adjunct.fhir.definitions import UCUM, is_subtype, primitive_types, resource_types
 from adjunct.fhir.path import steps
 from adjunct.fhir.path.syntax import (
     Binary,
@@ -46,7 +46,7 @@ Operator = Callable[["Compiler", Node, Node, str], "Code"]  # left, right, type 
 _SYSTEM = {t: t[0].lower() + t[1:] for t in ("Boolean", "String", "Integer", "Decimal", "Date", "DateTime", "Time")}
 _SYSTEM["Quantity"] = "Quantity"
 _ENVIRONMENT = {
-    "ucum": "http://unitsofmeasure.org",
+    "ucum": UCUM,
     "sct": "http://snomed.info/sct",
     "loinc": "http://loinc.org",
 }
@@ -91,6 +91,16 @@ def truth(test: Test) -> Code:
         return [] if found is None else [found]
 
     return Code(run, "boolean", test)
+
+
+def negated(test: Test) -> Test:
+    """What is unknown stays unknown."""
+
+    def opposite(focus: Any, scope: Scope) -> bool | None:
+        found = test(focus, scope)
+        return None if found is None else not found
+
+    return opposite
 
 
 def one(values: list[Any]) -> Any:

@@ -13,7 +13,7 @@ from typing import Any
 
 from adjunct.fhir.definitions import resource_types
 from adjunct.fhir.path import steps
-from adjunct.fhir.path.compiler import Code, Function, Invocation, Scope, bare, box, one, tested, truth, whole
+from adjunct.fhir.path.compiler import Code, Function, Invocation, Scope, bare, box, negated, one, tested, truth, whole
 from adjunct.fhir.path.operators import unique, united
 from adjunct.fhir.path.scalars import SCALARS
 from adjunct.fhir.path.syntax import Binary, Literal, Member, PathError, Unsupported, Variable, type_name
@@ -111,13 +111,7 @@ def _iif(call: Invocation) -> Code:
 
 
 def _not(call: Invocation) -> Code:
-    test = tested(call.source)
-
-    def negated(here: Any, scope: Scope) -> bool | None:
-        found = test(here, scope)
-        return None if found is None else not found
-
-    return truth(negated)
+    return truth(negated(tested(call.source)))
 
 
 def _truths(of: Callable[[Iterable[bool]], bool]) -> Function:

@@ -10,7 +10,7 @@ from typing import Any
 
 from adjunct.base import UnitError, convert
 from adjunct.fhir.path import steps
-from adjunct.fhir.path.compiler import Code, Compiler, Operator, Run, Scope, Test, bare, box, one, truth
+from adjunct.fhir.path.compiler import Code, Compiler, Operator, Run, Scope, Test, bare, box, negated, one, truth
 from adjunct.fhir.path.syntax import Literal, Member, Node, PathError
 from adjunct.fhir.path.times import moved
 from adjunct.fhir.path.values import (
@@ -35,43 +35,22 @@ _CALENDAR_WORDS = {code: word for word, code in CALENDAR_CODES.items()}
 # --- logic ------------------------------------------------------------------------------------------------------------
 
 
-def _and(compiler: Compiler, left: Node, right: Node, focus: str) -> Code:
-    one_side, other_side = compiler.test(left, focus), compiler.test(right, focus)
+def _logic(*, stop: bool, answer: bool) -> Operator:
+    """`and`, `or`, `implies`: a left side that is `stop` decides, and so does a right side that is `answer`."""
 
-    def test(here: Any, scope: Scope) -> bool | None:
-        first = one_side(here, scope)
-        if first is False:
-            return False
-        second = other_side(here, scope)
-        return False if second is False else None if first is None or second is None else True
+    def build(compiler: Compiler, left: Node, right: Node, focus: str) -> Code:
+        one_side, other_side = compiler.test(left, focus), compiler.test(right, focus)
 
-    return truth(test)
+        def test(here: Any, scope: Scope) -> bool | None:
+            first = one_side(here, scope)
+            if first is stop:
+                return answer
+            second = other_side(here, scope)
+            return answer if second is answer else None if first is None or second is None else not answer
 
+        return truth(test)
 
-def _or(compiler: Compiler, left: Node, right: Node, focus: str) -> Code:
-    one_side, other_side = compiler.test(left, focus), compiler.test(right, focus)
-
-    def test(here: Any, scope: Scope) -> bool | None:
-        first = one_side(here, scope)
-        if first:
-            return True
-        second = other_side(here, scope)
-        return True if second else None if first is None or second is None else False
-
-    return truth(test)
-
-
-def _implies(compiler: Compiler, left: Node, right: Node, focus: str) -> Code:
-    one_side, other_side = compiler.test(left, focus), compiler.test(right, focus)
-
-    def test(here: Any, scope: Scope) -> bool | None:
-        first = one_side(here, scope)
-        if first is False:
-            return True
-        second = other_side(here, scope)
-        return second if first or second else None
-
-    return truth(test)
+    return build
 
 
 def _xor(compiler: Compiler, left: Node, right: Node, focus: str) -> Code:
@@ -92,13 +71,7 @@ def _equals(compiler: Compiler, left: Node, right: Node, focus: str) -> Code:
 
 
 def _differs(compiler: Compiler, left: Node, right: Node, focus: str) -> Code:
-    same = _equality(compiler, left, right, focus)
-
-    def test(here: Any, scope: Scope) -> bool | None:
-        found = same(here, scope)
-        return None if found is None else not found
-
-    return truth(test)
+    return truth(negated(_equality(compiler, left, right, focus)))
 
 
 def _equality(compiler: Compiler, left: Node, right: Node, focus: str) -> Test:
@@ -313,10 +286,10 @@ def _joined(compiler: Compiler, left: Node, right: Node, focus: str) -> Code:
 
 OPERATORS: Mapping[str, Operator] = MappingProxyType(
     {
-        "and": _and,
-        "or": _or,
+        "and": _logic(stop=False, answer=False),
+        "or": _logic(stop=True, answer=True),
+        "implies": _logic(stop=False, answer=True),
         "xor": _xor,
-        "implies": _implies,
         "=": _equals,
         "!=": _differs,
         "~": _equivalence,

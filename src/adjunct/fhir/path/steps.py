@@ -34,10 +34,7 @@ def keys(type_name: str, name: str) -> tuple[Key, ...]:
     element = elements(type_name).get(name)
     if element is None:
         return ()
-    return tuple(
-        Key(f"{name}{t[0].upper()}{t[1:]}" if element.choice else name, t, t in primitive_types())
-        for t in element.types
-    )
+    return tuple(Key(key, type_, type_ in primitive_types()) for key, type_ in element.keys)
 
 
 @cache

@@ -12,13 +12,12 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from adjunct.base import UnitError, convert
-from adjunct.fhir.definitions import is_subtype, resource_types
+from adjunct.fhir.definitions import UCUM, is_subtype, resource_types
 from adjunct.fhir.path.syntax import CALENDAR, PathError
 from adjunct.fhir.path.times import order_of_times
 from adjunct.fhir.wire import Exact
 
 MAX_INTEGER = 2**63  # beyond it there is no Integer
-UCUM = "http://unitsofmeasure.org"
 CALENDAR_CODES = dict(zip(CALENDAR, ("a", "mo", "wk", "d", "h", "min", "s", "ms"), strict=True))
 MONTHS_LONG = frozenset(("a", "mo"))
 

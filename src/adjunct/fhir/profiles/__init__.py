@@ -18,7 +18,7 @@ import orjson
 
 from adjunct.base import BadInput
 from adjunct.fhir import definitions
-from adjunct.fhir.outcome import Issue
+from adjunct.fhir.outcome import Issue, Severity
 from adjunct.fhir.path import Path, PathError, compile_path
 from adjunct.fhir.wire import Json, listed, mapped
 
@@ -39,7 +39,7 @@ class _Slicing(NamedTuple):
 class _Invariant(NamedTuple):
     key: str
     human: str
-    severity: Any
+    severity: Severity
     holds: Mapping[str, Path]  # of a choice by its type, as in _Value; otherwise under ""
 
 
@@ -233,7 +233,7 @@ class _Check:
     among: Mapping[str, Profile]
     document: Json
 
-    def issue(self, code: str, said: str, at: str, severity: Any = "error") -> Issue:
+    def issue(self, code: str, said: str, at: str, severity: Severity = "error") -> Issue:
         return Issue(severity, code, f"{self.profile.name}: {said}", at)
 
     def value(self, rule: _Rule, given: _Value) -> Iterator[Issue]:
@@ -252,12 +252,12 @@ class _Check:
             yield self.issue("code-invalid", "not a code that may stand here", at)
         for key, human, severity, holds in rule.invariants:
             try:
-                answer = holds[type_ if type_ in holds else ""](value, self.document)
+                truth = holds[type_ if type_ in holds else ""].holds(value, self.document)
             except PathError:
-                answer = []
-            if not answer:
+                truth = None
+            if truth is None:
                 yield self.issue("invariant", f"{key}: the values do not decide it", at, "warning")
-            elif answer[0] is False:
+            elif not truth:
                 yield self.issue("invariant", f"{key}: {human}", at, severity)
         for url in rule.profiles:
             if (inner := self.among.get(url)) and inner is not self.profile:

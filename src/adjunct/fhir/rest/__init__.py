@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from http import HTTPStatus as Status
 
@@ -10,11 +10,11 @@ from adjunct.base import BadInput
 from adjunct.fhir.definitions import resource_types
 from adjunct.fhir.outcome import Issue, Refusal
 from adjunct.fhir.releases import unknown_type
-from adjunct.fhir.repository import Repository, Unavailable
+from adjunct.fhir.repository import Repository, Stored, Unavailable
 from adjunct.fhir.rest import bundles, listing, metadata, operations, single
-from adjunct.fhir.rest.call import ID, Call, Handler, Operation, Reply, Request, Rules, Service, said
+from adjunct.fhir.rest.call import ID, Call, Handler, Operation, Reply, Request, Rules, Service, said, written
 
-__all__ = ["Operation", "Reply", "Request", "Rules", "Service", "handle", "interaction"]
+__all__ = ["Operation", "Reply", "Request", "Rules", "Service", "handle", "submit"]
 
 RETRY_S = 5
 
@@ -46,36 +46,66 @@ def handle(request: Request, service: Service) -> Reply:
     return _perform(service.rules, request, service.repository)
 
 
-def interaction(request: Request) -> tuple[str, str]:
-    """The type and the kind of a request, for counting: never an id, never a value.
+def submit(request: Request, service: Service, answer: Callable[[Reply | BaseException], None]) -> None:
+    """As `handle`, without waiting for the commit of a create or an update: `answer` hears the reply, or our fault."""
 
-    >>> interaction(Request("GET", "Patient/1/_history/2"))
-    ('Patient', 'GET T/i/_history/v')
-    """
-    shape, kind, _, _ = _shape(request.path)
-    known = shape in _ROUTES or shape.rpartition("/")[2].startswith("$")
-    return kind, f"{request.method} {shape}" if known else f"{request.method} other"
+    def done(result: tuple[Stored, int] | None, error: BaseException | None) -> None:
+        try:
+            if error is not None:
+                raise error
+            assert result is not None
+            reply: Reply | BaseException = written(call, *result)
+        except _TOLD as told:
+            reply = _told(told)
+        except BaseException as fault:  # noqa: BLE001  whoever waits must hear of it
+            reply = fault
+        answer(reply)
+
+    try:
+        shape, call = _call(service.rules, request)
+        prepared = _PREPARED.get((request.method, shape))
+        if prepared:
+            service.repository.submit(prepared(call), done)
+        else:
+            answer(handle(request, service))
+    except _TOLD as told:
+        answer(_told(told))
+    except Exception as fault:  # noqa: BLE001  whoever waits must hear of it
+        answer(fault)
+
+
+_PREPARED = {("POST", "T"): single.creating, ("PUT", "T/i"): single.updating}
+_TOLD = (Refusal, BadInput, Unavailable)
 
 
 def _perform(rules: Rules, request: Request, repository: Repository) -> Reply:
     try:
         return _answer(rules, request, repository)
-    except Refusal as refused:
-        return said(refused.status, refused.issues)
-    except BadInput as bad:
-        at = bad.at if bad.at[:1].isupper() else ""  # a line of the text is no place in a resource
-        return said(Status.BAD_REQUEST, [Issue("error", "invalid", str(bad), at)])
-    except Unavailable as away:
-        status = Status.INSUFFICIENT_STORAGE if away.full else Status.SERVICE_UNAVAILABLE
-        retry = (b"retry-after", str(RETRY_S).encode())
-        return said(status, [Issue("error", "no-store" if away.full else "transient", str(away))], retry)
+    except _TOLD as told:
+        return _told(told)
 
 
-def _answer(rules: Rules, request: Request, repository: Repository) -> Reply:
+def _told(error: Exception) -> Reply:
+    """What is said of a request that was not carried out."""
+    match error:
+        case Refusal():
+            return said(error.status, error.issues)
+        case Unavailable():
+            status = Status.INSUFFICIENT_STORAGE if error.full else Status.SERVICE_UNAVAILABLE
+            retry = (b"retry-after", str(RETRY_S).encode())
+            return said(status, [Issue("error", "no-store" if error.full else "transient", str(error))], retry)
+        case BadInput(at=at):
+            at = at if at[:1].isupper() else ""  # a line of the text is no place in a resource
+            return said(Status.BAD_REQUEST, [Issue("error", "invalid", str(error), at)])
+    raise error
+
+
+def _call(rules: Rules, request: Request) -> tuple[str, Call]:
+    """The shape of the address, and the request as FHIR understands it."""
     shape, kind, own, rest = _shape(request.path)
     if kind and kind not in resource_types():
         raise Refusal(Status.NOT_FOUND, "not-supported", str(unknown_type(kind, "url")), "url")
-    call = Call(
+    return shape, Call(
         method=request.method,
         type=kind,
         id=own,
@@ -85,6 +115,10 @@ def _answer(rules: Rules, request: Request, repository: Repository) -> Reply:
         body=request.body,
         rules=rules,
     )
+
+
+def _answer(rules: Rules, request: Request, repository: Repository) -> Reply:
+    shape, call = _call(rules, request)
     if not shape and request.method == "POST":
         return bundles.bundled(call, repository, partial(_perform, rules))
     if shape.rpartition("/")[2].startswith("$"):

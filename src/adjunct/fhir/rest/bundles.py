@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode
+from collections import ChainMap
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ from adjunct.fhir.outcome import Refusal
 from adjunct.fhir.repository import Reader, Repository, Stored, Unit
 from adjunct.fhir.rest import single
 from adjunct.fhir.rest.call import (
+    JSON,
     Call,
     Reply,
     Request,
@@ -62,10 +64,11 @@ def bundled(call: Call, repository: Repository, perform: Perform) -> Reply:
             "Bundle.entry",
         )
     steps = [_step(call, mapped(entry), f"Bundle.entry[{i}]", kind) for i, entry in enumerate(entries)]
+    go_on = call.deadline()
     if kind == "batch":
-        answers = [_alone(step, repository, perform) for step in steps]
+        answers = [_alone(step, repository, perform, go_on) for step in steps]
     else:
-        answers = _together(call, steps, repository, perform)
+        answers = _together(call, steps, repository, perform, go_on)
     body = {"resourceType": "Bundle", "type": f"{kind}-response"}
     written = write_exact(body)
     return reply(
@@ -125,7 +128,8 @@ def _step(call: Call, entry: Json, at: str, kind: str) -> Step:
         step.error = refused
         return step
     path, _, query = url.removeprefix(call.rules.base).strip("/").partition("?")
-    headers = {**call.headers, **{ours: str(asked[theirs]) for theirs, ours in _HEADERS.items() if theirs in asked}}
+    headers = {name: value for name, value in call.headers.items() if name not in _HEADERS.values()}
+    headers |= {ours: str(asked[theirs]) for theirs, ours in _HEADERS.items() if theirs in asked}
     headers["content-type"] = "application/fhir+json"
     body = write_exact(step.resource) if step.resource else b""
     if method == "PATCH":
@@ -145,16 +149,26 @@ def _patch(resource: Json, at: str) -> bytes:
         ) from None
 
 
-def _alone(step: Step, repository: Repository, perform: Perform) -> Reply:
+def _alone(step: Step, repository: Repository, perform: Perform, go_on: Callable[[], None]) -> Reply:
     """One entry of a batch: whatever happens to it touches no other."""
-    if step.error:
-        return said(step.error.status, step.error.issues)
-    if not step.request.path and step.request.method == "POST":
-        nested = Refusal(
-            Status.BAD_REQUEST, "not-supported", "a Bundle within a batch is not carried out", f"{step.at}.request.url"
-        )
-        return said(nested.status, nested.issues)
-    return perform(step.request, repository)
+    try:
+        go_on()
+        if step.error:
+            raise step.error
+        if not step.request.path and step.request.method == "POST":
+            nested = "a Bundle within a batch is not carried out"
+            raise Refusal(Status.BAD_REQUEST, "not-supported", nested, f"{step.at}.request.url")
+        return _fitting(step, perform(step.request, repository))
+    except Refusal as refused:
+        return said(refused.status, refused.issues)
+
+
+def _fitting(step: Step, answer: Reply) -> Reply:
+    """The answer, if it can stand in a Bundle."""
+    if answer.body and JSON not in answer.headers:
+        lines = "the answer is no resource: ask for it by itself"
+        raise Refusal(Status.NOT_ACCEPTABLE, "not-supported", lines, f"{step.at}.request.url")
+    return answer
 
 
 def _answer(answer: Reply) -> bytes:
@@ -172,23 +186,35 @@ def _answer(answer: Reply) -> bytes:
 # --- a transaction ----------------------------------------------------------------------------------------------------
 
 
-def _together(call: Call, steps: list[Step], repository: Repository, perform: Perform) -> list[Reply]:
-    """All of it, or nothing. What needs no look at the record is done before the writer is asked."""
+def _together(
+    call: Call, steps: list[Step], repository: Repository, perform: Perform, go_on: Callable[[], None]
+) -> list[Reply]:
+    """All of it, or nothing. What needs no look at the record is done before the writer is asked.
+
+    The writer works for nobody else meanwhile: what takes too long is undone.
+    """
+
+    def timely(some: Iterable[Any]) -> Iterator[Any]:
+        for step in some:
+            go_on()
+            yield step
+
     for step in steps:
         _prepare(call, step)
     names = _names(steps)
-    for step in _bringing(steps):
+    for step in timely(_bringing(steps)):
         rename(step.resource, names)
         checked(step.resource, call.rules, f"{step.at}.resource")
         step.found = rows(step.resource)
 
     def work(unit: Unit) -> list[Reply]:
-        _find(call, steps, unit)
-        done = {id(step): _do(call, step, unit) for step in sorted(steps, key=_turn) if step.request.method in _WRITES}
-        for step in _bringing(steps):
+        _find(call, steps, unit, timely)
+        writes = (step for step in sorted(steps, key=_turn) if step.request.method in _WRITES)
+        done = {id(step): _do(call, step, unit) for step in timely(writes)}
+        for step in timely(_bringing(steps)):
             _refuse_dangling(step, unit)
         inside = _Inside(unit)
-        return [done[id(step)] if id(step) in done else _look(step, inside, perform) for step in steps]
+        return [done[id(step)] if id(step) in done else _look(step, inside, perform) for step in timely(steps)]
 
     return repository.write(work)
 
@@ -272,10 +298,10 @@ def rename(resource: Json, names: Mapping[str, str]) -> bool:
     return changed
 
 
-def _find(call: Call, steps: list[Step], unit: Unit) -> None:
+def _find(call: Call, steps: list[Step], unit: Unit, timely: Callable[[Iterable[Any]], Iterator[Any]]) -> None:
     """Look up what is named by criteria, give it its place, and write anew what refers to it."""
     moved: dict[str, str] = {}
-    for step in steps:
+    for step in timely(steps):
         if not (step.type and step.query):
             continue
         at = f"{step.at}.request"
@@ -295,8 +321,8 @@ def _find(call: Call, steps: list[Step], unit: Unit) -> None:
         step.id = step.there.id
         if step.resource is not None and step.request.method == "PUT":
             step.resource["id"] = step.id
-    for step in _bringing(steps):
-        if rename(step.resource, moved | _searched(call, step, unit)):
+    for step in timely(_bringing(steps)):
+        if rename(step.resource, ChainMap(_searched(call, step, unit), moved)):
             step.found = rows(step.resource)
     _refuse_twice(steps)
 
@@ -387,12 +413,15 @@ class _Inside:
     def write(self, work: Callable[[Unit], Any]) -> Any:  # noqa: ARG002
         raise Refusal(Status.BAD_REQUEST, "not-supported", "a GET in a transaction only reads")
 
+    def submit(self, work: Callable[[Unit], Any], done: Callable[..., None]) -> None:  # noqa: ARG002
+        self.write(work)
+
     def close(self) -> None:
         """Nothing to close: the unit belongs to the writer."""
 
 
 def _look(step: Step, inside: Repository, perform: Perform) -> Reply:
-    answer = perform(step.request, inside)
+    answer = _fitting(step, perform(step.request, inside))
     if answer.status >= Status.BAD_REQUEST:
         raise Refusal(answer.status, "not-found", "cannot be read: nothing was stored", f"{step.at}.request")
     return answer

@@ -53,6 +53,7 @@ class Rules:
     page: int = PAGE
     page_limit: int = PAGE_LIMIT
     entry_limit: int = ENTRY_LIMIT
+    seconds: float | None = None  # after which nothing more of a Bundle is begun
     operations: Mapping[tuple[Level, str], Operation] = field(default_factory=dict)
 
 
@@ -82,6 +83,18 @@ class Call:
     def strict(self) -> bool:
         """Whether an unknown search parameter is an error: what the client did not ask to ignore is not ignored."""
         return self.prefers("handling", "strict") != "lenient"
+
+    def deadline(self) -> Callable[[], None]:
+        """From now on: what refuses once this request has taken as long as it may."""
+        clock, seconds = self.rules.clock, self.rules.seconds
+        begun = clock()
+
+        def go_on() -> None:
+            if seconds is not None and clock() - begun > seconds * MS_PER_SECOND:
+                late = f"not done within {seconds:g} s: send it in parts"
+                raise Refusal(Status.SERVICE_UNAVAILABLE, "timeout", late)
+
+        return go_on
 
     def about(self, type: str, id: str = "") -> Call:
         """The same request about another resource."""

@@ -25,12 +25,13 @@ from adjunct.fhir.rest.call import (
     version_wanted,
     written,
 )
-from adjunct.fhir.wire import Json, read_exact
+from adjunct.fhir.wire import Json, mapped, read_exact, write_exact
 
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 PATCHES = (JSON_PATCH, MERGE_PATCH, "application/json")  # the last is how clients send a merge patch that do not say so
 PATCH_LIMIT = 1000  # operations
+COPIED_BYTES = 1024 * 1024  # by all copy operations of a patch: each can double what is there
 
 
 def read(call: Call, repository: Repository) -> Reply:
@@ -39,7 +40,7 @@ def read(call: Call, repository: Repository) -> Reply:
         found = current(record, call.type, call.id)
     if unchanged(call, found):
         return Reply(Status.NOT_MODIFIED, named(found))
-    return reply(Status.OK, search.shortened(found.content or b"", call.query), *named(found))
+    return reply(Status.OK, search.shortened(found.content or b"", found.type, call.query), *named(found))
 
 
 def vread(call: Call, repository: Repository) -> Reply:
@@ -67,8 +68,21 @@ def current(record: Reader, type: str, id: str) -> Stored:
     return found
 
 
+Work = Callable[[Unit], tuple[Stored, int]]  # gives what is stored then, and the status that says how
+
+
 def create(call: Call, repository: Repository) -> Reply:
     """A new resource under an id of ours; none if `If-None-Exist` finds one."""
+    return written(call, *repository.write(creating(call)))
+
+
+def update(call: Call, repository: Repository) -> Reply:
+    """The next version of a resource, or its first under an id that the client chose."""
+    return written(call, *repository.write(updating(call)))
+
+
+def creating(call: Call) -> Work:
+    """What a create has to do in the record; all else is done."""
     sent = document(call)
     query = _unless(call)
     sent["id"] = call.rules.new_id()
@@ -80,7 +94,7 @@ def create(call: Call, repository: Repository) -> Reply:
             return there, Status.OK
         return unit.put(sent, found), Status.CREATED
 
-    return written(call, *repository.write(work))
+    return work
 
 
 def _unless(call: Call) -> search.Pairs | None:
@@ -93,8 +107,8 @@ def _unless(call: Call) -> search.Pairs | None:
     return search.pairs(said) if said else address or None
 
 
-def update(call: Call, repository: Repository) -> Reply:
-    """The next version of a resource, or its first under an id that the client chose."""
+def updating(call: Call) -> Work:
+    """What an update has to do in the record; all else is done."""
     sent = document(call)
     if "id" not in sent:
         raise Refusal(
@@ -106,7 +120,7 @@ def update(call: Call, repository: Repository) -> Reply:
         )
     checked(sent, call.rules)
     found, wanted = rows(sent), version_wanted(call)
-    return written(call, *repository.write(lambda unit: put(unit, sent, found, wanted)))
+    return lambda unit: put(unit, sent, found, wanted)
 
 
 def put(unit: Unit, sent: Json, found: Any, wanted: int | None) -> tuple[Stored, int]:
@@ -130,15 +144,31 @@ def matched(there: Stored | None, wanted: int | None) -> None:
 
 def patch(call: Call, repository: Repository) -> Reply:
     """The next version, by a JSON Patch or a merge patch."""
-    return _patch(call, repository, lambda unit: current(unit, call.type, call.id))
+    return _patch(call, repository, lambda record: current(record, call.type, call.id))
 
 
-def _patch(call: Call, repository: Repository, target: Callable[[Unit], Stored]) -> Reply:
-    return written(call, repository.write(lambda unit: patch_within(unit, call, target(unit))), Status.OK)
+def _patch(call: Call, repository: Repository, target: Callable[[Reader], Stored]) -> Reply:
+    """The work is done before the writer is asked; again, by the writer, only if somebody else was sooner."""
+    with repository.reading() as record:
+        before = target(record)
+    after = _after(call, before)
+    found = rows(after)
+
+    def work(unit: Unit) -> Stored:
+        there = target(unit)
+        return unit.put(after, found) if there.key == before.key else patch_within(unit, call, there)
+
+    return written(call, repository.write(work), Status.OK)
 
 
 def patch_within(unit: Unit, call: Call, there: Stored) -> Stored:
     """The next version of what is there, after the patch in the body."""
+    after = _after(call, there)
+    return unit.put(after, rows(after))
+
+
+def _after(call: Call, there: Stored) -> Json:
+    """What is there, after the patch in the body; refuses what is no patch, and what would not be valid R4."""
     kind = call.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in PATCHES:
         said = f"a patch is {JSON_PATCH} or {MERGE_PATCH}"
@@ -158,14 +188,20 @@ def patch_within(unit: Unit, call: Call, there: Stored) -> Stored:
             Status.UNPROCESSABLE_ENTITY, "business-rule", "a patch cannot change what a resource is or its id", "$"
         )
     checked(after, call.rules)
-    return unit.put(after, rows(after))
+    return after
 
 
 def patched(document: Any, steps: list[Any]) -> Json:
-    """The document after a JSON Patch (RFC 6902); refuses what cannot be applied, naming the operation."""
+    """The document, changed by a JSON Patch (RFC 6902); refuses what cannot be applied, naming the operation."""
+    copied = 0
     for i, step in enumerate(steps):
         try:
-            document = jsonpatch.apply_patch(document, [step])
+            if step["op"] == "copy":
+                copied += len(write_exact(jsonpatch.JsonPointer(step["from"]).resolve(document, None)))
+                if copied > COPIED_BYTES:
+                    said = f"copies more than {COPIED_BYTES} bytes: send the resource as you want it"
+                    raise Refusal(Status.REQUEST_ENTITY_TOO_LARGE, "too-costly", said, f"[{i}]")
+            document = jsonpatch.JsonPatch([step]).apply(document, in_place=True)
         except jsonpatch.JsonPatchTestFailed:
             raise Refusal(
                 Status.UNPROCESSABLE_ENTITY, "conflict", "the test does not hold: read the resource again", f"[{i}]"
@@ -174,13 +210,20 @@ def patched(document: Any, steps: list[Any]) -> Json:
             raise Refusal(
                 Status.UNPROCESSABLE_ENTITY, "not-found", "there is nothing at this path", f"[{i}].path"
             ) from None
-        except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, KeyError, TypeError, ValueError):
+        except _NO_PATCH:
             raise Refusal(
                 Status.BAD_REQUEST, "structure", "not an operation of JSON Patch that fits here", f"[{i}]"
             ) from None
     if not isinstance(document, dict):
         raise Refusal(Status.UNPROCESSABLE_ENTITY, "structure", "what is left is not a resource", "$")
-    return document
+    try:
+        text = write_exact(document)
+    except TypeError:
+        raise Refusal(Status.UNPROCESSABLE_ENTITY, "structure", "what is left is nested too deeply", "$") from None
+    return mapped(read_exact(text))  # a patch can build what no body may hold
+
+
+_NO_PATCH = (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, LookupError, TypeError, ValueError)
 
 
 def merged(document: object, patch: object) -> Any:
@@ -261,8 +304,8 @@ def update_found(call: Call, repository: Repository) -> Reply:
 def patch_found(call: Call, repository: Repository) -> Reply:
     """Patch the one resource that a search finds."""
 
-    def target(unit: Unit) -> Stored:
-        there = only(unit, call, call.query)
+    def target(record: Reader) -> Stored:
+        there = only(record, call, call.query)
         if there is None:
             raise Refusal(Status.NOT_FOUND, "not-found", "nothing matches: nothing was changed", call.type)
         return there

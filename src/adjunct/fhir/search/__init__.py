@@ -1,7 +1,7 @@
 """What a client asks, read from the parameters of a request into conditions that every store understands."""
 
 from adjunct.fhir.search.cursor import Pairs, decode_cursor, encode_cursor
-from adjunct.fhir.search.query import Asked, pairs, parse, parse_everything, parse_history
+from adjunct.fhir.search.query import Asked, pairs, parse, parse_history
 from adjunct.fhir.search.summary import apply_summary, shortened
 
 __all__ = [
@@ -12,7 +12,6 @@ __all__ = [
     "encode_cursor",
     "pairs",
     "parse",
-    "parse_everything",
     "parse_history",
     "shortened",
 ]

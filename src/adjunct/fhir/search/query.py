@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus as Status
-from typing import Any, Literal, cast
+from typing import Literal, cast
 from urllib.parse import parse_qsl
 
 from adjunct.base import shown
@@ -17,14 +17,13 @@ from adjunct.fhir.outcome import Refusal
 from adjunct.fhir.repository import Stored
 from adjunct.fhir.search.conditions import Expand, Reading, Unknown, known
 from adjunct.fhir.search.cursor import MOST_KEY, Pairs, decode_cursor
-from adjunct.fhir.search.summary import Summary, apply_summary, elements_of, summary_of
+from adjunct.fhir.search.summary import Summary, elements_of, shorten, summary_of
 from adjunct.fhir.search.values import refuse
-from adjunct.fhir.wire import Json, read_exact, write_exact
+from adjunct.fhir.wire import FORBIDDEN
 
 MOST_RULES = 100  # of what to include
 MOST_SORTS = 10
 _DIGITS = re.compile(r"[0-9]{1,9}")
-_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
 _JSON = ("json", "application/json", "application/fhir+json", "text/json")
 _SORTABLE = ("token", "string", "date", "number", "quantity", "uri", "reference")
 _INCLUDING = re.compile(r"_(rev)?include(:iterate)?")
@@ -48,13 +47,9 @@ class Asked:
 
     def shorten(self, stored: Stored) -> bytes:
         """The resource as `_summary` and `_elements` want it; what is included keeps all its elements."""
-        content = stored.content or b""
         types = self.search.types
         wanted = self.elements if not types or stored.type in types else ()
-        if self.summary == "false" and not wanted:
-            return content
-        document = cast(Json, read_exact(content))
-        return write_exact(apply_summary(document, stored.type, self.summary, wanted))
+        return shorten(stored.content or b"", self.summary, wanted)
 
 
 def pairs(text: str) -> tuple[tuple[str, str], ...]:
@@ -86,7 +81,7 @@ def parse(
     refused always.
     """
     for key, value in query:
-        if _FORBIDDEN.search(key) or _FORBIDDEN.search(value):
+        if FORBIDDEN.search(key + value):
             raise Refusal(Status.BAD_REQUEST, "invalid", "a control character in the query: FHIR has none; remove it")
     said = _said_once(query)
     types = _types(type_name, said.get("_type"), within)
@@ -218,7 +213,7 @@ def _includes(types: tuple[str, ...], key: str, text: str, *, reverse: bool, ite
     return [ask.Include(source, index, to, iterate, reverse) for index, to in led.items()]
 
 
-# --- what is not a search but asks like one ---------------------------------------------------------------------------
+# --- histories --------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,39 +235,6 @@ def parse_history(query: Pairs, *, count: int, limit: int) -> HistoryAsked:
         since=_since(said),
         before=int(before) if before else None,
         count=max(_count(said["_count"], limit), 1) if "_count" in said else count,
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EverythingAsked:
-    """`types` empty: all of the compartment."""
-
-    types: tuple[str, ...]
-    where: tuple[ask.Condition, ...]
-    count: int
-    cursor: ask.Cursor | None
-    used: tuple[tuple[str, str], ...]
-
-
-def parse_everything(query: Pairs, *, members: Mapping[str, Sequence[Any]], limit: int) -> EverythingAsked:
-    """The parameters of `$everything`; `members`: the types of the compartment."""
-    if any(key in ("start", "end") for key, _ in query):
-        refuse(
-            "start",
-            "which date of a resource counts as that of the care is not known here: use _since",
-            "not-supported",
-        )
-    said = _only_these(query, ("_count", "_since", "_type", "_cursor", "_format", "_pretty"))
-    within = ask.Search(types=("Patient", *sorted(set(members) - {"Patient"})), count=0)
-    since = _since(said)
-    return EverythingAsked(
-        types=_types("", said["_type"], within) if "_type" in said else (),
-        where=() if since is None else (ask.Updated(any_of=(ask.Span("ge", since, since + 1),)),),
-        count=max(_count(said["_count"], limit), 1) if "_count" in said else limit,
-        cursor=decode_cursor(said["_cursor"], [p for p in query if p[0] != "_cursor"], ())
-        if "_cursor" in said
-        else None,
-        used=tuple(query),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, cast
 
-from adjunct.fhir.definitions import Element, elements, resource_types
+from adjunct.fhir.definitions import Element, by_key, elements, resource_types
 from adjunct.fhir.search.cursor import Pairs
 from adjunct.fhir.search.values import refuse, split
 from adjunct.fhir.wire import Json, read_exact, write_exact
@@ -23,7 +23,7 @@ def apply_summary(document: Json, type_name: str, summary: Summary, wanted: Iter
     {'resourceType': 'Basic', 'id': 'a', 'code': {}, 'meta': {'tag': [{'system': \
 'http://terminology.hl7.org/CodeSystem/v3-ObservationValue', 'code': 'SUBSETTED'}]}}
     """
-    known = _by_key(type_name)
+    known = by_key(type_name)
     names = frozenset(wanted)
     if summary == "true":
         kept = _in_summary(document, type_name)
@@ -40,16 +40,6 @@ def apply_summary(document: Json, type_name: str, summary: Summary, wanted: Iter
     return {**kept, "meta": meta}
 
 
-def _by_key(type_name: str) -> Mapping[str, tuple[Element, str]]:
-    """The elements of a type by their JSON keys, each with the type of its value there."""
-    return {
-        key: (element, type_)
-        for element in elements(type_name).values()
-        for type_ in element.types
-        for key in [f"{element.name}{type_[0].upper()}{type_[1:]}" if element.choice else element.name]
-    }
-
-
 def _only(document: Json, known: Mapping[str, tuple[Element, str]], names: frozenset[str]) -> Json:
     return {
         key: value
@@ -60,7 +50,7 @@ def _only(document: Json, known: Mapping[str, tuple[Element, str]], names: froze
 
 
 def _in_summary(value: Json, type_name: str) -> Json:
-    known = _by_key(type_name)
+    known = by_key(type_name)
     kept: Json = {}
     for key, child in value.items():
         found = known.get(key.removeprefix("_"))
@@ -78,6 +68,14 @@ def _child(value: Any, type_name: str) -> Any:
         return value
     inside = value.get("resourceType") if type_name == "Resource" else type_name
     return _in_summary(value, inside) if inside and elements(inside) else value
+
+
+def shorten(content: bytes, summary: Summary, wanted: tuple[str, ...]) -> bytes:
+    """What is left of a stored resource; itself if all of it is wanted."""
+    if summary == "false" and not wanted:
+        return content
+    document = cast(Json, read_exact(content))
+    return write_exact(apply_summary(document, document["resourceType"], summary, wanted))
 
 
 # --- as the client asks for it ----------------------------------------------------------------------------------------
@@ -100,7 +98,7 @@ def elements_of(text: str, types: Iterable[str]) -> tuple[str, ...]:
     return tuple(wanted)
 
 
-def shortened(content: bytes, query: Pairs) -> bytes:
+def shortened(content: bytes, type_name: str, query: Pairs) -> bytes:
     """A single resource as `_summary` and `_elements` ask for it; other parameters are not for the store."""
     asked = dict(query)
     if "_summary" not in asked and "_elements" not in asked:
@@ -108,9 +106,5 @@ def shortened(content: bytes, query: Pairs) -> bytes:
     summary = summary_of(asked.get("_summary", "false"))
     if summary == "count":
         refuse("_summary", "one resource cannot be counted: ask a search")
-    document = cast(Json, read_exact(content))
-    type_name = document["resourceType"]
     wanted = elements_of(asked["_elements"], (type_name,)) if "_elements" in asked else ()
-    if summary == "false" and not wanted:
-        return content
-    return write_exact(apply_summary(document, type_name, summary, wanted))
+    return shorten(content, summary, wanted)

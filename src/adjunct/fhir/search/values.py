@@ -14,8 +14,8 @@ from http import HTTPStatus as Status
 from typing import Literal, NoReturn, cast
 
 from adjunct.fhir.criteria import Compare, QuantityIs, RefersTo, Span, TextIs, TokenIs, UriIs
-from adjunct.fhir.definitions import resource_types
-from adjunct.fhir.indexing import UCUM, canonical, cut, fold, interval, referred
+from adjunct.fhir.definitions import UCUM, resource_types
+from adjunct.fhir.indexing import canonical, cut, fold, interval, referred
 from adjunct.fhir.outcome import Refusal
 
 HALF = Decimal("0.5")

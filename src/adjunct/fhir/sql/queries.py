@@ -19,6 +19,7 @@ from adjunct.fhir import criteria as ask
 from adjunct.fhir.repository import Page, Stored
 from adjunct.fhir.sql.conditions import (
     BRANCHES,
+    SNAPSHOT,
     Columns,
     Holds,
     beginning,
@@ -32,8 +33,10 @@ from adjunct.fhir.sql.conditions import (
     unindexed,
 )
 from adjunct.fhir.sql.schema import INDEXES, reference, version
+from adjunct.fhir.sql.statement import Statement, stored
 
 T = TypeVar("T")
+Values = dict[str, Any]  # by the names of parameters
 Fetch = Callable[[str, tuple[Any, ...]], list[Any]]  # runs a statement, gives its rows
 
 FEW = 500  # rows of a condition with which it is good to begin: no need to look for a better one
@@ -53,12 +56,12 @@ _MAY_BE_EMPTY = {"type", "id", "only"}  # an empty text asks nothing: it belongs
 _NEUTRAL = {"count": 0, "includes": (), "total": "none"}  # the statement is the same for all of them
 
 
-def shaped(node: T, values: list[Any]) -> T:
-    """The same with the name of a parameter instead of every value; the values are added to `values` in their order.
+def shaped(node: T, values: Values) -> T:
+    """The same with the name of a parameter instead of every value; the values are added to `values` by these names.
 
-    >>> values = [100, 21]
+    >>> values = {}
     >>> shaped(ask.QuantityIs(ask.Span("lt", 5, 6), None, "mg"), values), values
-    (QuantityIs(span=Span(compare='lt', low='2', high='3'), system=None, unit='4'), [100, 21, 5, 6, 'mg'])
+    (QuantityIs(span=Span(compare='lt', low='0', high='1'), system=None, unit='2'), {'0': 5, '1': 6, '2': 'mg'})
     """
     made: Any
     if node is None:
@@ -69,11 +72,11 @@ def shaped(node: T, values: list[Any]) -> T:
         made = tuple([shaped(part, values) for part in node])
     else:
         made = str(len(values))
-        values.append(node)
+        values[made] = node
     return made  # type: ignore[no-any-return]
 
 
-def _part(name: str, part: Any, values: list[Any]) -> Any:
+def _part(name: str, part: Any, values: Values) -> Any:
     if name in _NEUTRAL:
         return _NEUTRAL[name]
     if name in _KEPT or (part == "" and name in _MAY_BE_EMPTY):
@@ -98,29 +101,6 @@ _FIELDS: dict[type, tuple[str, ...]] = {
         *(ask.AnyOf, ask.Search),
     )
 }
-
-
-class Plan(NamedTuple):
-    """A compiled statement; `places` says which value goes where: first those of the search, then the constants."""
-
-    text: str
-    places: tuple[int, ...]
-    constants: tuple[Any, ...]
-
-    def binds(self, values: Sequence[Any]) -> tuple[Any, ...]:
-        """The values in the order in which the driver takes them."""
-        every = (*values, *self.constants)
-        return tuple([every[place] for place in self.places])
-
-
-def _compiled(statement: Select[Any], dialect: Dialect, known: int) -> Plan:
-    """`known`: how many values the search brings; what else is bound are constants of the statement."""
-    compiled = statement.compile(dialect=dialect)
-    order = compiled.positiontup or ()
-    constants = [name for name in dict.fromkeys(order) if not name.isdecimal()]
-    place = {name: known + number for number, name in enumerate(constants)}
-    places = tuple(place[name] if name in place else int(name) for name in order)
-    return Plan(str(compiled), places, tuple(compiled.params[name] for name in constants))
 
 
 # --- statements -------------------------------------------------------------------------------------------------------
@@ -244,24 +224,23 @@ def _plan(
     shape: ask.Search,
     drive: int | None,
     dialect: Dialect,
-    known: int,
-) -> Plan:
-    return _compiled(made(shape, drive), dialect, known)
+) -> Statement:
+    return Statement(made(shape, drive), dialect)
 
 
 @lru_cache(SHAPES)
-def _probes(shape: ask.Condition, types: tuple[str, ...], dialect: Dialect, known: int) -> tuple[Plan, ...]:
+def _probes(shape: ask.Condition, types: tuple[str, ...], dialect: Dialect) -> tuple[Statement, ...]:
     """How many resources elsewhere a chain begins with, then how many rows a condition has."""
     counted = [
         select(func.count()).select_from(keys.limit(bindparam(LIMIT)).subquery())
         for keys in (elsewhere(shape), found(shape, types))
         if keys is not None
     ]
-    return tuple([_compiled(statement, dialect, known) for statement in counted])
+    return tuple([Statement(statement, dialect) for statement in counted])
 
 
 @lru_cache(SHAPES)
-def _plan_include(reverse: bool, narrowed: bool, starts: int, dialect: Dialect) -> Plan:
+def _plan_include(reverse: bool, narrowed: bool, starts: int, dialect: Dialect) -> Statement:
     """Values: snapshot, index, the type that is wanted, the type of the resources to start from, and their ids or keys.
 
     Who refers to them is found by their ids, what they refer to by their keys.
@@ -275,48 +254,64 @@ def _plan_include(reverse: bool, narrowed: bool, starts: int, dialect: Dialect) 
     if narrowed:
         leads += typed(["2"], end if reverse else row, indexed=False)
     statement = select(*_versions(end)).where(row.c.idx == bound(1), *leads, current(end))
-    return _compiled(statement, dialect, FIRST_START + starts)
+    return Statement(statement, dialect)
 
 
 # --- what a store calls -----------------------------------------------------------------------------------------------
 
 
+class _AsOf(NamedTuple):
+    """A database as it was after the write with the key `snapshot`."""
+
+    snapshot: int
+    fetch: Fetch
+    dialect: Dialect
+
+    def ask(
+        self, made: Callable[[ask.Search, int | None], Select[Any]], search: ask.Search, drive: int | None, limit: int
+    ) -> list[Any]:
+        values: Values = {SNAPSHOT: self.snapshot, LIMIT: limit}
+        plan = _plan(made, shaped(search, values), drive, self.dialect)
+        return self.fetch(plan.text, plan.binds(values))
+
+
 def page(search: ask.Search, fetch: Fetch, dialect: Dialect, newest: Callable[[], int]) -> Page:
     """One page of matches as of the cursor's snapshot (of the newest key, on the first page) with what they include."""
-    snapshot = search.cursor.snapshot if search.cursor else newest()
-    rows = _rows(search, fetch, dialect, snapshot) if search.count else []
+    record = _AsOf(search.cursor.snapshot if search.cursor else newest(), fetch, dialect)
+    rows = _rows(search, record) if search.count else []
     more, rows = len(rows) > search.count, rows[: search.count]
-    matches = tuple([_stored(row) for row in rows])
-    following = ask.Cursor(snapshot, tuple(rows[-1][len(Stored._fields) :]), matches[-1].key) if more else None
-    total = count(search, fetch, dialect, lambda: snapshot) if search.total == "accurate" else None
-    return Page(matches, _included(search.includes, matches, fetch, dialect, snapshot), following, total)
+    matches = tuple([stored(row) for row in rows])
+    following = ask.Cursor(record.snapshot, tuple(rows[-1][len(Stored._fields) :]), matches[-1].key) if more else None
+    total = _total(search, record) if search.total == "accurate" else None
+    return Page(matches, _included(search.includes, matches, record), following, total)
 
 
 def count(search: ask.Search, fetch: Fetch, dialect: Dialect, newest: Callable[[], int]) -> int:
     """How many resources match, wherever the cursor stands."""
-    snapshot = search.cursor.snapshot if search.cursor else newest()
+    return _total(search, _AsOf(search.cursor.snapshot if search.cursor else newest(), fetch, dialect))
+
+
+def _total(search: ask.Search, record: _AsOf) -> int:
     whole = replace(search, sort=(), cursor=None)
-    drive = _drive(whole, fetch, dialect, snapshot, ALL)
-    number: int = _ask(_count, whole, drive, fetch, dialect, [snapshot, 0])[0][0]
+    number: int = record.ask(_count, whole, _drive(whole, record, ALL), 0)[0][0]
     return number
 
 
-def _rows(search: ask.Search, fetch: Fetch, dialect: Dialect, snapshot: int) -> list[Any]:
+def _rows(search: ask.Search, record: _AsOf) -> list[Any]:
     """The rows of one page and of one match more: each a version and its sort values."""
-    drive, limit = _drive(search, fetch, dialect, snapshot, MANY), search.count + 1
+    drive, limit = _drive(search, record, MANY), search.count + 1
     if drive is not None or not (len(search.sort) == 1 and _walks(search.sort[0])):
-        return _ask(_page, search, drive, fetch, dialect, [snapshot, limit])
+        return record.ask(_page, search, drive, limit)
     (sort,), cursor = search.sort, search.cursor
     rows, rest = [], None
     if cursor is None or cursor.after[0] is not None:
-        rows = _ask(_walk, search, drive, fetch, dialect, [snapshot, limit])
+        rows = record.ask(_walk, search, drive, limit)
     else:
-        rest = ask.Cursor(snapshot, (), cursor.key)
+        rest = ask.Cursor(record.snapshot, (), cursor.key)
     if sort.index is not None and len(rows) < limit:  # then those without a value
         without = ask.Missing(index=sort.index, kind=sort.kind, missing=True)
         others = replace(search, where=(*search.where, without), sort=(), cursor=rest)
-        found = _ask(_page, others, drive, fetch, dialect, [snapshot, limit - len(rows)])
-        rows += [(*row, None) for row in found]
+        rows += [(*row, None) for row in record.ask(_page, others, drive, limit - len(rows))]
     return rows
 
 
@@ -325,35 +320,22 @@ def _walks(sort: ask.Sort) -> bool:
     return sort.index is not None and sort.kind not in ("number", "quantity")
 
 
-def _ask(
-    made: Callable[[ask.Search, int | None], Select[Any]],
-    search: ask.Search,
-    drive: int | None,
-    fetch: Fetch,
-    dialect: Dialect,
-    values: list[Any],
-) -> list[Any]:
-    shape = shaped(search, values)
-    plan = _plan(made, shape, drive, dialect, len(values))
-    return fetch(plan.text, plan.binds(values))
-
-
-def _drive(search: ask.Search, fetch: Fetch, dialect: Dialect, snapshot: int, most: int) -> int | None:
+def _drive(search: ask.Search, record: _AsOf, most: int) -> int | None:
     """The condition to begin with: that with the fewest rows, if fewer than `most`. None: the database knows better."""
-    if dialect.name != "sqlite":
+    if record.dialect.name != "sqlite":
         return None
     probes = []
     for number, condition in enumerate(search.where[:BRANCHES]):
-        values: list[Any] = [snapshot, FEW]
+        values: Values = {SNAPSHOT: record.snapshot, LIMIT: FEW}
         types, shape = shaped((search.types, condition), values)
-        if plans := _probes(shape, types, dialect, len(values)):
+        if plans := _probes(shape, types, record.dialect):
             probes.append((number, plans, values))
     for limit in (FEW, most):
         least, best = limit, None
         for number, plans, values in probes:
-            values[1], rows = least, 0
+            values[LIMIT], rows = least, 0
             for plan in plans:  # the second only if the first finds few enough
-                rows = fetch(plan.text, plan.binds(values))[0][0] if rows < least else rows
+                rows = record.fetch(plan.text, plan.binds(values))[0][0] if rows < least else rows
             if rows < least:
                 least, best = rows, number
         if best is not None:
@@ -361,33 +343,25 @@ def _drive(search: ask.Search, fetch: Fetch, dialect: Dialect, snapshot: int, mo
     return None
 
 
-def _included(
-    rules: Sequence[ask.Include], matches: Sequence[Stored], fetch: Fetch, dialect: Dialect, snapshot: int
-) -> tuple[Stored, ...]:
+def _included(rules: Sequence[ask.Include], matches: Sequence[Stored], record: _AsOf) -> tuple[Stored, ...]:
     """What the matches include, in the order of writing: once each, nothing that is a match already."""
     known = {match.key: match for match in matches}
     fresh: Sequence[Stored] = matches
     while fresh and rules:
-        some = {one.key: one for rule in rules for one in _follow(rule, fresh, fetch, dialect, snapshot)}
+        some = {one.key: one for rule in rules for one in _follow(rule, fresh, record)}
         fresh = [one for key, one in some.items() if key not in known]
         known |= some
         rules = [rule for rule in rules if rule.iterate]
     return tuple([known[key] for key in sorted(known.keys() - {match.key for match in matches})])
 
 
-def _follow(
-    rule: ask.Include, starts: Sequence[Stored], fetch: Fetch, dialect: Dialect, snapshot: int
-) -> Iterator[Stored]:
+def _follow(rule: ask.Include, starts: Sequence[Stored], record: _AsOf) -> Iterator[Stored]:
     """What one rule leads to from these resources."""
     begin, wanted = (rule.target, rule.source) if rule.reverse else (rule.source, rule.target)
     for kind in {start.type for start in starts if begin in ("", start.type)}:
         names = tuple([start.id if rule.reverse else start.key for start in starts if start.type == kind])
         for first in range(0, len(names), STARTS):
             some = _padded(names[first : first + STARTS])
-            plan = _plan_include(rule.reverse, bool(wanted), len(some), dialect)
-            yield from map(_stored, fetch(plan.text, plan.binds([snapshot, rule.index, wanted, kind, *some])))
-
-
-def _stored(row: Sequence[Any]) -> Stored:
-    key, kind, own, number, at, content = row[: len(Stored._fields)]
-    return Stored(key, kind, own, number, at, None if content is None else bytes(content))
+            plan = _plan_include(rule.reverse, bool(wanted), len(some), record.dialect)
+            values = enumerate((record.snapshot, rule.index, wanted, kind, *some))
+            yield from map(stored, record.fetch(plan.text, plan.binds({str(n): v for n, v in values})))

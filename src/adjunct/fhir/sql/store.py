@@ -26,10 +26,10 @@ from adjunct.fhir.indexing import Rows
 from adjunct.fhir.repository import Page, Reader, Stored, Unavailable, Unit, stamp
 from adjunct.fhir.sql import queries
 from adjunct.fhir.sql.schema import INDEXES, spent, version
+from adjunct.fhir.sql.statement import Statement, stored
 from adjunct.fhir.wire import Json
 
 T = TypeVar("T")
-Values = dict[str, Any]
 
 GROUP = 256  # writes in one commit; with more the first of them would wait too long
 READERS = 64  # idle connections kept for reading
@@ -74,22 +74,6 @@ class Backend(Protocol):
 
     def alive(self, connection: Connection) -> bool:
         """Whether an idle connection still leads to the record."""
-
-
-class Statement:
-    """One statement, compiled once. `binds` puts named values into the order in which the driver takes them."""
-
-    __slots__ = ("_defaults", "names", "text")
-
-    def __init__(self, statement: Executable, dialect: Dialect) -> None:
-        compiled = statement.compile(dialect=dialect)  # type: ignore[attr-defined]
-        self.text = str(compiled)
-        self.names = tuple(compiled.positiontup or ())
-        self._defaults: Values = {n: v for n, v in compiled.params.items() if v is not None}
-
-    def binds(self, values: Values) -> tuple[Any, ...]:
-        defaults = self._defaults
-        return tuple(values[n] if n in values else defaults[n] for n in self.names)
 
 
 class Statements:
@@ -183,11 +167,11 @@ class _Reader:
 
     def read(self, type: str, id: str) -> Stored | None:
         found = self._rows(self._said.read, type=type, id=id)
-        return _stored(found[0]) if found else None
+        return stored(found[0]) if found else None
 
     def vread(self, type: str, id: str, version: int) -> Stored | None:
         found = self._rows(self._said.vread, type=type, id=id, version=version)
-        return _stored(found[0]) if found else None
+        return stored(found[0]) if found else None
 
     def history(
         self, type: str = "", id: str = "", *, since: int | None = None, before: int | None = None, count: int
@@ -196,14 +180,14 @@ class _Reader:
         statement = said.history_of if id else said.history_type if type else said.history_all
         last = self.newest_key() + 1 if before is None else before
         found = self._rows(statement, type=type, id=id, since=since or 0, before=last, count=count)
-        return [_stored(row) for row in found]
+        return [stored(row) for row in found]
 
     def every(self, type: str, *, since: int | None = None, as_of: int | None = None) -> Iterator[Stored]:
         after, snapshot = 0, self.newest_key() if as_of is None else as_of
         while found := self._rows(
             self._said.current, type=type, since=since or 0, after=after, snapshot=snapshot, count=CHUNK
         ):
-            yield from (_stored(row) for row in found)
+            yield from (stored(row) for row in found)
             after = found[-1][0]
 
     def newest_key(self) -> int:
@@ -219,11 +203,6 @@ class _Reader:
     def _fetch(self, text: str, values: tuple[Any, ...]) -> list[Any]:
         found: list[Any] = self._connection.execute(text, values).fetchall()
         return found
-
-
-def _stored(row: Any) -> Stored:
-    key, kind, own, number, at, content = row
-    return Stored(key, kind, own, number, at, None if content is None else bytes(content))
 
 
 class _Unit(_Reader):
@@ -300,23 +279,14 @@ class _Counter:
 
 
 class _Waiting:
-    """A unit of work, and the one who waits for it."""
+    """A unit of work, and who wants to hear of its end."""
 
-    __slots__ = ("_open", "error", "result", "work")
+    __slots__ = ("done", "error", "result", "work")
 
-    def __init__(self, work: Callable[[_Unit], Any]) -> None:
-        self.work, self._open = work, threading.Lock()
-        self._open.acquire()
+    def __init__(self, work: Callable[[Any], Any], done: Callable[[Any, BaseException | None], None]) -> None:
+        self.work, self.done = work, done
         self.result: Any = None
         self.error: BaseException | None = None
-
-    def wait(self) -> None:
-        """Until it is done; a bare lock, because an Event makes three."""
-        with self._open:
-            pass
-
-    def done(self) -> None:
-        self._open.release()
 
 
 class _Lent(AbstractContextManager[Reader]):
@@ -389,17 +359,27 @@ class SqlRepository:
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
-    def write(self, work: Callable[[Unit], T]) -> T:
-        waiting = _Waiting(work)
+    def submit(self, work: Callable[[Unit], T], done: Callable[[T | None, BaseException | None], None]) -> None:
         with self._closing:
             if self._closed:
                 raise Unavailable("the record is closing: nothing was stored; send it again later")
-            self._queue.put(waiting)
-        waiting.wait()
-        if waiting.error is not None:
-            raise waiting.error
-        result: T = waiting.result
-        return result
+            self._queue.put(_Waiting(work, done))
+
+    def write(self, work: Callable[[Unit], T]) -> T:
+        ended, told = threading.Lock(), list[Any]()  # a bare lock, because an Event makes three
+        ended.acquire()
+
+        def done(result: T | None, error: BaseException | None) -> None:
+            told.extend((result, error))
+            ended.release()
+
+        self.submit(work, done)
+        with ended:
+            result, error = told
+        if error is not None:
+            raise error
+        kept: T = result
+        return kept
 
     def _write_all(self) -> None:
         """The writer's life: everything that waits, in one commit; the end when told so and nothing waits."""
@@ -414,7 +394,7 @@ class SqlRepository:
             if works:
                 self._commit(works)
                 for waiting in works:
-                    waiting.done()
+                    waiting.done(waiting.result, waiting.error)
         if self._writer:
             self._writer.close()
 
