@@ -300,7 +300,7 @@ def test_what_is_written_meanwhile_is_not_in_it(filled: Client, monkeypatch: pyt
         ("$export?_since=yesterday", ASYNC, 400, None),
         ("$export?_outputFormat=text/csv", ASYNC, 400, ("not-supported", "_outputFormat")),
         ("$export?_typeFilter=x", ASYNC, 400, ("not-supported", "_typeFilter")),
-        ("$export?_type=Patient&_type=Group", ASYNC, 400, ("invalid", "query")),
+        ("$export?_type=Patient&_type=Group", ASYNC, 400, ("invalid", "_type")),
         ("$export?patient=ana", ASYNC, 400, ("not-supported", "patient")),
         ("Group/nobody/$export", ASYNC, 404, ("not-found", "id")),
         ("Observation/$export", ASYNC, 404, None),
@@ -315,6 +315,18 @@ def test_what_an_export_refuses(
     answer = filled("GET", address, **headers)
     assert answer.status == status
     assert issue in (None, answer.issue)
+
+
+def test_an_export_may_be_asked_for_in_a_body(filled: Client) -> None:
+    body = {
+        "resourceType": "Parameters",
+        "parameter": [
+            {"name": "patient", "valueReference": {"reference": "Patient/ana"}},
+            {"name": "_type", "valueString": "Patient"},
+        ],
+    }
+    begun = filled("POST", "Patient/$export", body, **ASYNC)
+    assert begun.status == 202, begun.body
 
 
 def test_lenient_ignores_what_it_does_not_know(filled: Client) -> None:

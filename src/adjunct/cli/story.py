@@ -46,6 +46,10 @@ def demo(
     once: Annotated[bool, typer.Option("--once", help="Ask the server a few questions and end.")] = False,
 ) -> None:
     """Mara's half year, from the first question to month six; then a clinic of invented people, served until Ctrl+C."""
+    if database is not None:
+        from adjunct.fhir.sql.opening import schema_at
+
+        schema_at(database)  # a wrong address is told before the story, not after it
     _story(out)
     if people:
         with TemporaryDirectory(prefix="adjunct-demo-") as folder:

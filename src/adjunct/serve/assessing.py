@@ -12,8 +12,9 @@ from adjunct.fhir.outcome import Issue, Refusal
 from adjunct.fhir.repository import Repository
 from adjunct.fhir.rest import Operation, Reply, Service
 from adjunct.fhir.rest.call import Call, Level, reply, said
+from adjunct.fhir.rest.operations import given
 from adjunct.fhir.rest.single import current
-from adjunct.fhir.wire import listed, mapped, read_exact, write_exact
+from adjunct.fhir.wire import write_exact
 from adjunct.knowledge import Knowledge
 from adjunct.knowledge.entries import NONE, TREATMENTS
 from adjunct.knowledge.language import PHASES
@@ -70,21 +71,8 @@ def knowledge() -> Knowledge:
 
 def _asked(call: Call) -> dict[str, str]:
     """The parameters by name; each once, in the query or in the body."""
-    pairs = list(call.query)
-    if call.body:
-        body = mapped(read_exact(call.body))
-        if body.get("resourceType") != "Parameters":
-            raise Refusal(Status.BAD_REQUEST, "structure", "send Parameters, or nothing", "$")
-        for part in map(mapped, listed(body.get("parameter"))):
-            value = next((v for k, v in part.items() if k.startswith("value")), None)
-            text = str(value).lower() if isinstance(value, bool) else value
-            if not isinstance(text, str):
-                raise Refusal(Status.BAD_REQUEST, "value", "every parameter here is a text", "Parameters.parameter")
-            pairs.append((str(part.get("name")), text))
     asked: dict[str, str] = {}
-    for name, value in pairs:
-        if name in ("_format", "_pretty"):
-            continue
+    for name, value in given(call):
         if name not in ASKED or name in asked:
             why = "given twice" if name in asked else f"not a parameter of $assess: {', '.join(ASKED)}"
             raise Refusal(Status.BAD_REQUEST, "not-supported", why, name if name in ASKED else "parameter")

@@ -22,6 +22,7 @@ from adjunct.fhir.outcome import Issue, Refusal
 from adjunct.fhir.repository import Repository, timestamp
 from adjunct.fhir.rest import Operation, Reply
 from adjunct.fhir.rest.call import Call, Level, said
+from adjunct.fhir.rest.operations import given
 from adjunct.fhir.rest.single import content_of, current
 from adjunct.fhir.wire import write_exact
 
@@ -108,11 +109,11 @@ class Exports:
         return said(Status.ACCEPTED, [begun], (b"content-location", place.encode()))
 
     def _wanted(self, call: Call, repository: Repository) -> Wanted:
-        asked = dict(call.query)
-        if len(asked) < len(call.query):
-            raise Refusal(Status.BAD_REQUEST, "invalid", "a parameter is given twice: say it once", "query")
-        if call.body:
-            raise Refusal(Status.BAD_REQUEST, "not-supported", "give the parameters in the address", "body")
+        asked: dict[str, str] = {}
+        for key, value in given(call):
+            if key in asked and key != "patient":
+                raise Refusal(Status.BAD_REQUEST, "invalid", "a parameter is given twice: say it once", key)
+            asked[key] = f"{asked[key]},{value}" if key in asked else value
         if call.strict and (unknown := asked.keys() - _TAKEN):
             raise Refusal(
                 Status.BAD_REQUEST, "not-supported", f"an export takes {', '.join(sorted(_TAKEN))}", min(unknown)

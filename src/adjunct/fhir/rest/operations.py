@@ -36,6 +36,24 @@ def operate(call: Call, repository: Repository) -> Reply:
     return operation.handler(call, repository)
 
 
+def given(call: Call) -> list[tuple[str, str]]:
+    """The simple parameters of an operation: those of the query, then those of a Parameters resource in the body."""
+    pairs = [pair for pair in call.query if pair[0] not in ("_format", "_pretty")]
+    if not call.body:
+        return pairs
+    body = mapped(read_exact(call.body))
+    if body.get("resourceType") != "Parameters":
+        raise Refusal(Status.BAD_REQUEST, "structure", "send Parameters, or nothing", "$")
+    for part in map(mapped, listed(body.get("parameter"))):
+        value = next((v for k, v in part.items() if k.startswith("value")), None)
+        value = mapped(value).get("reference", value)
+        text = str(value).lower() if isinstance(value, bool) else value
+        if not isinstance(text, str):
+            raise Refusal(Status.BAD_REQUEST, "value", "every parameter here is a text", "Parameters.parameter")
+        pairs.append((str(part.get("name")), text))
+    return pairs
+
+
 def _validate(call: Call, repository: Repository) -> Reply:
     """Say everything that is wrong with a resource, and store nothing. What was found is the answer: always 200."""
     if call.method == "GET" or (call.id and not call.body):
