@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from tests.fhir_corpora import examples_folder
 
+from served import base  # noqa: F401  a fixture
+
 EXPECTED = {
     "capabilities": ["CapabilityStatement", "4.0.1"],
     "versions": ["1", "2", "3"],

@@ -14,6 +14,8 @@ from fhirclient.models.observation import Observation
 from fhirclient.models.patient import Patient
 from fhirclient.server import FHIRNotFoundException
 
+from served import base  # noqa: F401  a fixture
+
 
 @pytest.fixture
 def server(base: str) -> Iterator[Any]:

@@ -9,6 +9,8 @@ import pytest
 from fhirpy import AsyncFHIRClient, SyncFHIRClient
 from fhirpy.base.exceptions import MultipleResourcesFound, OperationOutcome, ResourceNotFound
 
+from served import base  # noqa: F401  a fixture
+
 SYSTEM = "http://example.org/fhirpy"
 
 
