@@ -266,6 +266,8 @@ REFUSED = [
     ("GET", "Observation/x/$everything", None, 404, "not-supported", "url"),
     ("GET", "Patient?colour=red", None, 400, "not-supported", "colour"),
     ("GET", "Patient?birthdate=soon", None, 400, "invalid", "birthdate"),
+    ("GET", "Patient?birthdate=2018-00", None, 400, "invalid", "birthdate"),
+    ("GET", "Patient?birthdate=ge2018-01-00", None, 400, "invalid", "birthdate"),
     ("GET", "Observation?value-quantity=5|http://unitsofmeasure.org|frob", None, 400, "value", "value-quantity"),
     ("GET", "Patient?_count=-1", None, 400, "invalid", "_count"),
     ("GET", "Patient?_cursor=abc", None, 400, "invalid", "_cursor"),

@@ -285,7 +285,7 @@ def test_a_view_that_cannot_work_is_refused(definition, said):
     [
         "name.family.upper()",
         "birthDate + 1 year",
-        "value",
+        "deceased",
         "name.given | name.family",
         "contained.id",
         "identifier = name",

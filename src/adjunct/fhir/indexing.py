@@ -128,6 +128,8 @@ def interval(text: object) -> tuple[int, int] | None:
         if not parts:
             return None
         year, month, day = (int(part) if part else 0 for part in parts.groups())
+        if "00" in parts.groups():
+            return None  # no such day
         first = date(year, month or 1, day or 1).toordinal() - _EPOCH_DAY
         last = first
         if not day:

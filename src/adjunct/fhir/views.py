@@ -317,6 +317,8 @@ def _program(view: View) -> tuple[list[Callable[[Json], bool]], _Emit]:
 
 def _compiled(tree: Node, start: str, at: str) -> Path:
     path: Path = _placed(at, lambda: compile_path(str(tree), start))
+    if path.unknown and at != "repeat":  # its path is tried at every level, and need not lead on from each
+        raise BadInput(f"R4 has no {' and no '.join(sorted(path.unknown))}", at)
     return path
 
 
@@ -383,8 +385,8 @@ def _foci(select: Select, outer: str) -> Callable[[Any, Json, Row], list[Any]]:
     at = select.iteration
     if at != "repeat":
         return _values(_compiled(select.over[0], outer, at), select.start)
-    first = [_values(_compiled(tree, outer, at), select.start) for tree in select.over]
-    further = [_values(_compiled(tree, select.start, at), select.start) for tree in select.over]
+    first = [_values(_compiled(tree, outer, "repeat"), select.start) for tree in select.over]
+    further = [_values(_compiled(tree, select.start, "repeat"), select.start) for tree in select.over]
 
     def repeated(focus: Any, resource: Json, variables: Row) -> list[Any]:
         """Every node below, each before its own children, to any depth that JSON may have."""

@@ -127,7 +127,7 @@ def _searchset(call: Call, asked: search.Asked, page: Page) -> bytes:
     links = [("self", _link(place, asked.used))]
     if page.next:
         again = [p for p in asked.used if p[0] != "_cursor"]
-        links.append(("next", _link(place, [*again, ("_cursor", search.encode_cursor(page.next, again))])))
+        links.append(("next", _link(place, [*again, ("_cursor", asked.following(page.next))])))
     total = page.total
     if total is None and page.next is None and asked.search.cursor is None:
         total = len(page.matches)  # all of them are here

@@ -1,6 +1,6 @@
 """What a client asks, read from the parameters of a request into conditions that every store understands."""
 
-from adjunct.fhir.search.cursor import Pairs, decode_cursor, encode_cursor
+from adjunct.fhir.search.cursor import Pairs
 from adjunct.fhir.search.query import Asked, pairs, parse, parse_history
 from adjunct.fhir.search.summary import apply_summary, shortened
 
@@ -8,8 +8,6 @@ __all__ = [
     "Asked",
     "Pairs",
     "apply_summary",
-    "decode_cursor",
-    "encode_cursor",
     "pairs",
     "parse",
     "parse_history",

@@ -16,7 +16,7 @@ from adjunct.fhir.indexing import interval
 from adjunct.fhir.outcome import Refusal
 from adjunct.fhir.repository import Stored
 from adjunct.fhir.search.conditions import Expand, Reading, Unknown, known
-from adjunct.fhir.search.cursor import MOST_KEY, Pairs, decode_cursor
+from adjunct.fhir.search.cursor import MOST_KEY, Pairs, decode_cursor, encode_cursor
 from adjunct.fhir.search.summary import Summary, elements_of, shorten, summary_of
 from adjunct.fhir.search.values import refuse
 from adjunct.fhir.wire import FORBIDDEN
@@ -39,6 +39,11 @@ class Asked:
     ignored: tuple[str, ...] = ()
     summary: Summary = "false"
     elements: tuple[str, ...] = ()
+    of: tuple[tuple[str, str], ...] = ()  # what a cursor belongs to
+
+    def following(self, cursor: ask.Cursor) -> str:
+        """Where the next page begins, in a text that is good for this search only."""
+        return encode_cursor(cursor, self.of)
 
     @property
     def counted(self) -> bool:
@@ -116,7 +121,8 @@ def parse(
             ignored.append(key)
     if len(includes) > MOST_RULES:
         refuse("_include", f"more than {MOST_RULES} references to follow: name those that you need", "too-costly")
-    again = [(key, value) for key, value in used if key != "_cursor"]
+    place = ("", repr((types, within.where if within else ())))  # the same query elsewhere is another search
+    of = (place, *((key, value) for key, value in used if key != "_cursor"))
     search = ask.Search(
         types=types,
         where=tuple(where),
@@ -124,11 +130,16 @@ def parse(
         count=page,
         includes=tuple(dict.fromkeys(includes)),
         total=_total(said["_total"]) if "_total" in said else "none",
-        cursor=None if limit is None or "_cursor" not in said else decode_cursor(said["_cursor"], again, sort),
+        cursor=None if limit is None or "_cursor" not in said else decode_cursor(said["_cursor"], of, sort),
     )
     elements = elements_of(said["_elements"], types) if said.get("_elements") else ()
     return Asked(
-        search=search, used=tuple(used), ignored=tuple(dict.fromkeys(ignored)), summary=summary, elements=elements
+        search=search,
+        used=tuple(used),
+        ignored=tuple(dict.fromkeys(ignored)),
+        summary=summary,
+        elements=elements,
+        of=of,
     )
 
 
