@@ -19,6 +19,7 @@ from sqlalchemy.dialects import sqlite
 
 from adjunct.fhir import criteria as ask
 from adjunct.fhir.indexing import Rows
+from adjunct.fhir.outcome import Refusal
 from adjunct.fhir.repository import Page, Repository
 from adjunct.fhir.sql import queries
 from adjunct.fhir.sql.schema import metadata, version
@@ -182,6 +183,29 @@ def test_every_page_is_that_of_the_twin(twins: list[Repository], search: ask.Sea
         assert pages(sql, search) == pages(memory, search)
     with sql.reading() as one, memory.reading() as other:
         assert one.count(search) == other.count(search)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("iterate", [False, True])
+def test_a_page_that_includes_too_much_is_refused(
+    twins: list[Repository], monkeypatch: pytest.MonkeyPatch, reverse: bool, iterate: bool
+) -> None:
+    """As much as is allowed is given, one more is not; what is a match already does not count."""
+    rules = tuple(ask.Include(source, 1, "", iterate, reverse) for source in TYPES)
+    search = ask.Search(types=("Patient",), count=2, includes=rules)
+    first = pages(twins[1], search)[0]
+    allowed = len(first.included)
+    assert allowed > 1
+    for most in (allowed, allowed - 1, 0):
+        monkeypatch.setattr(ask, "MOST_INCLUDED", most)
+        for record in twins:
+            with record.reading() as reader:
+                if most == allowed:
+                    assert reader.search(search) == first
+                else:
+                    with pytest.raises(Refusal, match="_include: .*include less, or search for them") as refused:
+                        reader.search(search)
+                    assert (refused.value.status, refused.value.issues[0].code) == (400, "too-costly")
 
 
 def single_conditions() -> Iterator[ask.Condition]:

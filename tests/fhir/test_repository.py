@@ -13,6 +13,8 @@ import pytest
 from adjunct.fhir.indexing import rows
 from adjunct.fhir.outcome import Refusal
 from adjunct.fhir.repository import Repository, Stored, Unavailable, Unit
+from adjunct.fhir.sql import store as sql_store
+from adjunct.fhir.sql.opening import open_record
 from stores import BACKENDS, NOW, Clock, delete, put, store
 
 ANA: dict[str, Any] = {"resourceType": "Patient", "id": "ana", "birthDate": "1985-03"}
@@ -199,3 +201,44 @@ def test_a_key_is_never_given_twice(record: Repository, clock: Clock) -> None:
     following = put(record, **ANA)
     assert following.key > last.key
     assert following.at >= last.at
+
+
+def test_nobody_else_may_read_a_new_file(tmp_path: Path) -> None:
+    record = open_record(f"sqlite:///{tmp_path / 'record.db'}", Clock())
+    put(record, **ANA)
+    held = {path.name: path.stat().st_mode & 0o077 for path in tmp_path.iterdir()}
+    record.close()
+    assert held == {"record.db": 0, "record.db-shm": 0, "record.db-wal": 0}
+
+
+class Panic(BaseException):
+    """What a native extension raises when it gives up."""
+
+
+def test_a_panic_reaches_its_sender_and_the_record_goes_on(tmp_path: Path) -> None:
+    record = open_record(f"sqlite:///{tmp_path / 'record.db'}", Clock())
+    told: list[Any] = []
+
+    def panics(unit: Unit) -> None:
+        unit.put(dict(ANA), rows(ANA))
+        raise Panic
+
+    record.submit(panics, lambda _, error: told.append(error))
+    record.write(lambda unit: None)  # answered after what was sent before it
+    assert record.writing
+    assert [(type(error), type(error.__cause__)) for error in told] == [(RuntimeError, Panic)]
+    assert put(record, **ANA).version == 1
+    record.close()
+    assert not record.writing
+
+
+@pytest.mark.parametrize("backend", ["sqlite", "postgres"], indirect=True)
+def test_reading_without_end_is_ended(record: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of one statement, not of all that one reader asks."""
+    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT 1 FROM n) SELECT count(*) FROM n"
+    monkeypatch.setattr(sql_store, "READ_S", 0.05)
+    for _ in range(2):
+        with pytest.raises(Unavailable, match="the search took too long: ask for less"), record.reading() as view:
+            view._fetch(endless, ())  # type: ignore[attr-defined]
+    put(record, **ANA)
+    assert read(record, "Patient", "ana")

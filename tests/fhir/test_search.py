@@ -16,6 +16,8 @@ from adjunct.fhir import search
 from adjunct.fhir.memory import MemoryRepository, compares
 from adjunct.fhir.outcome import Refusal
 from adjunct.fhir.repository import Reader, Repository
+from adjunct.fhir.rest import Rules
+from adjunct.fhir.rest.metadata import statement
 from stores import BACKENDS, put, store
 
 BASE = "http://127.0.0.1:8000/fhir"
@@ -101,6 +103,13 @@ RECORD = [
     {"resourceType": "ValueSet", "id": "ab", "url": "http://v.example/sets/a/b", "status": "draft"},
     {"resourceType": "ValueSet", "id": "a2", "url": "http://v.example/sets/a2", "status": "draft"},
     {
+        "resourceType": "QuestionnaireResponse",
+        "id": "answers",
+        "status": "completed",
+        "questionnaire": "http://q.example/mood|1",
+        "subject": {"reference": "Patient/ana"},
+    },
+    {
         "resourceType": "Provenance",
         "id": "prov",
         "target": [{"reference": "Observation/bp-ana"}, {"reference": "Patient/ben"}],
@@ -181,6 +190,7 @@ FOUND = [
     ("Patient", "organization.partof._id=clinic", "ana"),
     ("Patient", "_has:Observation:patient:code=85354-9", "ana"),  # the other blood pressure names an address
     ("Patient", "_has:Observation:subject:status:not=final", "ana"),
+    ("QuestionnaireResponse", "questionnaire=http://q.example/mood", "answers"),
     ("Patient", "_has:Observation:patient:_has:Provenance:target:recorded=2026", "ana"),
     ("Patient", "_has:RiskAssessment:subject:probability=ge0.1", "ben"),
     # dates: a row must lie within what is asked; a year is not within its month
@@ -304,6 +314,7 @@ INCLUDED = [
     ("Observation", "_id=bp-ana&_revinclude=Provenance:target:Patient", ""),
     ("Observation", "_id=bp-ana&_revinclude=Provenance:target:Observation", "prov"),
     ("Observation", "subject=Patient/ana&_include=Observation:subject", "ana"),
+    ("QuestionnaireResponse", "_include=QuestionnaireResponse:*", "ana"),  # and not what its canonical names
 ]  # fmt: skip
 
 
@@ -357,6 +368,12 @@ REFUSED = [
     ("Patient", "name=%CC%81", "invalid", "name"),  # an accent on nothing
     ("Patient", "name=a%00b", "invalid", ""),
     ("ValueSet", "url:below=urn:oid:1.2", "invalid", "url:below"),
+    ("QuestionnaireResponse", "questionnaire.status=active", "not-supported", "questionnaire.status"),
+    ("Questionnaire", "_has:QuestionnaireResponse:questionnaire:status=completed", "not-supported",
+     "_has:QuestionnaireResponse:questionnaire:status"),
+    ("QuestionnaireResponse", "_include=QuestionnaireResponse:questionnaire", "not-supported", "_include"),
+    ("Questionnaire", "_revinclude=QuestionnaireResponse:questionnaire", "not-supported", "_revinclude"),
+    ("ConceptMap", "_include=ConceptMap:source", "not-supported", "_include"),  # uri or canonical
     ("Patient", "_count=ten", "invalid", "_count"),
     ("Patient", "_count=-1", "invalid", "_count"),
     ("Patient", "_count=1&_count=2", "invalid", "_count"),
@@ -393,6 +410,18 @@ def test_refuses(type: str, query: str, code: str, where: str) -> None:
     issue = refused.value.issues[0]
     assert (refused.value.status, issue.code, issue.expression) == (406 if "_format" in query else 400, code, where)
     assert "\n" not in str(refused.value)
+
+
+def test_what_is_said_to_be_included_is_what_can_be() -> None:
+    for resource in statement(Rules(base=BASE, clock=lambda: NOW))["rest"][0]["resource"]:
+        references = [p["name"] for p in resource["searchParam"] if p["type"] == "reference"]
+        for name in references:
+            path = f"{resource['type']}:{name}"
+            if path in resource.get("searchInclude", ()):
+                assert asked(resource["type"], f"_include={path}").search.includes
+            else:
+                with pytest.raises(Refusal, match="canonical"):
+                    asked(resource["type"], f"_include={path}")
 
 
 def test_what_a_client_asks_to_ignore_is_named_and_a_bad_value_is_refused_all_the_same() -> None:

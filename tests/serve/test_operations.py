@@ -102,7 +102,7 @@ def test_assess_keeps_what_it_publishes_once_and_only_if_told_so(fhir: Client) -
         ("Patient/p/$assess?treatment=none&phase=never", None, 400, ("value", "phase")),
         ("Patient/p/$assess?treatment=none&country=USA", None, 400, ("value", "country")),
         ("Patient/p/$assess?treatment=none&keep=maybe", None, 400, ("value", "keep")),
-        ("Patient/p/$assess?treatment=none&at=yesterday", None, 400, ("invalid", "")),
+        ("Patient/p/$assess?treatment=none&at=yesterday", None, 400, ("invalid", "at")),
         (f"Patient/p/$assess?treatment=none&{SECRET}=1", None, 400, ("not-supported", "parameter")),
         ("Patient/p/$assess?treatment=none", asked("none"), 400, ("not-supported", "treatment")),
         ("Patient/p/$assess", {"resourceType": "Bundle"}, 400, ("structure", "$")),

@@ -31,14 +31,14 @@ INTERACTIONS: Mapping[str, tuple[str, str]] = {
     "read": ("GET Type/id", "304 with `If-None-Match` or `If-Modified-Since`; `_summary`, `_elements`"),
     "vread": ("GET Type/id/_history/version", "that version, byte for byte as it was stored"),
     "update": ("PUT Type/id · PUT Type?criteria", "creates under a chosen id; 412 where `If-Match` does not match"),
-    "patch": ("PATCH Type/id · PATCH Type?criteria", "JSON Patch or JSON Merge Patch"),
+    "patch": ("PATCH Type/id · PATCH Type?criteria", "JSON Patch (RFC 6902) or JSON Merge Patch (RFC 7396); in a Bundle JSON Patch only, in a Binary"),
     "delete": (
         "DELETE Type/id · DELETE Type?criteria",
         "a version that says it is gone; criteria must find one or none",
     ),
     "history-instance": ("GET Type/id/_history", "newest first, deletions among them; `_since`, `_count`"),
     "history-type": ("GET Type/_history", "the same of all of a type"),
-    "create": ("POST Type", "under an id of the server; nothing new where `If-None-Exist` finds one"),
+    "create": ("POST Type", "under an id of the server; nothing new where `If-None-Exist`, or criteria in the address, find one"),
     "search-type": (
         "GET Type?... · POST Type/_search",
         "also in a compartment: `GET Patient/id/Type?...`, `Patient/id/*`",
@@ -73,7 +73,8 @@ RESULTS: Mapping[str, str] = {
     "_sort": "parameters with commas between them, `-` for descending; what has no value comes last",
     "_count": "resources on a page; 0 only counts",
     "_total": "`none`, `estimate`, `accurate`; an estimate is accurate here",
-    "_include, _revinclude": "`Type:parameter`, `Type:parameter:Target`, `*`; `:iterate` goes on from there",
+    "_include, _revinclude": "`Type:parameter`, `Type:parameter:Target`, `Type:*`; `:iterate` goes on from there. `_include=*` is served, "
+    "`_revinclude=*` refused: name the types",
     "_summary, _elements": "`true`, `text`, `data`, `count`; names of elements. What is left is tagged SUBSETTED",
     "_type": "types, where the address names none",
     "_cursor": "made by the server in the link to the next page; good for that search only",
@@ -87,7 +88,7 @@ SETTINGS: Mapping[str, str] = {
     "body_bytes": "of a request; more is 413",
     "request_seconds": "then 503, or 504 where a write may still be stored",
     "stop_seconds": "for requests in flight after SIGTERM or Ctrl+C",
-    "threads": "requests that work at once",
+    "threads": "requests that work at once; a read by id and a small create or update need none where the record is a file",
     "waiting": "requests that may wait for a thread; more are 503 at once",
     "gzip_from": "bytes of an answer from which it is compressed, if the client takes it",
 }
@@ -136,7 +137,8 @@ def _searched() -> Iterator[str]:
         "`,` `|` `$` `\\` away. Dates, numbers and quantities take the prefixes `eq ne gt lt ge le sa eb ap`. "
         "A date is the interval that its precision says, a number whatever rounds to it; an amount with a UCUM code "
         "finds the same amount in other units. Texts are compared without case and accents, by their first "
-        f"{KEPT} characters. Chains (`subject:Patient.name`) and `_has` go on through references."
+        f"{KEPT} characters. Chains (`subject:Patient.name`), `_has` and includes go on through references, not through "
+        "canonical addresses: such a parameter finds its address, and following it is refused."
     )
     yield (
         "**What is not known is refused**, with 400: a filter that is dropped in silence widens the answer. With "

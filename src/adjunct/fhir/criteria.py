@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple
 Kind = Literal["token", "string", "date", "number", "quantity", "uri", "reference"]
 Compare = Literal["eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"]
 INFINITE = 2**62  # ms; an open end of a period
+MOST_INCLUDED = 10_000  # resources that one page may include; with more it would fill the memory
 
 
 class TokenIs(NamedTuple):

@@ -130,7 +130,7 @@ FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
 _XML, _GZIP, _ZIP = b"<", b"\x1f\x8b", b"PK"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff", b"\x00")
 _FILE_NAME = re.compile(r"[^\s{}\[\]\"][^\n{}\[\]\"]{0,1000}\.(?:json|ndjson|csv|txt)\s*", re.IGNORECASE)
-_SEND_R4 = "send a FHIR R4 Bundle as JSON"
+_SEND_R4 = "send FHIR R4 as JSON"
 
 
 def _from_json(raw: bytes) -> tuple[object, bytes]:
@@ -155,7 +155,7 @@ def _not_json(raw: bytes, error: json.JSONDecodeError) -> BadInput:
     at = f"line {error.lineno}, column {error.colno}"
     start = raw.lstrip()
     if start.startswith(_XML):
-        return BadInput("this is XML: send the Bundle as JSON", "line 1")
+        return BadInput("this is XML: send FHIR as JSON", "line 1")
     if start.startswith((_GZIP, _ZIP)):
         return BadInput("this is a compressed file: unpack it and send the JSON", "line 1")
     if raw.startswith(_UTF16):

@@ -95,7 +95,7 @@ def _told(error: Exception) -> Reply:
             retry = (b"retry-after", str(RETRY_S).encode())
             return said(status, [Issue("error", "no-store" if error.full else "transient", str(error))], retry)
         case BadInput(at=at):
-            at = at if at[:1].isupper() else ""  # a line of the text is no place in a resource
+            at = at if at and " " not in at else "Resource"  # a line of the text is no place in a resource
             return said(Status.BAD_REQUEST, [Issue("error", "invalid", str(error), at)])
     raise error
 
@@ -103,6 +103,8 @@ def _told(error: Exception) -> Reply:
 def _call(rules: Rules, request: Request) -> tuple[str, Call]:
     """The shape of the address, and the request as FHIR understands it."""
     shape, kind, own, rest = _shape(request.path)
+    if shape == "?":
+        raise Refusal(Status.BAD_REQUEST, "value", "not an id: 1 to 64 letters, digits, - and .", "id")
     if kind and kind not in resource_types():
         raise Refusal(Status.NOT_FOUND, "not-supported", str(unknown_type(kind, "url")), "url")
     return shape, Call(

@@ -213,6 +213,8 @@ def _together(
         done = {id(step): _do(call, step, unit) for step in timely(writes)}
         for step in timely(_bringing(steps)):
             _refuse_dangling(step, unit)
+            if step.query and step.there is None:  # two entries may have meant the same, and both found nothing
+                single.only(unit, call.about(step.type), search.pairs(step.query), f"{step.at}.request")
         inside = _Inside(unit)
         return [done[id(step)] if id(step) in done else _look(step, inside, perform) for step in timely(steps)]
 
@@ -284,18 +286,28 @@ def _names(steps: list[Step]) -> dict[str, str]:
     return names
 
 
-_NAMING = frozenset({"reference", "uri", "url", "valueUri", "valueUrl", "valueCanonical"})
+_LINK = re.compile(r"""((?:href|src)=["'])([^"']+)""")
 
 
 def rename(resource: Json, names: Mapping[str, str]) -> bool:
-    """Replace the names of entries by their places in the record; whether any was."""
+    """Replace the names of entries by their places in the record, in references, addresses and links; whether any was.
+
+    What stands in a plain `value` is somebody's identifier and stays.
+    """
     changed = False
     nodes: Iterator[tuple[str, Any]] = walk(resource)
     for _, node in nodes:
         for key, value in node.items() if isinstance(node, dict) else ():
-            if key in _NAMING and isinstance(value, str) and names.get(value, value) != value:
-                node[key], changed = names[value], True
+            if isinstance(value, str) and key != "value":
+                new = _linked(value, names) if key == "div" else names.get(value, value)
+                if new != value and (key == "reference" or ":" in value):
+                    node[key], changed = new, True
     return changed
+
+
+def _linked(narrative: str, names: Mapping[str, str]) -> str:
+    """The narrative with its links and pictures by the new names."""
+    return _LINK.sub(lambda link: link[1] + names.get(link[2], link[2]), narrative)
 
 
 def _find(call: Call, steps: list[Step], unit: Unit, timely: Callable[[Iterable[Any]], Iterator[Any]]) -> None:
@@ -395,7 +407,8 @@ def _do(call: Call, step: Step, unit: Unit) -> Reply:
         case "POST":
             return written(here, unit.put(step.resource or {}, step.found), Status.CREATED)
         case _:
-            return written(here, *single.put(unit, step.resource or {}, step.found, wanted))
+            fresh = single.wants_none(step.request.headers)
+            return written(here, *single.put(unit, step.resource or {}, step.found, wanted, fresh=fresh))
 
 
 class _Inside:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus as Status
 from time import gmtime
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 from uuid import uuid4
 
 from adjunct.base import MS_PER_SECOND
 from adjunct.fhir.outcome import Issue, Refusal, outcome
 from adjunct.fhir.repository import Repository, Stored
 from adjunct.fhir.validation import validate
-from adjunct.fhir.wire import Json, read_exact, write_exact
+from adjunct.fhir.wire import Json, read_exact, walk, write_exact
 
 PAGE = 50
 PAGE_LIMIT = 1000
@@ -133,7 +134,22 @@ def document(call: Call) -> Json:
     if call.type and kind != call.type:
         said = f"this address takes a {call.type}: send one, or use the address of the type that you send"
         raise Refusal(Status.BAD_REQUEST, "invalid", said, "resourceType")
+    _at_home(read, call)
     return read
+
+
+def _at_home(read: Json, call: Call) -> None:
+    """References by this server's own address become local: they mean the same, and that address may change."""
+    base = call.rules.base
+    homes = (f"{base}/", base.replace("//127.0.0.1", "//localhost", 1) + "/")
+    if not any(home.encode() in call.body for home in homes):
+        return
+    nodes: Iterator[tuple[str, Any]] = walk(read)
+    for _, node in nodes:
+        said = node.get("reference") if isinstance(node, dict) else None
+        for home in homes:
+            if isinstance(said, str) and said.startswith(home):
+                node["reference"] = said[len(home) :]
 
 
 def checked(read: Json, rules: Rules, at: str = "") -> None:
@@ -176,11 +192,8 @@ def unchanged(call: Call, stored: Stored) -> bool:
         known = ("*", stored.etag, stored.etag[2:], str(stored.version))  # the last is how some clients write it
         return any(tag.strip() in known for tag in tags.split(","))
     if since := call.headers.get("if-modified-since"):
-        try:
-            limit = parsedate_to_datetime(since).timestamp()
-        except ValueError:
-            raise Refusal(Status.BAD_REQUEST, "value", "not an HTTP date", "If-Modified-Since") from None
-        return stored.at // MS_PER_SECOND <= limit
+        with suppress(ValueError):  # what is no date is no condition (RFC 9110)
+            return stored.at // MS_PER_SECOND <= parsedate_to_datetime(since).timestamp()
     return False
 
 

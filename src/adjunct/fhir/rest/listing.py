@@ -111,7 +111,8 @@ def belonging(type: str, id: str, types: Iterable[str], *, itself: bool = False)
 
 def _expanded(record: Reader, url: str) -> frozenset[tuple[str, str]] | None:
     """The codes of a ValueSet that the record holds as a list; None if it does not."""
-    asked = search.parse("ValueSet", [("url", url)], strict=True, now=0, count=1)
+    by = ("_id", url.rpartition("/")[2]) if url.startswith("ValueSet/") else ("url", url)
+    asked = search.parse("ValueSet", [by], strict=True, now=0, count=1)
     for stored in record.search(asked.search).matches:
         composed = content_of(stored).get("compose", {})
         parts = listed(composed.get("include"))
@@ -174,10 +175,10 @@ def _version(base: str, stored: Stored) -> Entry:
     if stored.content is None:
         method, status = b"DELETE", Status.NO_CONTENT
     elif stored.version == 1:
-        method, status = b"POST", Status.CREATED
+        method, status = b"PUT", Status.CREATED
     else:
         method, status = b"PUT", Status.OK
-    place = stored.type if method == b"POST" else f"{stored.type}/{stored.id}"
+    place = f"{stored.type}/{stored.id}"
     rest = (
         b',"request":{"method":"' + method + b'","url":"' + place.encode() + b'"}'
         b',"response":{"status":"'
@@ -201,7 +202,8 @@ def everything(call: Call, repository: Repository) -> Reply:
         current(record, "Patient", call.id)
         asked = _parsed(call, record, "", query, _person(call.id))
         page = record.search(asked.search)
-        page = page._replace(included=tuple(_named_by(record, page.matches)))
+        if not any(name == "_type" for name, _ in call.query):
+            page = page._replace(included=tuple(_named_by(record, page.matches)))
     return reply(Status.OK, _searchset(call, asked, page))
 
 

@@ -13,6 +13,7 @@ from adjunct.fhir.repository import Repository, timestamp
 from adjunct.fhir.rest.call import Call, Reply, Rules, reply
 from adjunct.fhir.rest.operations import offered
 from adjunct.fhir.rest.single import JSON_PATCH, MERGE_PATCH
+from adjunct.fhir.search.conditions import leads_on
 from adjunct.fhir.wire import Json, write_exact
 
 _TYPE = ("read", "vread", "update", "patch", "delete", "history-instance", "history-type", "create", "search-type")
@@ -69,7 +70,7 @@ def statement(rules: Rules) -> Json:
 
 def _resource(rules: Rules, kind: str) -> Json:
     known = parameters(kind).values()
-    references = [f"{kind}:{p.name}" for p in known if p.type == "reference"]
+    references = [f"{kind}:{p.name}" for p in known if leads_on(p)]
     return {
         "type": kind,
         "interaction": [{"code": code} for code in _TYPE],

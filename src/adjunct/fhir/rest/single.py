@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus as Status
 from typing import Any
 
@@ -25,7 +26,7 @@ from adjunct.fhir.rest.call import (
     version_wanted,
     written,
 )
-from adjunct.fhir.wire import Json, mapped, read_exact, write_exact
+from adjunct.fhir.wire import Json, mapped, read_exact, walk, write_exact
 
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
@@ -36,11 +37,18 @@ COPIED_BYTES = 1024 * 1024  # by all copy operations of a patch: each can double
 
 def read(call: Call, repository: Repository) -> Reply:
     """One resource as it is now."""
+    unknown = {name for name, _ in call.query} - _READ
+    if unknown and call.strict:
+        said = f"a read takes {', '.join(sorted(_READ))}"
+        raise Refusal(Status.BAD_REQUEST, "not-supported", said, min(unknown))
     with repository.reading() as record:
         found = current(record, call.type, call.id)
     if unchanged(call, found):
         return Reply(Status.NOT_MODIFIED, named(found))
     return reply(Status.OK, search.shortened(found.content or b"", found.type, call.query), *named(found))
+
+
+_READ = frozenset({"_summary", "_elements", "_format", "_pretty"})
 
 
 def vread(call: Call, repository: Repository) -> Reply:
@@ -85,6 +93,7 @@ def creating(call: Call) -> Work:
     """What a create has to do in the record; all else is done."""
     sent = document(call)
     query = _unless(call)
+    _refuse_criteria(sent, call)
     sent["id"] = call.rules.new_id()
     checked(sent, call.rules)
     found = rows(sent)
@@ -100,11 +109,30 @@ def creating(call: Call) -> Work:
 def _unless(call: Call) -> search.Pairs | None:
     """What must not be there yet: in `If-None-Exist`, or in the address, where some clients write it."""
     said = call.headers.get("if-none-exist", "")
+    if "if-none-exist" in call.headers and not said.strip():
+        raise Refusal(
+            Status.PRECONDITION_FAILED, "multiple-matches", "no criteria: say which resource", "If-None-Exist"
+        )
     address = tuple(pair for pair in call.query if pair[0] not in ("_format", "_pretty"))
     if said and address:
         twice = "criteria in the address and in the header: write them in one place"
         raise Refusal(Status.BAD_REQUEST, "invalid", twice, "If-None-Exist")
     return search.pairs(said) if said else address or None
+
+
+def _refuse_criteria(sent: Json, call: Call) -> None:
+    """A reference by criteria is looked up in a transaction only; stored as it is it would lead nowhere."""
+    if b"?" not in call.body:
+        return
+    nodes: Iterator[tuple[str, Any]] = walk(sent)
+    for at, node in nodes:
+        reference = node.get("reference") if isinstance(node, dict) else None
+        if isinstance(reference, str) and _CRITERIA.match(reference):
+            said = "a reference by criteria is looked up in a transaction: send one, or name the resource"
+            raise Refusal(Status.BAD_REQUEST, "not-supported", said, f"{at}.reference")
+
+
+_CRITERIA = re.compile(r"[A-Z][A-Za-z]{2,63}\?")
 
 
 def updating(call: Call) -> Work:
@@ -118,16 +146,27 @@ def updating(call: Call) -> Work:
         raise Refusal(
             Status.BAD_REQUEST, "invalid", "the id in the body is not the one in the address", f"{call.type}.id"
         )
+    _refuse_criteria(sent, call)
     checked(sent, call.rules)
-    found, wanted = rows(sent), version_wanted(call)
-    return lambda unit: put(unit, sent, found, wanted)
+    found, wanted, fresh = rows(sent), version_wanted(call), wants_none(call.headers)
+    return lambda unit: put(unit, sent, found, wanted, fresh=fresh)
 
 
-def put(unit: Unit, sent: Json, found: Any, wanted: int | None) -> tuple[Stored, int]:
-    """The next version, if the one before it is the one wanted; with 201 where there was none."""
+def wants_none(headers: Mapping[str, str]) -> bool:
+    """`If-None-Match: *` on a write: only if there is nothing yet."""
+    return headers.get("if-none-match", "").strip() == "*"
+
+
+def put(unit: Unit, sent: Json, found: Any, wanted: int | None, *, fresh: bool = False) -> tuple[Stored, int]:
+    """The next version, if the one before it is the one wanted, or (`fresh`) if there is none; 201 where none was."""
     there = unit.read(sent["resourceType"], sent["id"])
     matched(there, wanted)
-    return unit.put(sent, found), Status.OK if there and there.content is not None else Status.CREATED
+    alive = there is not None and there.content is not None
+    if alive and fresh:
+        raise Refusal(
+            Status.PRECONDITION_FAILED, "conflict", "it is there already: nothing was stored", "If-None-Match"
+        )
+    return unit.put(sent, found), Status.OK if alive else Status.CREATED
 
 
 def matched(there: Stored | None, wanted: int | None) -> None:

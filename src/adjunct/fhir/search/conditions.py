@@ -192,6 +192,7 @@ class Reading:
 
     def _chain(self, by: Parameter, modifier: str, rest: str, text: str, at: str, steps: int) -> ask.Chain:
         targets = _led_to(by, modifier, at)
+        refuse_canonical(by, at)
         if not targets:
             refuse(at, f"may lead anywhere: say to which type, as in {by.name}:Patient.{shown(rest)[1:-1]}")
         found: list[tuple[str, tuple[ask.Condition, ...]]] = []
@@ -213,6 +214,7 @@ class Reading:
             refuse(at, "write _has:Type:reference:parameter, for example _has:Observation:patient:code")
         (by,) = known((source,), name)
         targets = _led_to(by, "", at)
+        refuse_canonical(by, at)
         if (targets and not set(types) <= set(targets)) or (by.only and not types):
             refuse(at, f"{source}.{by.name} refers to {', '.join(targets)} only")
         where = tuple(self.conditions((source,), rest, text, at=at, steps=steps - 1))
@@ -248,6 +250,19 @@ def _as_indexed(parameter: Parameter, value: ask.TokenIs) -> ask.TokenIs:
     system, code = value
     meant = system and any(s == system and code in (None, c) for s, c in _implied(parameter.expression))
     return ask.TokenIs("", code) if meant else value
+
+
+@cache
+def leads_on(by: Parameter) -> bool:
+    """Whether this parameter's elements hold references to follow; a canonical or URI names no resource of a server."""
+    found = [definitions.element_at(branch) for branch in by.expression.split("|")]
+    return by.type == "reference" and any(element is None or "Reference" in element.types for element in found)
+
+
+def refuse_canonical(by: Parameter, at: str) -> None:
+    """Nothing goes on through canonical addresses: finding nothing there would look like an answer."""
+    if not leads_on(by):
+        refuse(at, f"{by.name}: canonical addresses are not followed: search by the address", "not-supported")
 
 
 def _led_to(by: Parameter, modifier: str, at: str) -> tuple[str, ...]:

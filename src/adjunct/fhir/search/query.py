@@ -15,7 +15,7 @@ from adjunct.fhir import definitions
 from adjunct.fhir.indexing import interval
 from adjunct.fhir.outcome import Refusal
 from adjunct.fhir.repository import Stored
-from adjunct.fhir.search.conditions import Expand, Reading, Unknown, known
+from adjunct.fhir.search.conditions import Expand, Reading, Unknown, known, leads_on, refuse_canonical
 from adjunct.fhir.search.cursor import MOST_KEY, Pairs, decode_cursor, encode_cursor
 from adjunct.fhir.search.summary import Summary, elements_of, shorten, summary_of
 from adjunct.fhir.search.values import refuse
@@ -213,9 +213,11 @@ def _includes(types: tuple[str, ...], key: str, text: str, *, reverse: bool, ite
     if source not in of_r4 or not name or (target and target not in of_r4):
         refuse(key, "write Type:parameter or Type:parameter:Target, for example Observation:subject:Patient")
     found = definitions.parameters(source).values() if name == "*" else known((source,), name)
-    references = [p for p in found if p.type == "reference"]
+    references = [p for p in found if p.type == "reference" and (name != "*" or leads_on(p))]
     if not references:
         refuse(key, f"{source} has no reference of this name")
+    for one in references:
+        refuse_canonical(one, key)
     if target:
         references = [p for p in references if not p.targets or target in p.targets]
     if not references:

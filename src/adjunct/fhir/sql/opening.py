@@ -18,6 +18,8 @@ from adjunct.base import BadInput
 from adjunct.fhir.sql.sqlite import Sqlite
 from adjunct.fhir.sql.store import Backend, SqlRepository
 
+OWNER_ONLY = 0o600  # the mode of a new file: health data is nobody else's
+
 _FORMS = "sqlite:///FILE or postgresql://USER@HOST/NAME"
 
 
@@ -85,12 +87,14 @@ def migrate(address: str, to: str = "head") -> None:
     config = Config()
     config.set_main_option("script_location", _scripts())
     try:
+        if url.get_backend_name() == "sqlite":
+            Path(url.database or "").touch(mode=OWNER_ONLY)  # its log and index get the same mode
         with engine.begin() as connection:
             config.attributes["connection"] = connection
             command.upgrade(config, to)
         if url.get_backend_name() == "sqlite":  # into write-ahead mode once: two who switch it get in each other's way
             backend(address).connect(writes=True).close()
-    except (SQLAlchemyError, sqlite3.Error) as error:
+    except (SQLAlchemyError, sqlite3.Error, OSError) as error:
         raise _unreachable(error) from None
 
 
