@@ -32,7 +32,7 @@ EXPECTED = {
     "conditionalCreate": True,
     "conditionalUpdate": [True, "4"],
     "gone": [410, "deleted"],
-    "history": ["DELETE", "PUT", "PUT", "PUT", "POST"],
+    "history": ["DELETE", "PUT", "PUT", "PUT", "PUT"],
     "ofType": True,
     "ofAll": "history",
     "unknown": [400, "not-supported"],

@@ -55,7 +55,7 @@ def test_create_read_update_history_delete(server: Any) -> None:
     found.name.append(HumanName({"family": "Fclater"}))
     assert found.update()["meta"]["versionId"] == "2"
     versions = Bundle.read_from(f"Patient/{found.id}/_history", server)
-    assert [(e.request.method, e.resource.meta.versionId) for e in versions.entry] == [("PUT", "2"), ("POST", "1")]
+    assert [(e.request.method, e.resource.meta.versionId) for e in versions.entry] == [("PUT", "2"), ("PUT", "1")]
     assert len(Patient.read_from(f"Patient/{found.id}/_history/1", server).name) == 1
     assert found.delete() is None
     with pytest.raises(requests.HTTPError, match="410"):

@@ -44,7 +44,7 @@ def test_create_read_update_patch_delete(client: Any) -> None:
     with pytest.raises(ResourceNotFound):
         client.get("Patient", who.id)
     history = client.execute(f"Patient/{who.id}/_history", method="get")
-    assert [e["request"]["method"] for e in history["entry"]] == ["DELETE", "PUT", "PUT", "POST"]
+    assert [e["request"]["method"] for e in history["entry"]] == ["DELETE", "PUT", "PUT", "PUT"]
 
 
 def test_search_sort_include_has_and_every_page(client: Any) -> None:

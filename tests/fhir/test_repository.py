@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from adjunct.fhir.outcome import Refusal
 from adjunct.fhir.repository import Repository, Stored, Unavailable, Unit
 from adjunct.fhir.sql import store as sql_store
 from adjunct.fhir.sql.opening import open_record
+from adjunct.fhir.sql.sqlite import Sqlite
 from stores import BACKENDS, NOW, Clock, delete, put, store
 
 ANA: dict[str, Any] = {"resourceType": "Patient", "id": "ana", "birthDate": "1985-03"}
@@ -232,6 +235,22 @@ def test_a_panic_reaches_its_sender_and_the_record_goes_on(tmp_path: Path) -> No
     assert not record.writing
 
 
+def test_a_panic_between_units_reaches_all_who_wait(tmp_path: Path) -> None:
+    panics = [True]
+
+    def clock() -> int:
+        if panics.pop():
+            raise Panic
+        panics.append(False)
+        return NOW
+
+    with closing(open_record(f"sqlite:///{tmp_path / 'record.db'}", clock)) as record:
+        with pytest.raises(RuntimeError, match="nothing was stored"):
+            put(record, **ANA)
+        panics.append(False)
+        assert put(record, **ANA).version == 1
+
+
 @pytest.mark.parametrize("backend", ["sqlite", "postgres"], indirect=True)
 def test_reading_without_end_is_ended(record: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of one statement, not of all that one reader asks."""
@@ -242,3 +261,20 @@ def test_reading_without_end_is_ended(record: Repository, monkeypatch: pytest.Mo
             view._fetch(endless, ())  # type: ignore[attr-defined]
     put(record, **ANA)
     assert read(record, "Patient", "ana")
+
+
+def test_every_statement_has_the_whole_time(tmp_path: Path) -> None:
+    path, now = tmp_path / "record.db", [0.0]
+    open_record(f"sqlite:///{path}", Clock()).close()
+    database = Sqlite(path, lambda: now[0])
+    counting = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 20000) SELECT count(*) FROM n"
+    with closing(database.connect(writes=False)) as connection:
+        database.limit(connection, 10)
+        for now[0] in (9, 18, 27):
+            assert connection.execute(counting).fetchone() == (20_000,)
+        begun = connection.execute(counting.replace("count(*)", "i"))
+        now[0] = 38
+        with pytest.raises(sqlite3.OperationalError, match="interrupted"):
+            begun.fetchall()
+    with closing(database.connect(writes=False)) as unlimited:
+        assert unlimited.execute(counting).fetchone() == (20_000,)

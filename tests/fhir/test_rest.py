@@ -356,6 +356,7 @@ def test_include_and_compartments(fhir: Client) -> None:
     assert fhir.found("Patient?_has:Observation:subject:performer=Practitioner/kim") == ["Patient/ana"]
     assert fhir("GET", "Observation?_summary=count").body["total"] == 2
     assert fhir("GET", "Patient/nobody/$everything").status == 404
+    assert fhir("GET", "Patient/ana/$everything?start=2026", prefer="handling=lenient").issue[1] == "start"
 
 
 def test_search_by_post(quick: Client) -> None:

@@ -399,6 +399,8 @@ REFUSED = [
      "too-costly", "link:Patient." * 7 + "_id"),
     ("Patient", "_sort=" + ",".join(["name"] * 11), "too-costly", "_sort"),
     ("Patient", "_id=" + ",".join("a" * 2001), "too-costly", "_id"),
+    ("Patient", "&".join(["_include=Patient:organization"] * 101), "too-costly", "_include"),
+    ("ActivityDefinition", "_include=*", "invalid", "_include"),  # all its references are canonical
     ("Patient", "&".join(["_id=a"] * 201), "too-costly", "_id"),
 ]  # fmt: skip
 

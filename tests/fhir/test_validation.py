@@ -16,11 +16,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adjunct.fhir import definitions
+from adjunct.fhir import definitions, validation
 from adjunct.fhir.outcome import Issue
 from adjunct.fhir.path import compile_path, parse
 from adjunct.fhir.validation import OWN, kind_of, known_from, unchecked, validate
-from adjunct.fhir.wire import walk
+from adjunct.fhir.wire import mapped, walk
 from fhir_corpora import DEFINITIONS, examples_folder
 
 Json = dict[str, Any]
@@ -231,6 +231,19 @@ NARRATIVES: list[tuple[str, str]] = [
 def test_a_narrative_is_for_reading(inside: str, rule: str):
     found = errors(pulse(text=NARRATIVE | {"div": f"{DIV}{inside}</div>"}))
     assert [i.diagnostics[:5] for i in found] == ([rule] if rule else [])
+
+
+def test_what_is_contained_is_looked_through_once(monkeypatch: pytest.MonkeyPatch):
+    """However many references lead to it."""
+    looks: list[object] = []
+    monkeypatch.setattr(validation, "mapped", lambda value: looks.append(value) or mapped(value))
+    names = [f"n{number}" for number in range(100)]
+    resource = pulse(
+        contained=[CONTAINED | {"id": name} for name in names],
+        performer=[{"reference": f"#{name}"} for name in names],
+    )
+    assert errors(resource) == []
+    assert len([value for value in looks if "resourceType" in mapped(value)]) < 3 * len(names)
 
 
 def test_a_resource_without_narrative_is_remarked():

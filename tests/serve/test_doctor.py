@@ -87,6 +87,36 @@ def test_damage_is_found(damage: str, check: str, path: Path) -> None:
     assert path.read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    "content",
+    ["x'7b'", "x'ff'", "x'5b5d'", "'[1'", "NULL", "7"],
+    ids=["cut", "no text", "a list", "text", "none", "number"],
+)
+def test_damaged_content_is_told_and_the_other_checks_go_on(content: str, path: Path) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.execute(f"UPDATE version SET content = {content} WHERE id IN ('a', 'b') AND version = 1")
+        connection.execute("DELETE FROM version WHERE id = 'a' AND version = 2")
+    connection.close()
+    found = look(path)
+    assert (bad(found), exit_code(found)) == ([("versions", "wrong"), ("indexes", "wrong")], 3)
+    said = next(finding.says for finding in found if finding.check == "indexes")
+    assert said.startswith("2 of 4 resources")
+    assert "(Patient version 1)" in said
+    assert found[-1].check == "disk"
+
+
+def test_a_check_that_cannot_be_done_stops_no_other(path: Path) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.execute("DROP TABLE uri")
+    connection.close()
+    found = look(path)
+    assert (bad(found), exit_code(found)) == ([("indexes", "wrong")], 3)
+    with sqlite3.connect(path) as connection:
+        connection.execute("ALTER TABLE version RENAME COLUMN version TO other")
+    connection.close()
+    assert bad(look(path)) == [("versions", "wrong"), ("indexes", "wrong")]
+
+
 def test_a_damaged_file_is_found(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 3 : 2 * len(content) // 3] = b"\xff" * (2 * len(content) // 3 - len(content) // 3)

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 from adjunct.fhir import definitions, profiles, wire
+from adjunct.fhir.criteria import MOST_INCLUDED
 from adjunct.fhir.indexing import KEPT
 from adjunct.fhir.rest.call import Rules
 from adjunct.fhir.rest.metadata import statement
@@ -30,15 +31,24 @@ ABOUT = (
 INTERACTIONS: Mapping[str, tuple[str, str]] = {
     "read": ("GET Type/id", "304 with `If-None-Match` or `If-Modified-Since`; `_summary`, `_elements`"),
     "vread": ("GET Type/id/_history/version", "that version, byte for byte as it was stored"),
-    "update": ("PUT Type/id · PUT Type?criteria", "creates under a chosen id; 412 where `If-Match` does not match"),
-    "patch": ("PATCH Type/id · PATCH Type?criteria", "JSON Patch (RFC 6902) or JSON Merge Patch (RFC 7396); in a Bundle JSON Patch only, in a Binary"),
+    "update": (
+        "PUT Type/id · PUT Type?criteria",
+        "creates under a chosen id; 412 where `If-Match` does not match, or where there is one and `If-None-Match: *`",
+    ),
+    "patch": (
+        "PATCH Type/id · PATCH Type?criteria",
+        "JSON Patch (RFC 6902) or JSON Merge Patch (RFC 7396); in a Bundle only JSON Patch, as a Binary",
+    ),
     "delete": (
         "DELETE Type/id · DELETE Type?criteria",
         "a version that says it is gone; criteria must find one or none",
     ),
     "history-instance": ("GET Type/id/_history", "newest first, deletions among them; `_since`, `_count`"),
     "history-type": ("GET Type/_history", "the same of all of a type"),
-    "create": ("POST Type", "under an id of the server; nothing new where `If-None-Exist`, or criteria in the address, find one"),
+    "create": (
+        "POST Type · POST Type?criteria",
+        "under an id of the server; nothing new where `If-None-Exist`, or criteria in the address, find one",
+    ),
     "search-type": (
         "GET Type?... · POST Type/_search",
         "also in a compartment: `GET Patient/id/Type?...`, `Patient/id/*`",
@@ -73,8 +83,10 @@ RESULTS: Mapping[str, str] = {
     "_sort": "parameters with commas between them, `-` for descending; what has no value comes last",
     "_count": "resources on a page; 0 only counts",
     "_total": "`none`, `estimate`, `accurate`; an estimate is accurate here",
-    "_include, _revinclude": "`Type:parameter`, `Type:parameter:Target`, `Type:*`; `:iterate` goes on from there. `_include=*` is served, "
-    "`_revinclude=*` refused: name the types",
+    "_include, _revinclude": (
+        "`Type:parameter`, `Type:parameter:Target`, `Type:*`; `:iterate` goes on from there. `_include=*` takes all "
+        "references of what is searched; `_revinclude=*` is refused: name the types"
+    ),
     "_summary, _elements": "`true`, `text`, `data`, `count`; names of elements. What is left is tagged SUBSETTED",
     "_type": "types, where the address names none",
     "_cursor": "made by the server in the link to the next page; good for that search only",
@@ -88,7 +100,7 @@ SETTINGS: Mapping[str, str] = {
     "body_bytes": "of a request; more is 413",
     "request_seconds": "then 503, or 504 where a write may still be stored",
     "stop_seconds": "for requests in flight after SIGTERM or Ctrl+C",
-    "threads": "requests that work at once; a read by id and a small create or update need none where the record is a file",
+    "threads": "requests that work at once; with SQLite a read by id and a small create or update need none",
     "waiting": "requests that may wait for a thread; more are 503 at once",
     "gzip_from": "bytes of an answer from which it is compressed, if the client takes it",
 }
@@ -137,8 +149,8 @@ def _searched() -> Iterator[str]:
         "`,` `|` `$` `\\` away. Dates, numbers and quantities take the prefixes `eq ne gt lt ge le sa eb ap`. "
         "A date is the interval that its precision says, a number whatever rounds to it; an amount with a UCUM code "
         "finds the same amount in other units. Texts are compared without case and accents, by their first "
-        f"{KEPT} characters. Chains (`subject:Patient.name`), `_has` and includes go on through references, not through "
-        "canonical addresses: such a parameter finds its address, and following it is refused."
+        f"{KEPT} characters. Chains (`subject:Patient.name`), `_has` and includes go on through references; to go on "
+        "through a canonical address is refused: search by the address."
     )
     yield (
         "**What is not known is refused**, with 400: a filter that is dropped in silence widens the answer. With "
@@ -197,7 +209,8 @@ def _limits(rules: Rules, settings: Mapping[str, object]) -> Iterator[str]:
             ("conditions of one search, those of chains included", str(MOST_CONDITIONS)),
             ("values of one search, the codes of value sets included", str(MOST_VALUES)),
             ("steps of a chain", str(MOST_STEPS)),
-            ("references to include", str(MOST_RULES)),
+            ("references to include by", str(MOST_RULES)),
+            ("resources that one page includes; with more it is refused", str(MOST_INCLUDED)),
             ("parameters to sort by", str(MOST_SORTS)),
             ("levels of objects and lists in JSON", str(wire.MAX_DEPTH)),
         ),

@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import Any, NamedTuple, TypeVar
 
 from adjunct.fhir import criteria as ask
 from adjunct.fhir.indexing import Rows
+from adjunct.fhir.outcome import Refusal
 from adjunct.fhir.repository import Page, Stored, Unavailable, stamp
 from adjunct.fhir.wire import Json
 
@@ -216,6 +218,9 @@ class MemoryReader:
             found = {v.stored.key: v for rule in rules for start in fresh for v in self._follow(rule, start, snapshot)}
             fresh = [v for key, v in found.items() if key not in known]
             known |= found
+            if len(known) - len(page) > ask.MOST_INCLUDED:
+                said = f"more than {ask.MOST_INCLUDED} resources: include less, or search for them"
+                raise Refusal(HTTPStatus.BAD_REQUEST, "too-costly", said, "_include")
             rules = [rule for rule in rules if rule.iterate]
         return [known[key] for key in sorted(known.keys() - {v.stored.key for v in page})]
 

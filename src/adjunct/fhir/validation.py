@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, NamedTuple
 
 from adjunct.base import BadInput
@@ -88,7 +88,7 @@ class _Rule(NamedTuple):
     holds: Path | None
     why: str = ""
 
-    def ask(self, value: Any, resource: Json, _: Json) -> _Said | None:
+    def ask(self, value: Any, resource: Json, _: _Whole) -> _Said | None:
         """The issue if it does not hold; a warning where the values do not decide about an error."""
         assert self.holds is not None
         try:
@@ -101,7 +101,21 @@ class _Rule(NamedTuple):
         return undecided if self.said.severity == "error" else None
 
 
-Ask = Callable[[Any, Json, Json], _Said | None]  # the value, its resource, and the resource that contains that one
+class _Whole:
+    """A resource that is contained in no other; what it contains is looked through once, if anything refers to it."""
+
+    def __init__(self, resource: Json) -> None:
+        self._resource = resource
+
+    @cached_property
+    def local(self) -> dict[str, Any]:
+        """The types of what a local reference can lead to, by the reference; the first of those with one id."""
+        inside = [mapped(inner) for inner in listed(self._resource.get("contained"))]
+        named = {f"#{inner['id']}": inner.get("resourceType") for inner in reversed(inside) if "id" in inner}
+        return {"#": self._resource.get("resourceType")} | named
+
+
+Ask = Callable[[Any, Json, _Whole], _Said | None]  # the value, its resource, and the one that contains that one
 
 
 class _Shape(NamedTuple):
@@ -273,12 +287,12 @@ def _of_element(owner: str, element: Element, type_: str) -> Iterator[Ask]:
         yield _coded(type_, codes, element.binding)
 
 
-def _id(value: Any, *_: Json) -> _Said | None:
+def _id(value: Any, *_: object) -> _Said | None:
     fits = value.__class__ is not str or ID.fullmatch(value)
     return None if fits else _Said("value", "not a valid id: 1 to 64 letters, digits, - and .")
 
 
-def _day(value: Any, *_: Json) -> _Said | None:
+def _day(value: Any, *_: object) -> _Said | None:
     """That the day is in the calendar; its form has been checked."""
     if value.__class__ is str and value[_TO_DAY:_DATE] > _IN_EVERY_MONTH:
         try:
@@ -295,7 +309,7 @@ def _coded(type_: str, codes: frozenset[tuple[str, str]], binding: str) -> Ask:
     if type_ in definitions.primitive_types():
         return lambda value, *_: said if value.__class__ is str and value not in allowed else None
 
-    def ask(value: Json, *_: Json) -> _Said | None:
+    def ask(value: Json, *_: object) -> _Said | None:
         codings = listed(value.get("coding")) if type_ == "CodeableConcept" else [value]
         named = ((mapped(c).get("system", ""), mapped(c).get("code", "")) for c in codings)
         return None if any(pair in codes for pair in named) else said
@@ -310,7 +324,7 @@ def _refers(targets: frozenset[str]) -> Ask:
     wrong = _Said("value", f"may refer only to {', '.join(sorted(targets)) or 'a resource of R4'}")
     nothing = _Said("not-found", "ref-1: refers to a contained resource that is not there")
 
-    def ask(value: Json, _: Json, root: Json) -> _Said | None:
+    def ask(value: Json, _: Json, whole: _Whole) -> _Said | None:
         reference = value.get("reference")
         if reference.__class__ is not str:
             kind = value.get("type")
@@ -319,9 +333,9 @@ def _refers(targets: frozenset[str]) -> Ask:
         if kind in allowed:
             return None
         if reference.startswith("#"):
-            inside = (c for c in listed(root.get("contained")) if mapped(c).get("id") == reference[1:])
-            found = next(inside, root if reference == "#" else None)
-            return nothing if found is None else None if found.get("resourceType") in allowed else wrong
+            if reference not in whole.local:
+                return nothing
+            return None if whole.local[reference] in allowed else wrong
         if ":" in reference:  # an address elsewhere may say the type, or nothing
             kind = reference.partition("/_history/")[0].rpartition("/")[0].rpartition("/")[2]
             return wrong if kind in anything and kind not in allowed else None
@@ -341,7 +355,7 @@ _MARKUP = re.compile(rf"<(?:/?([a-z][a-z0-9]*+)(?:\s++{_ATTRIBUTE})*+\s*+/?>|!--
 _BLANK = re.compile(r"(?:\s|&nbsp;|&#160;|&#x0*a0;)*", re.IGNORECASE)
 
 
-def _narrative(value: Json, *_: Json) -> _Said | None:
+def _narrative(value: Json, *_: object) -> _Said | None:
     """XHTML for reading only, without scripts, forms, frames and event handlers, and something to read.
 
     It keeps out what is plainly active; whoever shows a narrative of others must still clean it.
@@ -369,23 +383,23 @@ class _Found:
         self.said: list[tuple[Json, str, _Said]] = []
         self.visit_resource(document)
 
-    def visit_resource(self, resource: Json, container: Json | None = None) -> None:
+    def visit_resource(self, resource: Json, container: _Whole | None = None) -> None:
         """A resource; `container` is the one that it is contained in."""
         kind = resource.get("resourceType")
         if kind not in definitions.resource_types():
             return  # structure has said so
         shape = kind_of(kind, contained=container is not None).shape(tuple(resource))
-        self.visit(resource, shape, resource, container or resource)
+        self.visit(resource, shape, resource, container or _Whole(resource))
         if "contained" in resource:
             self._unreferenced(resource)
         if kind == "Bundle":
             self._full_urls(resource)
 
-    def visit(self, node: Json, shape: _Shape, resource: Json, root: Json) -> None:
+    def visit(self, node: Json, shape: _Shape, resource: Json, whole: _Whole) -> None:
         for issue in shape.said:
             self.said.append((node, "", issue))
         for ask in shape.asked:
-            if found := ask(node, resource, root):
+            if found := ask(node, resource, whole):
                 self.said.append((node, "", found))
         for key, kind, asked in shape.inside:
             value = node[key]
@@ -393,17 +407,17 @@ class _Found:
                 if child.__class__ is not dict and kind is not None:
                     continue  # null beside an extension
                 for ask in asked:
-                    if found := ask(child, resource, root):
+                    if found := ask(child, resource, whole):
                         self.said.append((node, key, found) if kind is None else (child, "", found))
                 if kind is None:
                     continue
                 if kind.name == "Resource":
-                    self.visit_resource(child, root if key == "contained" else None)
+                    self.visit_resource(child, whole if key == "contained" else None)
                     continue
                 keys = tuple(child)
                 inner = kind.shapes.get(keys) or kind.shape(keys)
                 if inner is not _QUIET:
-                    self.visit(child, inner, resource, root)
+                    self.visit(child, inner, resource, whole)
 
     def _unreferenced(self, resource: Json) -> None:
         """dom-3: what is contained is referred to from the resource, or refers to it."""

@@ -79,6 +79,8 @@ def create_app(service: Service, settings: Settings, log: FilteringBoundLogger, 
         try:
             with service.repository.reading() as reader:
                 reader.newest_key()
+            if not getattr(service.repository, "writing", True):
+                raise Unavailable("the writer stands still: start the server again")
         except Unavailable as error:
             response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
             return {"status": "not ready", "why": str(error)}

@@ -23,9 +23,10 @@ from adjunct.fhir.indexing import Rows, rows
 from adjunct.fhir.sql.schema import INDEXES, version
 from adjunct.fhir.sql.statement import Statement
 from adjunct.fhir.sql.store import COLUMNS, Backend, Connection
-from adjunct.fhir.wire import mapped, read_exact
+from adjunct.fhir.wire import Json, mapped, read_exact
 
 SAMPLE = 200  # resources whose index rows are made again
+NAMED = 5  # versions that a finding names
 FREE_BYTES = 1024**3
 MIB = 1024**2
 PATIENCE_S = 60  # a clock behind by less is only another machine's
@@ -89,10 +90,19 @@ def _record(connection: Connection, backend: Backend, now: int) -> Iterator[Find
         statement = Statement(asked, backend.dialect)
         return int(connection.execute(statement.text, statement.binds(dict(values))).fetchone()[0] or 0)
 
-    yield _pages(connection, backend)
-    yield _versions(one)
-    yield _clock(one, now)
-    yield _indexes(connection, backend, one)
+    checks: dict[str, Callable[[], Finding]] = {
+        "database": lambda: _pages(connection, backend),
+        "versions": lambda: _versions(one),
+        "clock": lambda: _clock(one, now),
+        "indexes": lambda: _indexes(connection, backend, one),
+    }
+    for name, check in checks.items():
+        try:
+            yield check()
+        except backend.errors as error:
+            yield Finding(name, "wrong", str(backend.unavailable(error)))
+        except (ValueError, TypeError):  # a value of another kind than its column's
+            yield Finding(name, "wrong", "the tables hold what cannot be read: restore a backup")
 
 
 def _pages(connection: Connection, backend: Backend) -> Finding:
@@ -134,7 +144,11 @@ def _indexes(connection: Connection, backend: Backend, one: Callable[..., int]) 
     """Whether a search finds what the resources say: index rows made again from a sample, spread evenly."""
     v = version.c
     step = max(1, one(select(func.count(v.key))) // SAMPLE)
-    picked = select(v.key, v.content).where(v.gone == 0, v.key % bindparam("step") == 0).limit(bindparam("count"))
+    picked = (
+        select(v.key, v.type, v.version, v.content)
+        .where(v.gone == 0, v.key % bindparam("step") == 0)
+        .limit(bindparam("count"))
+    )
     sample = Statement(picked, backend.dialect)
     chosen = connection.execute(sample.text, sample.binds({"step": step, "count": SAMPLE})).fetchall()
     tables = []
@@ -142,15 +156,34 @@ def _indexes(connection: Connection, backend: Backend, one: Callable[..., int]) 
         held = INDEXES[name].c
         of_key = select(*(held[column] for column in COLUMNS[name])).where(held.key == bindparam("own"))
         tables.append(Statement(of_key, backend.dialect))
-    differ = 0
-    for key, content in chosen:
-        wanted: tuple[list[Any], ...] = rows(mapped(read_exact(content)))
+    differ, unreadable = 0, set()
+    for key, kind, number, content in chosen:
+        document = _document(content)
+        if document.get("resourceType") != kind:
+            unreadable.add(f"{kind} version {number}")
+            differ += 1
+            continue
+        wanted: tuple[list[Any], ...] = rows(document)
         differ += any(
             set(again) != {tuple(row) for row in connection.execute(table.text, table.binds({"own": key})).fetchall()}
             for again, table in zip(wanted, tables, strict=True)
         )
+    if unreadable:
+        some = ", ".join(sorted(unreadable)[:NAMED])
+        said = (
+            f"{differ} of {len(chosen)} resources are damaged, some of them cannot be read ({some}): restore a backup"
+        )
+        return Finding("indexes", "wrong", said)
     if differ:
         return Finding(
             "indexes", "wrong", f"{differ} of {len(chosen)} resources are not found as they are: restore a backup"
         )
     return Finding("indexes", "well", f"{len(chosen)} resources looked at are found as they are")
+
+
+def _document(content: object) -> Json:
+    """The content of a version; nothing if it is not what a record keeps."""
+    try:
+        return mapped(read_exact(content)) if isinstance(content, bytes) else {}
+    except AdjunctError:
+        return {}

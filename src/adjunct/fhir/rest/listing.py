@@ -197,6 +197,10 @@ def _version(base: str, stored: Stored) -> Entry:
 
 def everything(call: Call, repository: Repository) -> Reply:
     """`Patient/[id]/$everything`: the compartment, page by page, and whom and what its resources name."""
+    for name, _ in call.query:
+        if name in ("start", "end"):  # under lenient too: a limit that is dropped widens the answer
+            said = "which date counts is not known for every type: use _since, or search with dates"
+            raise Refusal(Status.BAD_REQUEST, "not-supported", said, name)
     query = [("_lastUpdated", f"ge{value}") if name == "_since" else (name, value) for name, value in call.query]
     with repository.reading() as record:
         current(record, "Patient", call.id)

@@ -11,6 +11,7 @@ from psycopg.pq import TransactionStatus
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.engine import Dialect
 
+from adjunct.base import MS_PER_SECOND
 from adjunct.fhir.repository import Unavailable
 from adjunct.fhir.sql.store import Connection
 
@@ -20,6 +21,7 @@ WAIT_MS = 10_000  # for another writer that holds the lock, and for a network th
 QUIET_S = 10  # before a silent connection is asked whether it is still there
 PREPARE_AFTER = 2  # times a statement is seen before the server keeps it prepared
 DISK_FULL = "53100"
+OVERDUE = "57014"
 LOCKED = "55P03"
 #: Operator intervention, connection, system and internal errors: they may come after the commit and before its answer.
 UNCERTAIN = ("57", "08", "58", "XX")
@@ -56,12 +58,17 @@ class Postgres:
         made: Connection = connection
         return made
 
+    def limit(self, connection: Connection, seconds: float) -> None:
+        connection.execute(f"SET statement_timeout = {round(seconds * MS_PER_SECOND)}")
+
     def begin(self, connection: Connection) -> None:
         connection.execute("BEGIN")
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
 
     def unavailable(self, error: Exception) -> Unavailable:
         state = getattr(error, "sqlstate", None)
+        if state == OVERDUE:
+            return Unavailable("the search took too long: ask for less")
         if state == DISK_FULL:
             return Unavailable("the database's disk is full: nothing was stored; make room, send again", full=True)
         if state == LOCKED:

@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields, is_dataclass, replace
 from functools import lru_cache
+from http import HTTPStatus
+from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import ColumnElement, Dialect, Select, bindparam, exists, func, not_, or_, select, tuple_
 from sqlalchemy import and_ as both
 
 from adjunct.fhir import criteria as ask
+from adjunct.fhir.outcome import Refusal
 from adjunct.fhir.repository import Page, Stored
 from adjunct.fhir.sql.conditions import (
     BRANCHES,
@@ -45,6 +48,7 @@ ALL = 2**62  # rows; to count all matches, even the rarest of common conditions 
 STARTS = 512  # resources whose includes are fetched at once
 SHAPES = 2_000  # compiled statements kept of each sort
 LIMIT = "1"  # the name of the parameter that holds how many rows are wanted; the first is SNAPSHOT
+ENOUGH = "enough"  # and how many inclusions are wanted at once
 START_TYPE = 3  # the place of the type from which something is included
 FIRST_START = 4  # and of the first resource
 
@@ -253,8 +257,10 @@ def _plan_include(reverse: bool, narrowed: bool, starts: int, dialect: Dialect) 
         leads = [row.c.key.in_(first), end.c.type == row.c.type, end.c.id == row.c.id]
     if narrowed:
         leads += typed(["2"], end if reverse else row, indexed=False)
-    statement = select(*_versions(end)).where(row.c.idx == bound(1), *leads, current(end))
-    return Statement(statement, dialect)
+    keys = select(end.c.key).distinct().where(row.c.idx == bound(1), *leads, current(end)).limit(bindparam(ENOUGH))
+    led = keys.cte("page")
+    whole = version.alias("w")
+    return Statement(select(*_versions(whole)).join_from(led, whole, whole.c.key == led.c.key), dialect)
 
 
 # --- what a store calls -----------------------------------------------------------------------------------------------
@@ -346,22 +352,27 @@ def _drive(search: ask.Search, record: _AsOf, most: int) -> int | None:
 def _included(rules: Sequence[ask.Include], matches: Sequence[Stored], record: _AsOf) -> tuple[Stored, ...]:
     """What the matches include, in the order of writing: once each, nothing that is a match already."""
     known = {match.key: match for match in matches}
+    most = len(known) + ask.MOST_INCLUDED
     fresh: Sequence[Stored] = matches
     while fresh and rules:
-        some = {one.key: one for rule in rules for one in _follow(rule, fresh, record)}
-        fresh = [one for key, one in some.items() if key not in known]
-        known |= some
+        begun = len(known)
+        for one in (one for rule in rules for one in _follow(rule, fresh, record, most + 1)):
+            known.setdefault(one.key, one)
+            if len(known) > most:
+                said = f"more than {ask.MOST_INCLUDED} resources: include less, or search for them"
+                raise Refusal(HTTPStatus.BAD_REQUEST, "too-costly", said, "_include")
+        fresh = list(islice(known.values(), begun, None))
         rules = [rule for rule in rules if rule.iterate]
     return tuple([known[key] for key in sorted(known.keys() - {match.key for match in matches})])
 
 
-def _follow(rule: ask.Include, starts: Sequence[Stored], record: _AsOf) -> Iterator[Stored]:
-    """What one rule leads to from these resources."""
+def _follow(rule: ask.Include, starts: Sequence[Stored], record: _AsOf, enough: int) -> Iterator[Stored]:
+    """What one rule leads to from these resources; of each `STARTS` of them no more than `enough`."""
     begin, wanted = (rule.target, rule.source) if rule.reverse else (rule.source, rule.target)
     for kind in {start.type for start in starts if begin in ("", start.type)}:
         names = tuple([start.id if rule.reverse else start.key for start in starts if start.type == kind])
         for first in range(0, len(names), STARTS):
             some = _padded(names[first : first + STARTS])
             plan = _plan_include(rule.reverse, bool(wanted), len(some), record.dialect)
-            values = enumerate((record.snapshot, rule.index, wanted, kind, *some))
-            yield from map(stored, record.fetch(plan.text, plan.binds({str(n): v for n, v in values})))
+            values = {str(n): v for n, v in enumerate((record.snapshot, rule.index, wanted, kind, *some))}
+            yield from map(stored, record.fetch(plan.text, plan.binds({**values, ENOUGH: enough})))

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
+from time import monotonic
+from typing import Any
 
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.engine import Dialect
@@ -17,6 +20,7 @@ STATEMENTS = 512  # kept prepared for each connection
 WRITER_CACHE_KIB = 65_536
 READER_CACHE_KIB = 8_192  # of each of many
 CHECKPOINT_PAGES = 4_000
+STEPS = 100_000  # of SQLite's machine between two looks at the time, some milliseconds
 
 
 class Strayed(sqlite3.OperationalError):
@@ -25,6 +29,12 @@ class Strayed(sqlite3.OperationalError):
 
 class _Opened(sqlite3.Connection):
     log: tuple[int, int] | None  # which file its log is
+    begun: Callable[[], None] | None = None  # hears of every statement, if its time is limited
+
+    def execute(self, *asked: Any) -> sqlite3.Cursor:
+        if self.begun:
+            self.begun()
+        return super().execute(*asked)
 
 
 class Sqlite:
@@ -38,8 +48,8 @@ class Sqlite:
     unfit = (sqlite3.DataError,)
     quick = True
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, timer: Callable[[], float] = monotonic) -> None:
+        self.path, self._timer = path, timer
         self.dialect: Dialect = SQLiteDialect_pysqlite()
         self._file: tuple[int, int] | None = None
         self._log_lost = False
@@ -78,6 +88,17 @@ class Sqlite:
         self._file = self._file or _which(self.path, 1)
         connection.log = _which(f"{self.path}-wal")
 
+    def limit(self, connection: Connection, seconds: float) -> None:
+        assert isinstance(connection, _Opened)
+        ends = self._timer() + seconds
+
+        def begun() -> None:
+            nonlocal ends
+            ends = self._timer() + seconds
+
+        connection.begun = begun
+        connection.set_progress_handler(lambda: self._timer() > ends, STEPS)
+
     def begin(self, connection: Connection) -> None:
         connection.execute("BEGIN IMMEDIATE")
 
@@ -88,6 +109,8 @@ class Sqlite:
                 "or stop the server and look before you start it again"
             )
         code = getattr(error, "sqlite_errorname", "") or ""
+        if "INTERRUPT" in code:
+            return Unavailable("the search took too long: ask for less")
         if "FULL" in code:
             return Unavailable("the disk is full: nothing was stored; make room and send it again", full=True)
         if "BUSY" in code or "LOCKED" in code:

@@ -32,6 +32,7 @@ from adjunct.fhir.wire import Json
 T = TypeVar("T")
 
 GROUP = 256  # writes in one commit; with more the first of them would wait too long
+READ_S = 60.0  # for one statement of a reader; nobody waits longer for an answer
 READERS = 64  # idle connections kept for reading
 CHUNK = 500  # versions fetched at once where all are wanted
 
@@ -68,6 +69,9 @@ class Backend(Protocol):
 
     def begin(self, connection: Connection) -> None:
         """Begin what no other writer, of this process or another, can be in at the same time."""
+
+    def limit(self, connection: Connection, seconds: float) -> None:
+        """From now on a statement of this connection that takes longer ends as an error."""
 
     def unavailable(self, error: Exception) -> Unavailable:
         """What happened and what to do, without data."""
@@ -289,6 +293,15 @@ class _Waiting:
         self.error: BaseException | None = None
 
 
+def _orderly(error: BaseException) -> Exception:
+    """What the one who waits is told. A native extension that panics must not end the thread that hears of it."""
+    if isinstance(error, Exception):
+        return error
+    told = RuntimeError("the work was broken off: nothing was stored")
+    told.__cause__ = error
+    return told
+
+
 class _Lent(AbstractContextManager[Reader]):
     """A connection lent for reading; one on which the database failed does not come back."""
 
@@ -334,6 +347,11 @@ class SqlRepository:
     def quick(self) -> bool:
         return self._backend.quick
 
+    @property
+    def writing(self) -> bool:
+        """Whether somebody is there to write: True until the record is closed."""
+        return self._thread.is_alive()
+
     # --- reading ------------------------------------------------------------------------------------------------------
 
     def reading(self) -> AbstractContextManager[Reader]:
@@ -347,9 +365,11 @@ class SqlRepository:
                     return connection
                 connection.close()
         try:
-            return self._backend.connect(writes=False)
+            connection = self._backend.connect(writes=False)
+            self._backend.limit(connection, READ_S)
         except self._backend.errors as error:
             raise self._backend.unavailable(error) from None
+        return connection
 
     def _give_back(self, connection: Connection) -> None:
         if self._closed or len(self._idle) >= READERS:
@@ -406,10 +426,8 @@ class SqlRepository:
             for waiting in group:
                 self._one(connection, counter, waiting)
             connection.execute("COMMIT")
-        except Exception as error:  # noqa: BLE001  whatever it is, nobody may be left waiting or told that it is stored
-            told: BaseException = error
-            if isinstance(error, self._backend.errors):
-                told = self._backend.unavailable(error)
+        except BaseException as error:  # noqa: BLE001  whatever it is, nobody may be left waiting or told that it is stored
+            told = self._backend.unavailable(error) if isinstance(error, self._backend.errors) else _orderly(error)
             self._undo()
             for waiting in group:
                 waiting.result, waiting.error = None, waiting.error or told
@@ -435,11 +453,11 @@ class SqlRepository:
         try:
             waiting.result = waiting.work(unit)
             unit.flush()
-        except Exception as error:  # it belongs to the one who handed the work over
+        except BaseException as error:  # it belongs to the one who handed the work over
             unfit = isinstance(error, self._backend.unfit)
             if isinstance(error, self._backend.errors) and not unfit:
                 raise
-            waiting.error = BadInput(_UNFIT) if unfit else error
+            waiting.error = BadInput(_UNFIT) if unfit else _orderly(error)
             connection.execute("ROLLBACK TO SAVEPOINT unit")
         connection.execute("RELEASE SAVEPOINT unit")
 
