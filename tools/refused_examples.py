@@ -46,7 +46,7 @@ WHY = {
         "A definition that rests on nothing",
         "What is not abstract names what it specialises (invariant sdf-4); these are patterns, not resources.",
     ),
-    "nothing answers at this address": ("An id that is too long", "An id of R4 has up to 64 characters; this has 69."),
+    "not an id": ("An id that is too long", "An id of R4 has up to 64 characters; this has 69."),
 }
 
 
