@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import pytest
 
 from adjunct.serve.running import serving
 from adjunct.serve.settings import load
 
+T = TypeVar("T")
 NOW = 1_795_000_000_000
+
+
+def awaited(work: Coroutine[Any, Any, T]) -> T:
+    """The result of a coroutine, in a thread of its own: the tests in a browser leave a running loop in this one."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, work).result()
 
 
 @pytest.fixture(scope="session")

@@ -307,7 +307,7 @@ BAD_OPTIONS = [
     (["assess", "x.json"], "missing option", "--for"),
     (["assess", "/nowhere/x.json", "--for", "none"], "no such file", "readable"),
     (["assess", "/tmp", "--for", "none"], "directory", "readable"),
-    (["assess", os.devnull, "--for", "none"], "empty", "bundle"),
+    (["assess", os.devnull, "--for", "none"], "empty", "FHIR R4"),
     (["assess", os.devnull, "--for", "psilocybin"], "treatment", "ketamine-iv"),
     (["assess", os.devnull, "--for", "none", "--phase", "soon"], "phase", "pre-dose"),
     (["assess", os.devnull, "--for", "none", "--country", "USA"], "country", "such as|for example"),

@@ -9,7 +9,7 @@ import pytest
 from fhirpy import AsyncFHIRClient, SyncFHIRClient
 from fhirpy.base.exceptions import MultipleResourcesFound, OperationOutcome, ResourceNotFound
 
-from served import base  # noqa: F401  a fixture
+from served import awaited, base  # noqa: F401  a fixture
 
 SYSTEM = "http://example.org/fhirpy"
 
@@ -106,4 +106,4 @@ def test_many_at_once(base: str) -> None:
         raw = await found.fetch_raw()
         return len({one.id for one in everyone}), len(raw["entry"]), await found.count()
 
-    assert asyncio.run(work()) == (20, 6, 15)
+    assert awaited(work()) == (20, 6, 15)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import socket
 from collections.abc import Iterator
@@ -26,6 +25,7 @@ from adjunct.serve.app import create_app
 from adjunct.serve.metrics import Metrics
 from adjunct.serve.running import serving
 from adjunct.serve.settings import Settings, load
+from served import awaited
 from stores import Clock, store
 
 THOROUGH = settings.get_current_profile_name() == "thorough"
@@ -354,7 +354,7 @@ def test_an_address_is_answered_and_the_log_tells_nothing(
 ) -> None:
     app, log = served
     known = [(b"host", b"localhost"), (b"content-type", b"application/fhir+json"), *headers]
-    status, sent = asyncio.run(asked(app, method, f"{target}{SECRET}", known, body))
+    status, sent = awaited(asked(app, method, f"{target}{SECRET}", known, body))
     assert status < 500, (sent, log.getvalue().splitlines()[-1])
     if method != "HEAD":
         reasoned(status, sent)
