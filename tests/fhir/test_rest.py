@@ -252,6 +252,14 @@ REFUSED = [
     ("PUT", "Patient/ana", {"resourceType": "Patient", "id": "ben"}, 400, "invalid", "Patient.id"),
     ("PUT", "Patient/ana", {"resourceType": "Patient", "id": 7}, 400, "value", "Patient.id"),
     ("GET", "Patient/a%20b", None, 400, "value", "id"),
+    (
+        "PUT",
+        "Observation?code=x",
+        PULSE | {"subject": {"reference": "Patient?name=x"}},
+        400,
+        "not-supported",
+        "Observation.subject.reference",
+    ),
     ("GET", "Patient/ana?colour=red", None, 400, "not-supported", "colour"),
     (
         "POST",

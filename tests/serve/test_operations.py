@@ -302,6 +302,7 @@ def test_what_is_written_meanwhile_is_not_in_it(filled: Client, monkeypatch: pyt
         ("$export?_typeFilter=x", ASYNC, 400, ("not-supported", "_typeFilter")),
         ("$export?_type=Patient&_type=Group", ASYNC, 400, ("invalid", "_type")),
         ("$export?patient=ana", ASYNC, 400, ("not-supported", "patient")),
+        ("Patient/$export?patient=Patient/nobody", ASYNC, 404, ("not-found", "id")),
         ("Group/nobody/$export", ASYNC, 404, ("not-found", "id")),
         ("Observation/$export", ASYNC, 404, None),
         ("$export-status?job=unknown", {}, 404, ("not-found", "job")),

@@ -16,6 +16,7 @@ from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from adjunct.base import BadInput, instant
+from adjunct.fhir.wire import FORBIDDEN
 
 Json = dict[str, Any]
 
@@ -32,7 +33,6 @@ _LITERAL = re.compile(r"(?:https?://[!-~]+/)?([A-Z][A-Za-z]+)/[A-Za-z0-9\-.]{1,6
 _UUID = re.compile(r"urn:uuid:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _INPUT = re.compile(rf"{_UUID.pattern}|Bundle\.entry\[\d+\]\.resource")  # how a Bundle without ids names its patient
 _CODE = re.compile(r"[!-~]+(?: [!-~]+)*")
-_UNFIT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,7 +182,7 @@ def sequence(value: object) -> Sequence[Any]:
 
 def printable(text: str) -> str:
     """Without the characters that no FHIR string may hold."""
-    return _UNFIT.sub(" ", text).strip()
+    return FORBIDDEN.sub(" ", text).strip()
 
 
 def said(value: object) -> str:

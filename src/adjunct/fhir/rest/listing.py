@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from http import HTTPStatus as Status
@@ -109,9 +110,12 @@ def belonging(type: str, id: str, types: Iterable[str], *, itself: bool = False)
     return InCompartment(type=type, id=id, indexes=tuple(sorted(indexes)), itself=itself)
 
 
+_SPECIAL = re.compile(r"[\\,$|]")  # in a search they would part one address into several
+
+
 def _expanded(record: Reader, url: str) -> frozenset[tuple[str, str]] | None:
     """The codes of a ValueSet that the record holds as a list; None if it does not."""
-    by = ("_id", url.rpartition("/")[2]) if url.startswith("ValueSet/") else ("url", url)
+    by = ("_id", url.rpartition("/")[2]) if url.startswith("ValueSet/") else ("url", _SPECIAL.sub(r"\\\g<0>", url))
     asked = search.parse("ValueSet", [by], strict=True, now=0, count=1)
     for stored in record.search(asked.search).matches:
         composed = content_of(stored).get("compose", {})

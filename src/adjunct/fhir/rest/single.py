@@ -226,6 +226,7 @@ def _after(call: Call, there: Stored) -> Json:
         raise Refusal(
             Status.UNPROCESSABLE_ENTITY, "business-rule", "a patch cannot change what a resource is or its id", "$"
         )
+    _refuse_criteria(after, call)
     checked(after, call.rules)
     return after
 
@@ -326,6 +327,7 @@ def update_found(call: Call, repository: Repository) -> Reply:
     sent = document(call)
     own = proper_id(sent["id"], f"{call.type}.id") if "id" in sent else ""
     wanted = version_wanted(call)
+    _refuse_criteria(sent, call)
     checked({**sent, "id": own or "new"}, call.rules)
 
     def work(unit: Unit) -> tuple[Stored, int]:
