@@ -48,7 +48,8 @@ from adjunct.fhir.rest import Reply, Request, Rules, Service, handle
 from adjunct.fhir.search import pairs
 from adjunct.fhir.sql.opening import backend, migrate
 from adjunct.fhir.sql.schema import metadata
-from adjunct.fhir.sql.store import COLUMNS, SqlRepository
+from adjunct.fhir.sql.statement import COLUMNS
+from adjunct.fhir.sql.store import SqlRepository
 from adjunct.fhir.wire import mapped, read_exact
 from adjunct.serve import archive
 

@@ -126,7 +126,7 @@ def test_a_restore_killed_halfway_has_not_happened(tmp_path: Path) -> None:
     program = (
         "import os, sys; from pathlib import Path; from adjunct.serve import archive; "
         "from adjunct.fhir.sql.opening import backend; "
-        "archive._many = lambda *_: os.kill(os.getpid(), 9); "
+        "archive.write_rows = lambda *_: os.kill(os.getpid(), 9); "
         "archive.restore(Path(sys.argv[1]), backend(sys.argv[2]), replace=True)"
     )
     words = [sys.executable, "-c", program, str(tmp_path / "x.gz"), second]

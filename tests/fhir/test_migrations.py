@@ -9,10 +9,12 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import select
 
 from adjunct.base import BadInput
+from adjunct.fhir import definitions
 from adjunct.fhir.sql import opening
-from adjunct.fhir.sql.schema import metadata
+from adjunct.fhir.sql.schema import INDEXES, metadata
 from stores import Clock, address, put
 
 RELEASED = sorted(r.revision for r in ScriptDirectory(opening._scripts()).walk_revisions())
@@ -33,6 +35,25 @@ def test_every_released_schema_comes_to_this_one(backend: str, revision: str, tm
     record = opening.open_record(place, Clock())
     assert put(record, resourceType="Patient", id="ana").version == 1
     record.close()
+
+
+@pytest.mark.parametrize("backend", DATABASES)
+def test_rows_that_others_hold_too_are_removed(backend: str, tmp_path: Path) -> None:
+    """Schema 0001 kept the codes of `combo-code` a second time: doctor would call them wrong."""
+    asked = definitions.parameters("Observation")
+    place = address(backend, tmp_path)
+    opening.migrate(place, to="0001")
+    token = INDEXES["token"]
+    with opening._engine(opening._url(place)).begin() as connection:
+        for name in ("code", "combo-code", "component-code"):
+            connection.execute(token.insert(), {"idx": asked[name].index, "code": "8480-6", "key": 1, **REST})
+    opening.migrate(place)
+    with opening._engine(opening._url(place)).begin() as connection:
+        left = set(connection.execute(select(token.c.idx)).scalars())
+    assert left == {asked["code"].index, asked["component-code"].index}
+
+
+REST = {"element": 0, "system": "http://loinc.org"}
 
 
 def test_a_record_of_a_newer_adjunct_is_refused(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,10 @@ from typing import Any
 import orjson
 import pytest
 
+from adjunct.fhir.criteria import Match, Search, TokenIs
+from adjunct.fhir.definitions import parameters
 from adjunct.fhir.indexing import rows
+from adjunct.fhir.memory import MemoryRepository
 from adjunct.fhir.outcome import Refusal
 from adjunct.fhir.repository import Repository, Stored, Unavailable, Unit
 from adjunct.fhir.sql import store as sql_store
@@ -150,6 +153,106 @@ def test_a_unit_that_fails_takes_nothing_with_it(record: Repository) -> None:
     assert sorted(failed) == list(range(0, 60, 3))
     there = {i for i in range(60) if read(record, "Patient", f"p{i}")}
     assert there == set(range(60)) - set(failed)
+
+
+def together(record: Repository, *works: Callable[[Unit], Any]) -> list[Any]:
+    """What becomes of units that wait for the same commit: result or error of each."""
+    begun, go, ended = threading.Event(), threading.Event(), threading.Semaphore(0)
+    became: list[Any] = [None] * len(works)
+
+    def hold(_: Unit) -> None:
+        begun.set()
+        go.wait()
+
+    def submit(number: int, work: Callable[[Unit], Any]) -> None:
+        def done(result: Any, error: BaseException | None) -> None:
+            became[number] = error or result
+            ended.release()
+
+        record.submit(work, done)
+
+    holding = threading.Thread(target=record.write, args=(hold,))
+    if not isinstance(record, MemoryRepository):  # it does at once what it is given
+        holding.start()
+        begun.wait()
+    for number, work in enumerate(works):
+        submit(number, work)
+    go.set()
+    for _ in works:
+        ended.acquire()
+    if holding.ident:
+        holding.join()
+    return became
+
+
+def putting(own: str, **more: Any) -> Callable[[Unit], Stored]:
+    document = {"resourceType": "Patient", "id": own, **more}
+    return lambda unit: unit.put(document, rows(document))
+
+
+def test_units_of_one_commit_see_those_before_them_and_nothing_of_those_that_failed(record: Repository) -> None:
+    def two_then_none(unit: Unit) -> None:
+        putting("lost")(unit)
+        assert len(unit.history(count=10)) == 4  # so they are written down by now: ana twice, ben, and its own
+        putting("lost too")(unit)
+        raise Refusal(409, "conflict", "no")
+
+    def erased_then_kept(unit: Unit) -> None:
+        unit.erase("Patient", "ben")
+        raise Refusal(409, "conflict", "no")
+
+    became = together(
+        record,
+        putting("ana"),
+        putting("ben"),
+        putting("ana", active=True),
+        two_then_none,
+        lambda unit: putting("cyd")(unit).version + putting("cyd", active=True)(unit).version,
+        erased_then_kept,
+        lambda unit: [unit.delete("Patient", "cyd"), unit.delete("Patient", "cyd"), unit.read("Patient", "cyd")],
+        lambda unit: [s.id for s in unit.every("Patient")],
+        putting("dan"),
+    )
+    assert [b.version for b in became[:3]] == [1, 1, 2]
+    assert [type(became[3]), became[4], type(became[5])] == [Refusal, 3, Refusal]
+    gone, again, now = became[6]
+    assert (gone.version, gone.content, again, now) == (3, None, None, gone)
+    assert became[7] == ["ben", "ana"]
+    assert sorted(versions(record)) == [
+        ("ana", 1),
+        ("ana", 2),
+        ("ben", 1),
+        ("cyd", 1),
+        ("cyd", 2),
+        ("cyd", 3),
+        ("dan", 1),
+    ]
+    with record.reading() as view:
+        male = Match(index=parameters("Patient")["active"].index, kind="token", any_of=(TokenIs(None, "true"),))
+        assert [s.id for s in view.search(Search(types=("Patient",), where=(male,), count=9)).matches] == ["ana"]
+
+
+def test_a_value_that_cannot_be_written_fails_its_own_unit_only(record: Repository, backend: str) -> None:
+    """Whatever stands beside it in the same statement."""
+    too_great = 2**70  # no database has such a whole number; nothing that is checked ever gives one
+
+    def unwritable(unit: Unit) -> Stored:
+        found = rows({"resourceType": "Patient", "id": "lost"})
+        return unit.put({"resourceType": "Patient", "id": "lost"}, found._replace(date=[(1, too_great, too_great, 0)]))
+
+    def seen(unit: Unit) -> Any:
+        unwritable(unit)
+        return unit.history(count=10)
+
+    became = together(record, putting("ana"), unwritable, putting("ben"), seen, putting("ana"), putting("cyd"))
+    if backend == "memory":
+        assert became[1].version == 1
+        return
+    assert [isinstance(b, Exception) and not isinstance(b, Unavailable) for b in became] == [
+        False, True, False, True, False, False,
+    ]  # fmt: skip
+    assert sorted(versions(record)) == [("ana", 1), ("ana", 2), ("ben", 1), ("cyd", 1)]
+    assert put(record, resourceType="Patient", id="lost").version == 1
 
 
 def test_versions_are_dense_when_many_write_the_same(record: Repository) -> None:

@@ -6,7 +6,7 @@ import gzip
 import hashlib
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,9 @@ from adjunct.base import BadInput
 from adjunct.fhir.indexing import rows
 from adjunct.fhir.repository import Stored, Unit
 from adjunct.fhir.sql.opening import backend, migrate, open_record
+from adjunct.fhir.sql.statement import Connection, Statements
 from adjunct.fhir.sql.store import SqlRepository
+from adjunct.fhir.sql.unit import Pending, write
 from adjunct.fhir.wire import read_exact
 from adjunct.serve import archive
 from stores import postgres_address
@@ -238,11 +240,11 @@ def test_a_record_is_replaced_only_when_told_so(packed: Path, tmp_path: Path) ->
 def test_a_restore_that_does_not_come_out_equal_keeps_nothing(
     packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def forgetful(connection: Any, text: str, values: list[Any]) -> None:
-        if values:
-            connection.cursor().executemany(text, values[:1])
+    def forgetful(connection: Connection, said: Statements, pending: Sequence[Pending]) -> None:
+        del pending[0].versions[1:]
+        write(connection, said, pending)
 
-    monkeypatch.setattr(archive, "_many", forgetful)
+    monkeypatch.setattr(archive, "write_rows", forgetful)
     target = empty(tmp_path)
     with pytest.raises(BadInput, match="not what the archive holds"):
         archive.restore(packed, backend(target))

@@ -7,8 +7,8 @@ list of search parameters that are not served.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from types import MappingProxyType
@@ -62,7 +62,8 @@ class Component:
 
     name: str
     type: str
-    expression: str  # from the composite's context; for a rooted one from the resource
+    said: str  # from the composite's context
+    expression: str  # the same, or for a rooted one from the resource
     index: int
     rooted: bool
 
@@ -72,7 +73,8 @@ class Parameter:
     """A search parameter of one resource type.
 
     `index` names its rows: parameters with the same expression have the same one. `only`: of the references there,
-    those to this type. `expression` of a composite is its context.
+    those to this type. `expression` of a composite is its context. `parts`: the parameters whose rows together are its
+    own (`combo-code` finds what `code` or `component-code` find); it has none besides.
     """
 
     name: str
@@ -84,6 +86,7 @@ class Parameter:
     url: str
     index: int
     only: str
+    parts: tuple[Parameter, ...] = ()
 
 
 class Invariant(NamedTuple):
@@ -242,7 +245,23 @@ def parameters(type_name: str) -> Mapping[str, Parameter]:
             index=index_of(type_name, said["type"], expression),
             only=only,
         )
+    own = [found[name] for name in said_of if not found[name].targets]
+    found |= {p.name: replace(p, parts=parts) for p in own if (parts := _parts(p, own))}
     return MappingProxyType(found)
+
+
+def _parts(whole: Parameter, siblings: Iterable[Parameter]) -> tuple[Parameter, ...]:
+    """The widest of the siblings that find a part of what `whole` finds, if together they find it all."""
+
+    def branches(parameter: Parameter) -> frozenset[str]:
+        return frozenset(parameter.expression.split(" | "))
+
+    def shape(parameter: Parameter) -> tuple[object, ...]:
+        return parameter.type, *((c.type, c.said) for c in parameter.components)
+
+    within = [p for p in siblings if branches(p) < branches(whole) and shape(p) == shape(whole)]
+    widest = {branches(p): p for p in within if not any(branches(p) < branches(other) for other in within)}
+    return tuple(widest.values()) if frozenset().union(*widest) == branches(whole) else ()
 
 
 def unserved(type_name: str) -> Mapping[str, str]:
@@ -286,11 +305,20 @@ def _components(base: str, said: Json, siblings: Mapping[str, Json]) -> tuple[Co
         if said["expression"] == base:  # the parts of one resource: the rows of the parameters themselves serve
             whole = siblings[name]["expression"]
             found.append(
-                Component(name=name, type=type_, expression=whole, index=index_of(base, type_, whole), rooted=True)
+                Component(
+                    name=name,
+                    type=type_,
+                    said=expression,
+                    expression=whole,
+                    index=index_of(base, type_, whole),
+                    rooted=True,
+                )
             )
         else:
             own = index_of(base, type_, f"{said['expression']} : {expression}")
-            found.append(Component(name=name, type=type_, expression=expression, index=own, rooted=False))
+            found.append(
+                Component(name=name, type=type_, said=expression, expression=expression, index=own, rooted=False)
+            )
     return tuple(found)
 
 

@@ -503,6 +503,8 @@ def _wanted(type_name: str) -> Iterator[tuple[_Target, str, str]]:
     """What rows are wanted, from where, and for which elements they are repeated."""
     seen = set()
     for parameter in definitions.parameters(type_name).values():
+        if parameter.parts:
+            continue
         contexts = parameter.expression.split(" | ")
         if parameter.type in _READ and parameter.name not in ANSWERED_OTHERWISE and parameter.index not in seen:
             seen.add(parameter.index)

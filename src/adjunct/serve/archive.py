@@ -18,17 +18,19 @@ from contextlib import closing, contextmanager
 from itertools import islice
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import IO, Any, NamedTuple
+from typing import IO, NamedTuple
 
 import orjson
 from sqlalchemy import bindparam, select, update
 
 from adjunct.base import BadInput
-from adjunct.fhir.indexing import Rows, rows
+from adjunct.fhir.indexing import rows
 from adjunct.fhir.repository import Stored
 from adjunct.fhir.sql.schema import INDEXES, version
-from adjunct.fhir.sql.statement import Statement
-from adjunct.fhir.sql.store import Backend, Connection, Statements
+from adjunct.fhir.sql.statement import Connection, Statement, Statements
+from adjunct.fhir.sql.store import Backend
+from adjunct.fhir.sql.unit import Pending
+from adjunct.fhir.sql.unit import write as write_rows
 from adjunct.fhir.wire import mapped, read_exact
 
 CHUNK = 500  # versions in memory at once
@@ -212,20 +214,10 @@ def _fill(connection: Connection, backend: Backend, versions: Iterator[Stored]) 
     before = (v.type == bindparam("kind"), v.id == bindparam("own"), v.version == bindparam("number"))
     supersede = Statement(update(version).where(*before).values(until=bindparam("by")), backend.dialect)
     while chunk := list(islice(versions, CHUNK)):
-        made = [{**one._asdict(), "until": None, "gone": int(one.content is None)} for one in chunk]
-        _many(connection, said.add.text, [said.add.binds(one) for one in made])
-        older = [{"kind": s.type, "own": s.id, "number": s.version - 1, "by": s.key} for s in chunk if s.version > 1]
-        _many(connection, supersede.text, [supersede.binds(one) for one in older])
-        waiting: list[list[Any]] = [[] for _ in Rows._fields]
+        pending = Pending()
         for one in chunk:
-            if one.content is not None:
-                made_again: tuple[list[Any], ...] = rows(mapped(read_exact(one.content)))
-                for table, index, found in zip(waiting, said.index, made_again, strict=True):
-                    table += [index.order((*row, one.key)) for row in found]
-        for statement, found in zip(said.index, waiting, strict=True):
-            _many(connection, statement.text, found)
-
-
-def _many(connection: Connection, text: str, values: list[Any]) -> None:
-    if values:
-        connection.cursor().executemany(text, values)
+            pending.add(said, one, rows=None if one.content is None else rows(mapped(read_exact(one.content))))
+        older = [{"kind": s.type, "own": s.id, "number": s.version - 1, "by": s.key} for s in chunk if s.version > 1]
+        write_rows(connection, said, [pending])
+        if older:
+            connection.cursor().executemany(supersede.text, [supersede.binds(one) for one in older])

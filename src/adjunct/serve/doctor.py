@@ -21,8 +21,8 @@ from sqlalchemy.orm import aliased
 from adjunct.base import MS_PER_SECOND, AdjunctError, BadInput, Refused
 from adjunct.fhir.indexing import Rows, rows
 from adjunct.fhir.sql.schema import INDEXES, version
-from adjunct.fhir.sql.statement import Statement
-from adjunct.fhir.sql.store import COLUMNS, Backend, Connection
+from adjunct.fhir.sql.statement import COLUMNS, Connection, Statement
+from adjunct.fhir.sql.store import Backend
 from adjunct.fhir.wire import Json, mapped, read_exact
 
 SAMPLE = 200  # resources whose index rows are made again

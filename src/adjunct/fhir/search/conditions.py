@@ -222,7 +222,7 @@ class Reading:
 
 
 def known(types: tuple[str, ...], name: str) -> list[Parameter]:
-    """The parameter of this name of each of the types, those with the same rows once. Raises Unknown."""
+    """The parameter of this name of each of the types, or its parts, those with the same rows once. Raises Unknown."""
     found: dict[tuple[int, str], Parameter] = {}
     for type_name in types or ("Resource",):
         parameter = definitions.parameters(type_name).get(name)
@@ -232,7 +232,7 @@ def known(types: tuple[str, ...], name: str) -> list[Parameter]:
             raise Unknown(
                 f"{shown(name)} is not served: {reason}" if reason else f"unknown parameter {shown(name)} for {of}"
             )
-        found[parameter.index, parameter.only] = parameter
+        found |= {(p.index, p.only): p for p in parameter.parts or (parameter,)}
     return list(found.values())
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Dialect
 
 from adjunct.base import MS_PER_SECOND
 from adjunct.fhir.repository import Unavailable
-from adjunct.fhir.sql.store import Connection
+from adjunct.fhir.sql.statement import Connection
 
 LOCK = 7_237_108_511  # the lock that a writer of this record takes; any number that nobody else takes
 CONNECT_S = 5

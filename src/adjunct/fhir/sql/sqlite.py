@@ -13,7 +13,7 @@ from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.engine import Dialect
 
 from adjunct.fhir.repository import Unavailable
-from adjunct.fhir.sql.store import Connection
+from adjunct.fhir.sql.statement import Connection
 
 WAIT_S = 10.0  # for another process that holds the lock
 STATEMENTS = 512  # kept prepared for each connection
