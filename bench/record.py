@@ -65,7 +65,7 @@ def main() -> None:
             for kind in KINDS:
                 seen = _asked(ours, kind, STEADY_S, rate=top[kind].rate / 2)
                 _line(f"  {kind}, {seen.rate:.0f}/s: p99", seen.p99, "ms", P99_MS)
-            _memory(ours, HOUR if full else HOUR // 10, sum(seen.rate for seen in top.values()) / len(top))
+            _memory(ours, HOUR if full else HOUR // 10)
         _many(where, MANY_FULL if full else MANY)
     if not full:
         print("a tenth of the resources and of the requests; bench/record.py --full measures all")
@@ -100,11 +100,12 @@ def _beside(ours: Served, where: Path, some: Path) -> dict[str, Seen]:
         return top
 
 
-def _memory(server: Served, requests: int, rate: float) -> None:
+def _memory(server: Served, requests: int) -> None:
     """What the process itself takes, without the pages of the file, after the first tenth and at the end."""
     mixed = [
         request for kinds in zip(*(_requests(server.port, kind) for kind in KINDS), strict=True) for request in kinds
     ]
+    rate = _ask(server.port, mixed, TURN_S).rate
     _ask(server.port, mixed, requests / 10 / rate)
     before = _megabytes(server.pid)
     seen = _ask(server.port, mixed, requests * 0.9 / rate)

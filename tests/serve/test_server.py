@@ -142,6 +142,13 @@ def test_the_served_interactions_are_described(running: Running) -> None:
     assert {"$ref": "#/components/parameters/code-value-quantity"} in search["parameters"]
     assert set(told["paths"]["/fhir/Patient/{id}"]) == {"get", "put", "patch", "delete"}
     assert set(told["paths"]["/fhir"]) == {"get", "post"}
+    capabilities = running.client.get("/fhir/metadata").json()["rest"][0]
+    for kind, name in [("", o["name"]) for o in capabilities["operation"]] + [
+        (resource["type"], o["name"]) for resource in capabilities["resource"] for o in resource.get("operation", ())
+    ]:
+        assert any(path.startswith(f"/fhir/{kind}") and path.endswith(f"/${name}") for path in told["paths"]), name
+    assert set(told["paths"]["/fhir/Patient/{id}/$assess"]) == {"post"}
+    assert set(told["paths"]["/fhir/Patient/{id}/$validate"]) == {"get", "post"}
 
     def refer(value: Any) -> Iterator[str]:
         for key, inner in value.items() if isinstance(value, dict) else enumerate(value):

@@ -27,7 +27,7 @@ from structlog.typing import FilteringBoundLogger
 
 from adjunct.fhir.outcome import Issue, Refusal, outcome
 from adjunct.fhir.repository import Unavailable
-from adjunct.fhir.rest import Reply, Request, Service, handle, submit
+from adjunct.fhir.rest import Reply, Request, Service, handle, offered, submit
 from adjunct.serve import door, logs, metrics, openapi
 from adjunct.serve.settings import Settings
 
@@ -93,7 +93,9 @@ def create_app(service: Service, settings: Settings, log: FilteringBoundLogger, 
     @cache
     def described() -> bytes:
         capabilities = handle(Request("GET", "metadata"), service)
-        return orjson.dumps(openapi.describe(orjson.loads(capabilities.body), BASE, version("adjunct")))
+        return orjson.dumps(
+            openapi.describe(orjson.loads(capabilities.body), offered(service.rules), BASE, version("adjunct"))
+        )
 
     @app.get("/openapi.json")
     def openapi_json() -> Response:

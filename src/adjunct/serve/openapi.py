@@ -1,17 +1,21 @@
-"""The served interactions as OpenAPI, made from the CapabilityStatement: there is no second list to keep."""
+"""What is served as OpenAPI, made from the CapabilityStatement and the operations: there is no second list to keep."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from adjunct.fhir.rest import Operation
+from adjunct.fhir.rest.call import Level
+
 Json = dict[str, Any]
 
-_FHIR = "application/fhir+json"
+_FHIR, _LINES = "application/fhir+json", "application/fhir+ndjson"
 _PATCH = "application/json-patch+json"
 _RESOURCE = {"$ref": "#/components/schemas/Resource"}
 _RESPONSES: Mapping[str, Json] = {
     "Answer": {"description": "as FHIR R4 says", "content": {_FHIR: {"schema": _RESOURCE}}},
+    "Done": {"description": "as its definition says", "content": {_FHIR: {"schema": _RESOURCE}, _LINES: {}}},
     "Nothing": {"description": "done, or known already: no body"},
     "Outcome": {
         "description": "why not",
@@ -49,8 +53,8 @@ _OF_TYPE: Mapping[str, tuple[str, str]] = {
 }
 
 
-def describe(capabilities: Json, base: str, version: str) -> Json:
-    """OpenAPI 3.1 for the interactions that the CapabilityStatement names, below `base`."""
+def describe(capabilities: Json, operations: Mapping[tuple[Level, str], Operation], base: str, version: str) -> Json:
+    """OpenAPI 3.1 for the interactions that the CapabilityStatement names, and for the operations, below `base`."""
     rest = capabilities["rest"][0]
     paths: dict[str, Json] = {f"{base}/metadata": {"get": _operation("capabilities", "What is served")}}
     names = set(_PAGED)
@@ -69,6 +73,12 @@ def describe(capabilities: Json, base: str, version: str) -> Json:
             body = kind if method in ("post", "put") else "Patch" if method == "patch" else ""
             made = _operation(f"{code}-{kind}", f"{code} {kind}", body, queries, below, _DONE.get(code, ("200",)))
             paths.setdefault(f"{base}/{kind}{below}", {})[method] = made
+    for (level, name), operation in operations.items():
+        kinds = operation.types or [resource["type"] for resource in rest["resource"]]
+        for place in [""] if level == "system" else [f"/{kind}{'/{id}' * (level == 'instance')}" for kind in kinds]:
+            paths[f"{base}{place}/{name}"] = {
+                method.lower(): _performed(f"{name}{place}", method, place) for method in operation.methods
+            }
     return {
         "openapi": "3.1.0",
         "info": {"title": "Adjunct: FHIR R4", "version": version},
@@ -91,6 +101,17 @@ def describe(capabilities: Json, base: str, version: str) -> Json:
 def _of(resource: Json) -> Iterator[tuple[str, tuple[str, str]]]:
     served = {entry["code"] for entry in resource.get("interaction", ())}
     return ((code, where) for code, where in _OF_TYPE.items() if code in served)
+
+
+def _performed(name: str, method: str, place: str) -> Json:
+    """A `$operation`; what it takes is told by its definition."""
+    answers = {status: {"$ref": "#/components/responses/Done"} for status in ("200", "202")}
+    made: Json = {"operationId": f"{method} {name}", "summary": name, "responses": answers | _REFUSED}
+    if "{id}" in place:
+        made["parameters"] = [_ID]
+    if method == "POST":
+        made["requestBody"] = {"content": {_FHIR: {"schema": _RESOURCE}}}
+    return made
 
 
 def _operation(

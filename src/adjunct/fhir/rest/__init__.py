@@ -13,8 +13,9 @@ from adjunct.fhir.releases import unknown_type
 from adjunct.fhir.repository import Repository, Stored, Unavailable
 from adjunct.fhir.rest import bundles, listing, metadata, operations, single
 from adjunct.fhir.rest.call import ID, Call, Handler, Operation, Reply, Request, Rules, Service, said, written
+from adjunct.fhir.rest.operations import offered
 
-__all__ = ["Operation", "Reply", "Request", "Rules", "Service", "handle", "submit"]
+__all__ = ["Operation", "Reply", "Request", "Rules", "Service", "handle", "offered", "submit"]
 
 RETRY_S = 5
 

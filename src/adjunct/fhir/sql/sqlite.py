@@ -17,8 +17,8 @@ from adjunct.fhir.sql.statement import Connection
 
 WAIT_S = 10.0  # for another process that holds the lock
 STATEMENTS = 512  # kept prepared for each connection
-WRITER_CACHE_KIB = 65_536
-READER_CACHE_KIB = 8_192  # of each of many
+WRITER_CACHE_KIB = 16_384
+READER_CACHE_KIB = 2_048  # of each of many; the system keeps the file in memory as well
 CHECKPOINT_PAGES = 4_000
 STEPS = 100_000  # of SQLite's machine between two looks at the time, some milliseconds
 
