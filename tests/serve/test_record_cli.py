@@ -19,12 +19,12 @@ from typer.testing import CliRunner
 
 import adjunct
 from adjunct.base import BadInput
-from adjunct.cli import assessment, measures, planning, record, session
+from adjunct.cli import assessment, measures, planning, record, serve, session
 from adjunct.fhir import retention
 
 SECRET = "Zaphodsecret"
 APP = typer.Typer()
-for commands in (assessment, measures, planning, record):
+for commands in (assessment, measures, planning, record, serve):
     commands.register(APP)
 APP.add_typer(session.app, name="session")
 
@@ -191,6 +191,32 @@ def test_retention_takes_those_of_whom_nothing_was_written(
     assert not traces(database, b'"old"')
     assert run("retention", "--database", database).exit_code == 2  # no number of years is ours to choose
     assert "years" in refused(run("retention", "--years", "0", "--database", database))
+
+
+def test_whatever_is_done_with_a_record_is_said_as_json_too(tmp_path: Path, database: str) -> None:
+    """The same as the note on standard error says, and nothing else on standard output."""
+    (tmp_path / "ana.json").write_text('{"resourceType": "Patient", "id": "ana"}', "utf-8")
+    (tmp_path / "wrong.json").write_text('{"resourceType": "Patient", "gender": 7}', "utf-8")
+    archive, other = tmp_path / "x.gz", f"sqlite:///{tmp_path / 'other.db'}"
+
+    def said(*words: str | Path) -> dict[str, Any]:
+        done = run(*words, "--json")
+        assert done.exit_code == (2 if "wrong.json" in str(words) else 0), done.output
+        return dict(json.loads(done.stdout))
+
+    assert said("load", tmp_path / "ana.json", "--database", database) == {"stored": 1, "refused": []}
+    wrong = said("load", tmp_path / "wrong.json", "--database", database)
+    assert (wrong["stored"], wrong["refused"][0]["issues"][0]["expression"]) == (0, "Patient.gender")
+    kept = said("backup", archive, "--database", database)
+    assert (kept["versions"], kept["types"]) == (1, {"Patient": 1})
+    assert said("restore", archive, "--database", other) == kept
+    out = ("--out", tmp_path / "ana.ndjson")
+    assert said("export", "ana", *out, "--database", database) == {"resources": 1}
+    for words in (("erase", "Patient/ana"), ("retention", "--years", "5")):
+        report = tmp_path / "report.json"
+        told = said(*words, "--database", database, "--report", report)
+        assert told | {"at": 0} == json.loads(report.read_bytes()) | {"at": 0}
+        assert told["erased"] is False
 
 
 # --- a person out of the record ---------------------------------------------------------------------------------------

@@ -98,6 +98,14 @@ def print_json(text: str) -> None:
     typer.echo(text)
 
 
+def report_done(said: dict[str, Any], text: str, *, as_json: bool) -> None:
+    """What a command did: a note for people, or JSON."""
+    if as_json:
+        print_json(as_text(said))
+    else:
+        typer.echo(text, err=True)
+
+
 def one_form(*, as_json: bool, as_other: bool, other: str = "--fhir") -> None:
     """Refuse two forms of one answer at once."""
     if as_json and as_other:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from adjunct.base import BadInput
-from adjunct.cli.options import Config, Database, as_text, existing, now, opened
+from adjunct.cli.options import AsJson, Config, Database, as_text, existing, now, opened, print_json, report_done
 from adjunct.cli.options import settings as read_settings
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def load(
     database: Database = None,
     report: ReportFile = None,
     config: Config = None,
+    as_json: AsJson = False,
 ) -> None:
     """Load resources into a record: lines one by one, a Bundle whole or not at all. Exit 2 if any was refused."""
     from adjunct.fhir.load import load_file
@@ -51,14 +52,15 @@ def load(
             done = load_file(service, file, progress=lambda count, before=stored: show(before + count))  # type: ignore[misc]
             stored, refused = stored + done.stored, [*refused, *done.refused]
     told = [{"file": r.source, "line": r.number, "issues": [i._asdict() for i in r.issues]} for r in refused]
-    _write(report, {"stored": stored, "refused": told})
+    said = {"stored": stored, "refused": told}
+    _write(report, said)
     for wrong in refused[:SHOWN]:
         issue = wrong.issues[0]
         place = f"{issue.expression}: " if issue.expression else ""
         typer.echo(f"refused: {wrong.source}:{wrong.number}: {place}{issue.diagnostics}", err=True)
     if len(refused) > SHOWN:
         typer.echo(f"refused: {len(refused) - SHOWN} more; --report names them all", err=True)
-    typer.echo(f"stored: {stored}, refused: {len(refused)}", err=True)
+    report_done(said, f"stored: {stored}, refused: {len(refused)}", as_json=as_json)
     raise typer.Exit(BadInput.exit_code if refused else 0)
 
 
@@ -68,12 +70,13 @@ def erase(
     report: ReportFile = None,
     yes: Yes = False,
     config: Config = None,
+    as_json: AsJson = False,
 ) -> None:
     """Remove one person for good: every version of what is theirs alone. What others share is kept and listed."""
     kind, _, patient = person.partition("/")
     if kind != "Patient" or not patient:
         raise BadInput("name the person as Patient/ID", "PERSON")
-    _leave(existing(config, database), lambda _: frozenset({patient}), report, yes=yes)
+    _leave(existing(config, database), lambda _: frozenset({patient}), report, yes=yes, as_json=as_json)
 
 
 def retention(
@@ -82,15 +85,18 @@ def retention(
     report: ReportFile = None,
     yes: Yes = False,
     config: Config = None,
+    as_json: AsJson = False,
 ) -> None:
     """Remove everybody for good in whose record nothing was written or deleted for so many years."""
     from adjunct.fhir.retention import untouched, years_before
 
-    before = years_before(now(), years)
-    _leave(existing(config, database), lambda record: untouched(record, before=before), report, yes=yes)
+    address, before = existing(config, database), years_before(now(), years)
+    _leave(address, lambda record: untouched(record, before=before), report, yes=yes, as_json=as_json)
 
 
-def _leave(address: str, who: Callable[[Reader], frozenset[str]], report: Path | None, *, yes: bool) -> None:
+def _leave(
+    address: str, who: Callable[[Reader], frozenset[str]], report: Path | None, *, yes: bool, as_json: bool
+) -> None:
     """Say what is these people's alone, and erase it if told so. The report is there before anything is gone."""
     from adjunct.fhir.retention import erase, look, sweep
     from adjunct.fhir.sql.opening import backend
@@ -107,6 +113,9 @@ def _leave(address: str, who: Callable[[Reader], frozenset[str]], report: Path |
         if yes:  # whatever was found: an earlier run may have been stopped before this
             sweep(backend(address))
     said = found.to_dict(at=now(), erased=yes)
+    if as_json:
+        print_json(as_text(said))
+        return
     typer.echo(f"people: {len(found.people)}, versions of what is theirs alone: {len(found.keys)}")
     for kind, count in said["resources"].items():
         typer.echo(f"  {kind}: {count}")

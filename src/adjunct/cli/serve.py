@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from adjunct.cli.options import AsJson, Config, Database, as_text, existing, now, opened, print_json
+from adjunct.cli.options import AsJson, Config, Database, as_text, existing, now, opened, print_json, report_done
 from adjunct.cli.options import settings as read_settings
 
 
@@ -24,6 +24,7 @@ def serve(
     port: Annotated[int | None, typer.Option(help="8000 unless told otherwise; 0 takes any that is free.")] = None,
     config: Config = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print where it serves as one line of JSON.")] = False,
 ) -> None:
     """Serve the record as FHIR R4 to this computer, until Ctrl+C."""
     from adjunct.serve.running import run
@@ -32,7 +33,7 @@ def serve(
 
     def ready(address: str) -> None:
         typer.echo("adjunct: no sign-in yet: this computer only", err=True)
-        typer.echo(f"{address}/fhir")
+        typer.echo(f'{{"address": "{address}/fhir"}}' if as_json else f"{address}/fhir")
         sys.stdout.flush()
 
     run(settings, clock=now, stream=sys.stderr.buffer, ready=ready)
@@ -42,13 +43,15 @@ def backup(
     file: Annotated[Path, typer.Argument(help="Where the archive goes; it takes its place once it is whole.")],
     database: Database = None,
     config: Config = None,
+    as_json: AsJson = False,
 ) -> None:
     """Write every version of every resource to an archive, while the record is in use."""
     from adjunct.fhir.sql.opening import backend
     from adjunct.serve import archive
 
     made = archive.backup(backend(existing(config, database)), file)
-    typer.echo(f"written: {made.versions} versions, up to {made.newest_key}, sha256 {made.sha256}", err=True)
+    text = f"written: {made.versions} versions, up to {made.newest_key}, sha256 {made.sha256}"
+    report_done(made._asdict(), text, as_json=as_json)
 
 
 def restore(
@@ -56,6 +59,7 @@ def restore(
     database: Database = None,
     replace: Annotated[bool, typer.Option("--replace", help="Replace the record that is there.")] = False,
     config: Config = None,
+    as_json: AsJson = False,
 ) -> None:
     """Put an archive into an empty database, proved: all of it, or nothing."""
     from adjunct.fhir.sql.opening import backend, migrate, schema_at
@@ -68,7 +72,8 @@ def restore(
     else:
         existing(config, database)
     made = archive.restore(file, backend(address), replace=replace)
-    typer.echo(f"restored and proved: {made.versions} versions, sha256 {made.sha256}", err=True)
+    text = f"restored and proved: {made.versions} versions, sha256 {made.sha256}"
+    report_done(made._asdict(), text, as_json=as_json)
 
 
 def export(
@@ -76,13 +81,14 @@ def export(
     out: Annotated[Path, typer.Option(help="A file: .json is a Bundle, .ndjson one resource a line.")],
     database: Database = None,
     config: Config = None,
+    as_json: AsJson = False,
 ) -> None:
     """Write one person's whole record to a file that only its owner can read."""
     from adjunct.serve import person
 
     with opened(existing(config, database)) as service:
         count = person.export(service, patient_id, out)
-    typer.echo(f"written: {count} resources", err=True)
+    report_done({"resources": count}, f"written: {count} resources", as_json=as_json)
 
 
 def doctor(
