@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ import psycopg
 
 from adjunct.fhir.indexing import rows
 from adjunct.fhir.memory import MemoryRepository
-from adjunct.fhir.repository import Repository, Stored
+from adjunct.fhir.repository import Repository, Stored, Unit
 from adjunct.fhir.sql.opening import open_record
 
 BACKENDS = ("memory", "sqlite", "postgres")
@@ -75,3 +76,33 @@ def put(repository: Repository, **resource: Any) -> Stored:
 
 def delete(repository: Repository, kind: str, own: str) -> Stored | None:
     return repository.write(lambda unit: unit.delete(kind, own))
+
+
+def together(record: Repository, *works: Callable[[Unit], Any]) -> list[Any]:
+    """What becomes of units that wait for the same commit: result or error of each."""
+    begun, go, ended = threading.Event(), threading.Event(), threading.Semaphore(0)
+    became: list[Any] = [None] * len(works)
+
+    def hold(_: Unit) -> None:
+        begun.set()
+        go.wait()
+
+    def submit(number: int, work: Callable[[Unit], Any]) -> None:
+        def done(result: Any, error: BaseException | None) -> None:
+            became[number] = error or result
+            ended.release()
+
+        record.submit(work, done)
+
+    holding = threading.Thread(target=record.write, args=(hold,))
+    if not isinstance(record, MemoryRepository):  # it does at once what it is given
+        holding.start()
+        begun.wait()
+    for number, work in enumerate(works):
+        submit(number, work)
+    go.set()
+    for _ in works:
+        ended.acquire()
+    if holding.ident:
+        holding.join()
+    return became

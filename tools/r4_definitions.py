@@ -102,6 +102,7 @@ def shape(element: Json) -> Json:
         "summary": element.get("isSummary", False),
         "binding": binding["valueSet"].partition("|")[0] if binding.get("strength") == "required" else "",
         "targets": [] if "Resource" in targets else targets,
+        "simple": any(PROFILE + "SimpleQuantity" in t.get("profile", ()) for t in element.get("type", ())),
     }
     return {key: value for key, value in said.items() if value}
 

@@ -12,16 +12,17 @@ from typing import Any
 import orjson
 import pytest
 
-from adjunct.fhir.criteria import Match, Search, TokenIs
+from adjunct.fhir.criteria import Match, Search, TextIs, TokenIs
 from adjunct.fhir.definitions import parameters
 from adjunct.fhir.indexing import rows
-from adjunct.fhir.memory import MemoryRepository
 from adjunct.fhir.outcome import Refusal
 from adjunct.fhir.repository import Repository, Stored, Unavailable, Unit
 from adjunct.fhir.sql import store as sql_store
 from adjunct.fhir.sql.opening import open_record
 from adjunct.fhir.sql.sqlite import Sqlite
-from stores import BACKENDS, NOW, Clock, delete, put, store
+from adjunct.fhir.sql.store import SqlRepository
+from adjunct.serve.doctor import examine
+from stores import BACKENDS, NOW, Clock, delete, put, store, together
 
 ANA: dict[str, Any] = {"resourceType": "Patient", "id": "ana", "birthDate": "1985-03"}
 
@@ -155,36 +156,6 @@ def test_a_unit_that_fails_takes_nothing_with_it(record: Repository) -> None:
     assert there == set(range(60)) - set(failed)
 
 
-def together(record: Repository, *works: Callable[[Unit], Any]) -> list[Any]:
-    """What becomes of units that wait for the same commit: result or error of each."""
-    begun, go, ended = threading.Event(), threading.Event(), threading.Semaphore(0)
-    became: list[Any] = [None] * len(works)
-
-    def hold(_: Unit) -> None:
-        begun.set()
-        go.wait()
-
-    def submit(number: int, work: Callable[[Unit], Any]) -> None:
-        def done(result: Any, error: BaseException | None) -> None:
-            became[number] = error or result
-            ended.release()
-
-        record.submit(work, done)
-
-    holding = threading.Thread(target=record.write, args=(hold,))
-    if not isinstance(record, MemoryRepository):  # it does at once what it is given
-        holding.start()
-        begun.wait()
-    for number, work in enumerate(works):
-        submit(number, work)
-    go.set()
-    for _ in works:
-        ended.acquire()
-    if holding.ident:
-        holding.join()
-    return became
-
-
 def putting(own: str, **more: Any) -> Callable[[Unit], Stored]:
     document = {"resourceType": "Patient", "id": own, **more}
     return lambda unit: unit.put(document, rows(document))
@@ -230,6 +201,38 @@ def test_units_of_one_commit_see_those_before_them_and_nothing_of_those_that_fai
     with record.reading() as view:
         male = Match(index=parameters("Patient")["active"].index, kind="token", any_of=(TokenIs(None, "true"),))
         assert [s.id for s in view.search(Search(types=("Patient",), where=(male,), count=9)).matches] == ["ana"]
+    assert_whole(record)
+
+
+def test_many_in_one_unit_are_all_there_with_all_that_finds_them(record: Repository) -> None:
+    """More than one statement holds, and a number that no power of two divides; some twice, some deleted between."""
+    many = [{"resourceType": "Patient", "id": f"p{i}", "name": [{"given": ["A", f"B{i}"]}]} for i in range(203)]
+
+    def work(unit: Unit) -> None:
+        for document in many:
+            unit.put(document, rows(document))
+        for document in many[::7]:
+            unit.delete("Patient", document["id"])
+        for document in many[::14]:
+            unit.put(document, rows(document))
+
+    record.write(work)
+    with record.reading() as view:
+        there = {s.id for s in view.every("Patient")}
+        assert there == {d["id"] for i, d in enumerate(many) if i % 7 or not i % 14}
+        given = parameters("Patient")["given"].index
+        for i in range(203):
+            named = Match(index=given, kind="string", any_of=(TextIs("exact", f"B{i}"),))
+            found = view.search(Search(types=("Patient",), where=(named,), count=9)).matches
+            assert [s.id for s in found] == ([f"p{i}"] if f"p{i}" in there else [])
+    assert_whole(record)
+
+
+def assert_whole(record: Repository) -> None:
+    """What `adjunct doctor` looks for: versions that follow one another, index rows as the resources give them."""
+    if isinstance(record, SqlRepository):
+        found = {f.check: f.state for f in examine(record._backend, now=NOW, place=None, knowledge=lambda: "")}
+        assert (found["versions"], found["indexes"]) == ("well", "well")
 
 
 def test_a_value_that_cannot_be_written_fails_its_own_unit_only(record: Repository, backend: str) -> None:

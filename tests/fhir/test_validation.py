@@ -62,6 +62,21 @@ def test_an_ordinary_resource_has_no_issue():
     assert issues(PULSE) == []
 
 
+def test_what_is_measured_may_be_a_bound_and_what_is_given_may_not():
+    below = {"value": 5, "unit": "mg", "comparator": "<"}
+    assert errors(pulse(valueQuantity=below)) == []
+    given = {
+        "resourceType": "MedicationAdministration",
+        "status": "completed",
+        "subject": {"reference": "Patient/ana"},
+        "medicationCodeableConcept": {"text": "ketamine"},
+        "effectiveDateTime": "2026-11-22T10:00:00Z",
+    }
+    assert errors(given | {"dosage": {"dose": {"value": 5, "unit": "mg"}}}) == []
+    (wrong,) = errors(given | {"dosage": {"dose": below}})
+    assert (wrong.expression, wrong.diagnostics[:6]) == ("MedicationAdministration.dosage.dose", "sqty-1")
+
+
 SECRET = "Secret-4711"
 CONTAINED = {"resourceType": "Practitioner", "id": "nurse"}
 WRONG: list[tuple[str, Json, str, str, str]] = [
@@ -72,6 +87,13 @@ WRONG: list[tuple[str, Json, str, str, str]] = [
     ("a list of one", {"code": [{"text": "x"}]}, "structure", "Observation.code", "expected a single value"),
     ("an empty text", {"issued": ""}, "structure", "Observation.issued", "an empty instant"),
     ("two values", {"valueString": SECRET}, "structure", "Observation.value[x]", "only one type"),
+    (
+        "a limit that is a bound",
+        {"referenceRange": [{"low": {"value": 50, "comparator": "<"}}]},
+        "invariant",
+        "Observation.referenceRange[0].low",
+        "sqty-1",
+    ),
     ("month 13", {"effectiveDateTime": "2026-13-01"}, "value", "Observation.effectiveDateTime", "valid dateTime"),
     ("30 February", {"effectiveDateTime": "2026-02-30"}, "value", "Observation.effectiveDateTime", "no such day"),
     ("29 February of no leap year", {"issued": "2026-02-29T10:00:00Z"}, "value", "Observation.issued", "no such day"),

@@ -49,6 +49,7 @@ class Element(NamedTuple):
     targets: tuple[str, ...]  # the resource types that a Reference or canonical may point to; () any
     children: str  # the path of a backbone element, the same element elsewhere included; otherwise ""
     summary: bool
+    simple: bool  # its Quantity is a SimpleQuantity: an amount, not a bound ("< 5 mg")
 
     @property
     def keys(self) -> tuple[tuple[str, str], ...]:
@@ -154,6 +155,7 @@ def elements(type_name: str) -> Mapping[str, Element]:
             targets=tuple(said.get("targets", ())),
             children=children,
             summary=said.get("summary", False),
+            simple=said.get("simple", False),
         )
     return MappingProxyType(found)
 

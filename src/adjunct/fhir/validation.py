@@ -23,9 +23,9 @@ from adjunct.fhir.wire import Json, listed, mapped, walk
 
 MAX_SHAPES = 256  # remembered of each type; keys in ever new orders must not fill the memory
 ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
-# Asked here without FHIRPath: in every element, or in words that FHIRPath cannot say (htmlChecks) or says wrongly
-# (dom-3 of R4 asks for `as` of many values).
-OWN = frozenset({"ele-1", "ref-1", "dom-3", "txt-1", "txt-2"})
+# Asked here without FHIRPath: in every element, of some Quantities only (sqty-1), or in words that FHIRPath cannot say
+# (htmlChecks) or says wrongly (dom-3 of R4 asks for `as` of many values).
+OWN = frozenset({"ele-1", "ref-1", "dom-3", "sqty-1", "txt-1", "txt-2"})
 _DAYS = frozenset({"date", "dateTime", "instant"})
 _TO_DAY, _DATE = len("YYYY-MM-"), len("YYYY-MM-DD")
 _IN_EVERY_MONTH = "28"
@@ -283,6 +283,8 @@ def _of_element(owner: str, element: Element, type_: str) -> Iterator[Ask]:
         yield _refers(frozenset(element.targets))
     elif type_ == "Narrative":
         yield _narrative
+    elif type_ == "Quantity" and element.simple:
+        yield _amount
     if element.binding and (codes := definitions.codes(element.binding)) is not None:
         yield _coded(type_, codes, element.binding)
 
@@ -300,6 +302,12 @@ def _day(value: Any, *_: object) -> _Said | None:
         except ValueError:
             return _Said("value", "no such day in the calendar")
     return None
+
+
+def _amount(value: Any, *_: object) -> _Said | None:
+    """SimpleQuantity: nobody can give "less than 5 mg"."""
+    bound = "comparator" in mapped(value)
+    return _Said("invariant", "sqty-1: an amount here has no comparator (<, <=, >=, >)") if bound else None
 
 
 def _coded(type_: str, codes: frozenset[tuple[str, str]], binding: str) -> Ask:

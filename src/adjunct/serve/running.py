@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import errno
 import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO
 
 import uvicorn
@@ -27,6 +28,7 @@ KEEP_ALIVE_S = 30
 START_S = 30
 HEAD_S = 30  # for the head of a request to come
 HEAD_BYTES = 256 * 1024  # of it; a search by a thousand codes has a tenth
+M_ARENA_MAX, ARENAS = -8, 2  # the first is glibc's number for it
 _TOO_LONG = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
@@ -36,6 +38,7 @@ def run(settings: Settings, *, clock: Callable[[], int], stream: BinaryIO, ready
     `clock` gives ms since 1970, `stream` takes the log, `ready` is told the address once requests are answered. Raises
     `BadInput` where the port or the record cannot be opened; nothing is served then.
     """
+    _share_memory()
     with _prepared(settings, clock, stream) as (server, listener, address):
         server.ready = lambda: ready(address)
         kept = {sig: signal.signal(sig, lambda *_: None) for sig in (signal.SIGINT, signal.SIGTERM)}
@@ -44,6 +47,12 @@ def run(settings: Settings, *, clock: Callable[[], int], stream: BinaryIO, ready
         finally:
             for sig, handler in kept.items():
                 signal.signal(sig, handler)
+
+
+def _share_memory() -> None:
+    """All threads take memory from the same few pools: with one for each, glibc keeps what others could use."""
+    with suppress(OSError, AttributeError):  # another C library has no such pools
+        ctypes.CDLL(None).mallopt(M_ARENA_MAX, ARENAS)
 
 
 @contextmanager

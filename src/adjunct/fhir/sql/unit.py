@@ -70,12 +70,12 @@ class ReadingConnection:
 
 
 class Pending:
-    """What a unit adds and has not written yet; `names`: the newest versions of it, as `Statements.last` has them."""
+    """What a unit adds and has not written yet; `names` are the types and ids of it."""
 
     __slots__ = ("ends", "index", "names", "versions")
 
     def __init__(self) -> None:
-        self.names: dict[tuple[str, str], tuple[int, int, int]] = {}
+        self.names: set[tuple[str, str]] = set()
         self.versions: list[tuple[Any, ...]] = []
         self.ends: list[tuple[Any, ...]] = []
         self.index: list[list[tuple[Any, ...]]] = [[] for _ in Rows._fields]
@@ -83,7 +83,7 @@ class Pending:
     def add(self, said: Statements, made: Stored, last: Any = None, rows: Rows | None = None) -> None:
         """A version and its index rows; `last` is the version before it, as `Statements.last` has it."""
         gone = int(made.content is None)
-        self.names[made.type, made.id] = (made.key, made.version, gone)
+        self.names.add((made.type, made.id))
         self.versions.append(said.add.order((*made, None, gone)))
         if last:
             self.ends.append(said.supersede.binds({"old": last[0], "until": made.key}))
@@ -106,7 +106,7 @@ class Group:
     def add(self, pending: Pending, refused: Refused) -> None:
         """Have it written with the others; `refused` is called if a value of it cannot be written."""
         self._waiting.append((pending, refused))
-        self.names |= pending.names.keys()
+        self.names |= pending.names
 
     def flush(self) -> None:
         """Write it all at once, or, where a value is refused, unit by unit: then only one whose value it is fails."""
@@ -203,8 +203,6 @@ class WritingConnection(ReadingConnection):
         write(self._connection, self._said, [waiting])
 
     def _last(self, type: str, id: str) -> Any:
-        if waiting := self._pending.names.get((type, id)):
-            return waiting
         found = self._rows(self._said.last, type=type, id=id)
         return found[0] if found else None
 
