@@ -427,15 +427,27 @@ def test_a_transaction_resolves_what_its_entries_call_each_other(fhir: Client) -
     assert fhir.found(f"Observation?patient={patient['resource']['id']}") == [f"Observation/{pulse['resource']['id']}"]
 
 
+NAMED_IN = {"resourceType": "CarePlan", "id": "in", "status": "active", "intent": "plan"}
+NAMED_IN |= {"subject": {"display": "them"}}
+
+
 def test_what_entries_call_each_other_is_renamed_in_addresses_and_links_too(quick: Client) -> None:
     urn = "urn:uuid:aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee"
     div = f'<div xmlns="http://www.w3.org/1999/xhtml"><a href="{urn}">them</a></div>'
     about = {"resourceType": "Basic", "code": {"text": "x"}, "text": {"status": "generated", "div": div}}
-    about |= {"identifier": [{"value": urn}], "extension": [{"url": "http://example.org/x", "valueUri": urn}]}
+    said = [{"url": "http://example.org/x", f"value{kind}": urn} for kind in ("Uri", "String", "Uuid", "Markdown")]
+    about |= {
+        "identifier": [{"value": urn}],
+        "extension": said,
+        "contained": [{**NAMED_IN, "instantiatesUri": [urn]}],
+        "subject": {"reference": "#in"},
+    }
     sent = transaction(entry("POST", "Patient", {"resourceType": "Patient"}, urn), entry("POST", "Basic", about))
     patient, basic = (e["resource"] for e in quick("POST", "", sent).body["entry"])
     place = f"Patient/{patient['id']}"
-    assert basic["extension"][0]["valueUri"] == place
+    values = [value for each in basic["extension"] for key, value in each.items() if key != "url"]
+    assert values == [place, urn, urn, urn]  # a text is nobody's address, and no place is a UUID
+    assert basic["contained"][0]["instantiatesUri"] == [place]
     assert f'href="{place}"' in basic["text"]["div"]
     assert basic["identifier"][0]["value"] == urn
 

@@ -748,6 +748,7 @@ def test_numbers_keep_their_digits_in_what_is_left() -> None:
         b'{"resourceType":"Observation","id":"n","status":"final","code":{},"valueQuantity":{"value":120.50},"note":[]}'
     )
     left = search.shortened(stored, "Observation", [("_elements", "value")])
+    assert search.shortened(stored, "Observation", [("_elements", "valueQuantity")]) == left
     assert b'"valueQuantity":{"value":120.50}' in left
     assert b"note" not in left
     assert search.shortened(stored, "Observation", [("_format", "json")]) is stored

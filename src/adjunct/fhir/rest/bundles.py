@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from http import HTTPStatus as Status
 from typing import Any
 
-from adjunct.fhir import search
+from adjunct.fhir import definitions, search
 from adjunct.fhir.definitions import resource_types
 from adjunct.fhir.indexing import Rows, rows
 from adjunct.fhir.outcome import Refusal
@@ -292,17 +292,36 @@ _LINK = re.compile(r"""((?:href|src)=["'])([^"']+)""")
 def rename(resource: Json, names: Mapping[str, str]) -> bool:
     """Replace the names of entries by their places in the record, in references, addresses and links; whether any was.
 
-    What stands in a plain `value` is somebody's identifier and stays.
+    A text that reads like a name, somebody's identifier for example, stays as it is.
     """
     changed = False
-    nodes: Iterator[tuple[str, Any]] = walk(resource)
-    for _, node in nodes:
-        for key, value in node.items() if isinstance(node, dict) else ():
-            if isinstance(value, str) and key != "value":
-                new = _linked(value, names) if key == "div" else names.get(value, value)
-                if new != value and (key == "reference" or ":" in value):
-                    node[key], changed = new, True
+    for holder, at, type_ in list(_addresses(resource, str(resource.get("resourceType")))):
+        value = holder[at]
+        new = _linked(value, names) if type_ == "xhtml" else names.get(value, value)
+        if new != value and (type_ == _REFERENCE or ":" in value):
+            holder[at], changed = new, True
     return changed
+
+
+_REFERENCE = "Reference.reference"
+_ADDRESSES = frozenset({"uri", "url", "canonical", "xhtml"})  # a place in the record is neither OID nor UUID
+
+
+def _addresses(node: Json, type_name: str) -> Iterator[tuple[Any, str | int, str]]:
+    """Where an object says the address of something: what holds it, its key or place there, and its type."""
+    known = definitions.by_key(type_name)
+    for key, value in node.items():
+        type_ = known[key][1] if key in known else ""
+        holder: Any = value if isinstance(value, list) else node
+        for at in range(len(value)) if holder is value else (key,):
+            item = holder[at]
+            if isinstance(item, dict):
+                yield from _addresses(item, str(item["resourceType"]) if "resourceType" in item else type_)
+            elif isinstance(item, str):
+                if (type_name, key) == ("Reference", "reference"):
+                    yield holder, at, _REFERENCE
+                elif type_ in _ADDRESSES:
+                    yield holder, at, type_
 
 
 def _linked(narrative: str, names: Mapping[str, str]) -> str:

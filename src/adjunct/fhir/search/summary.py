@@ -89,13 +89,19 @@ def summary_of(text: str) -> Summary:
 
 
 def elements_of(text: str, types: Iterable[str]) -> tuple[str, ...]:
-    """The value of `_elements`: names of elements at the top of a resource of one of the types (none: of any type)."""
+    """The value of `_elements`: names of elements at the top of a resource of one of the types (none: of any type).
+
+    An element that has a choice of types may also be named as JSON does: `valueQuantity` asks for `value`.
+    """
+    known = {"resourceType": "resourceType"}
+    for type_name in types or resource_types():
+        known |= {key: element.name for key, (element, _) in by_key(type_name).items()}
+        known |= {name: name for name in elements(type_name)}
     wanted = split(text, ",")
-    known = {name for type_name in types or resource_types() for name in elements(type_name)} | {"resourceType"}
     if unknown := [name for name in wanted if name not in known]:
         place = ", ".join(types) or "any resource"
         refuse("_elements", f"element {unknown.index(unknown[0]) + 1} of the list is none of {place}: name elements")
-    return tuple(wanted)
+    return tuple(known[name] for name in wanted)
 
 
 def shortened(content: bytes, type_name: str, query: Pairs) -> bytes:
