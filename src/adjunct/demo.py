@@ -185,12 +185,14 @@ def seed_record(
     *,
     people: int,
     seed: int,
+    light: bool = False,
     clock: Callable[[], int],
     progress: Callable[[int], None] = lambda _: None,
 ) -> int:
     """Write the synthetic clinic into an empty record; how many resources. One that holds it already stays as it is.
 
-    Raises `BadInput` for a record that holds anything else: invented people do not go among real ones.
+    `light`: no day is played minute by minute. `progress` hears how many resources are there so far. Raises `BadInput`
+    for a record that holds anything else: invented people do not go among real ones.
     """
     from adjunct.fhir.load import load
     from adjunct.serve.service import open_service
@@ -203,7 +205,7 @@ def seed_record(
                 return 0
             if record.newest_key():
                 raise BadInput("there is a record here already: invented people need one of their own", "--database")
-        bundles = clinic(seed, people, knowledge, now=Instant(clock()))
+        bundles = clinic(seed, people, knowledge, now=Instant(clock()), light=light)
         lines = (orjson.dumps(entry["resource"]) for bundle in bundles for entry in bundle["entry"])
         loaded = load(service.repository, [("synthetic", lines)], service.rules, progress=progress)
     finally:

@@ -122,6 +122,19 @@ def toml(path: Path) -> dict[str, Any]:
         raise BadInput(f"this is not TOML: {error}", path.name) from None
 
 
+@contextmanager
+def counting(things: str) -> Iterator[Callable[[int], None]]:
+    """A count of things on a terminal, and silence elsewhere."""
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn(f"{{task.completed}} {things}"), TimeElapsedColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(things, total=None)
+        yield lambda count: bar.update(task, completed=count)
+
+
 # --- the record -------------------------------------------------------------------------------------------------------
 
 

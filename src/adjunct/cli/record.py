@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from adjunct.base import BadInput
-from adjunct.cli.options import AsJson, Config, Database, as_text, existing, now, opened, print_json, report_done
+from adjunct.cli.options import (
+    AsJson,
+    Config,
+    Database,
+    as_text,
+    counting,
+    existing,
+    now,
+    opened,
+    print_json,
+    report_done,
+)
 from adjunct.cli.options import settings as read_settings
 
 if TYPE_CHECKING:
@@ -47,7 +56,7 @@ def load(
 
     stored = 0
     refused: list[Line] = []
-    with opened(read_settings(config, database=database).database) as service, _bar() as show:
+    with opened(read_settings(config, database=database).database) as service, counting("resources") as show:
         for file in files:
             done = load_file(service, file, progress=lambda count, before=stored: show(before + count))  # type: ignore[misc]
             stored, refused = stored + done.stored, [*refused, *done.refused]
@@ -131,16 +140,3 @@ def _write(path: Path | None, said: dict[str, Any]) -> None:
 
         with whole(path) as file:
             file.write(as_text(said).encode() + b"\n")
-
-
-@contextmanager
-def _bar() -> Iterator[Callable[[int], None]]:
-    """A count of resources on a terminal, and silence elsewhere."""
-    from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    columns = (SpinnerColumn(), TextColumn("{task.completed} resources"), TimeElapsedColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("load", total=None)
-        yield lambda count: bar.update(task, completed=count)

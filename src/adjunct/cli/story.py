@@ -16,7 +16,7 @@ from urllib.request import urlopen
 import typer
 
 from adjunct.base import MS_PER_SECOND, BadInput
-from adjunct.cli.options import settings
+from adjunct.cli.options import counting, settings
 
 if TYPE_CHECKING:
     from adjunct.demo import Scene
@@ -28,6 +28,7 @@ OUT = Path("adjunct-demo")
 PEOPLE = 60
 SEED = 1
 WAIT_S = 30
+PLAYED = 500  # people whose days are played minute by minute; a load test wants many, not long ones
 
 
 def register(app: typer.Typer) -> None:
@@ -86,7 +87,13 @@ def _clinic(database: str, people: int, seed: int, port: int | None, once: bool)
 
     set_up = settings(None, database=database, port=port, log_level="warning")
     typer.echo(f"\nAnd a clinic: {people} invented people over a year and a half. Writing them down ...")
-    stored = seed_record(database, adjunct.Knowledge.load(), people=people, seed=seed, clock=_now)
+    light = people > PLAYED
+    if light:
+        typer.echo(f"More than {PLAYED}: no day is played minute by minute.")
+    with counting("resources") as show:
+        stored = seed_record(
+            database, adjunct.Knowledge.load(), people=people, seed=seed, light=light, clock=_now, progress=show
+        )
     typer.echo(f"{stored} resources, every one tagged as test data." if stored else "They were there already.")
     if not once:
         run(set_up, clock=_now, stream=sys.stderr.buffer, ready=_invite)

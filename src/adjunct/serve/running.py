@@ -28,7 +28,8 @@ KEEP_ALIVE_S = 30
 START_S = 30
 HEAD_S = 30  # for the head of a request to come
 HEAD_BYTES = 256 * 1024  # of it; a search by a thousand codes has a tenth
-M_ARENA_MAX, ARENAS = -8, 2  # the first is glibc's number for it
+M_ARENA_MAX = -8  # glibc's number for it
+ARENAS = 2
 _TOO_LONG = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
