@@ -5,13 +5,14 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
+from adjunct.base import BadInput
 from adjunct.fhir.criteria import Match, Search, TextIs, TokenIs
 from adjunct.fhir.definitions import parameters
 from adjunct.fhir.indexing import rows
@@ -256,6 +257,34 @@ def test_a_value_that_cannot_be_written_fails_its_own_unit_only(record: Reposito
     ]  # fmt: skip
     assert sorted(versions(record)) == [("ana", 1), ("ana", 2), ("ben", 1), ("cyd", 1)]
     assert put(record, resourceType="Patient", id="lost").version == 1
+
+
+def test_a_question_that_cannot_be_asked_costs_nobody_else_what_was_stored(record: Repository, backend: str) -> None:
+    """PostgreSQL gives a transaction up at its first error, and calls the COMMIT that undoes it a success."""
+
+    def unanswerable(unit: Unit) -> Stored | None:
+        return unit.vread("Patient", "ana", 2**40)
+
+    def put_and_see(unit: Unit) -> int:
+        putting("ben")(unit)
+        return unit.newest_key()
+
+    became = together(record, putting("ana"), unanswerable, put_and_see, unanswerable, putting("cyd"))
+    assert not any(isinstance(became[i], Exception) for i in (0, 2, 4))
+    assert isinstance(became[1], BadInput) == (backend == "postgres")
+    assert sorted(versions(record)) == [("ana", 1), ("ben", 1), ("cyd", 1)]
+
+
+def test_a_commit_that_undoes_is_not_taken_for_one(tmp_path: Path) -> None:
+    with store("postgres", tmp_path) as record:
+        assert isinstance(record, SqlRepository)
+        connection = record._backend.connect(writes=True)
+        record._backend.begin(connection)
+        with suppress(record._backend.errors):
+            connection.execute("SELECT 1/0")
+        with pytest.raises(record._backend.errors):
+            record._backend.commit(connection)
+        connection.close()
 
 
 def test_versions_are_dense_when_many_write_the_same(record: Repository) -> None:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import orjson
 import pytest
 
+from adjunct.fhir import definitions
 from adjunct.fhir.repository import Repository
 from adjunct.fhir.rest import Reply, Request, Rules, Service, handle
 from adjunct.fhir.search import pairs
@@ -435,8 +436,10 @@ def test_what_entries_call_each_other_is_renamed_in_addresses_and_links_too(quic
     urn = "urn:uuid:aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee"
     div = f'<div xmlns="http://www.w3.org/1999/xhtml"><a href="{urn}">them</a></div>'
     about = {"resourceType": "Basic", "code": {"text": "x"}, "text": {"status": "generated", "div": div}}
-    said = [{"url": "http://example.org/x", f"value{kind}": urn} for kind in ("Uri", "String", "Uuid", "Markdown")]
+    said = [{"url": "http://example.org/x", f"value{kind}": urn} for kind in ("Uri", "String", "Uuid", "Canonical")]
+    said += [{"url": "http://example.org/x", "valueReference": {"reference": urn}}, {"url": urn, "valueString": "x"}]
     about |= {
+        "_created": {"extension": said},
         "identifier": [{"value": urn}],
         "extension": said,
         "contained": [{**NAMED_IN, "instantiatesUri": [urn]}],
@@ -445,11 +448,23 @@ def test_what_entries_call_each_other_is_renamed_in_addresses_and_links_too(quic
     sent = transaction(entry("POST", "Patient", {"resourceType": "Patient"}, urn), entry("POST", "Basic", about))
     patient, basic = (e["resource"] for e in quick("POST", "", sent).body["entry"])
     place = f"Patient/{patient['id']}"
-    values = [value for each in basic["extension"] for key, value in each.items() if key != "url"]
-    assert values == [place, urn, urn, urn]  # a text is nobody's address, and no place is a UUID
+    assert basic["_created"]["extension"] == basic["extension"]
+    *values, reference, about_urn = basic["extension"]
+    assert [value for each in values for key, value in each.items() if key != "url"] == [place, urn, urn, urn]
+    assert reference["valueReference"] == {"reference": place}
+    assert about_urn["url"] == urn  # what a thing is called by itself, a text, a UUID and a canonical name nothing here
     assert basic["contained"][0]["instantiatesUri"] == [place]
     assert f'href="{place}"' in basic["text"]["div"]
     assert basic["identifier"][0]["value"] == urn
+
+
+def test_types_that_are_none_are_not_remembered(quick: Client) -> None:
+    """Whoever sends ever new ones must not fill the memory: they are refused, and nothing is looked up for them."""
+    before = definitions.by_key.cache_info().currsize
+    many = [{"resourceType": f"x{number}", "id": str(number)} for number in range(50)]
+    named = {"resourceType": "Patient", "contained": many}
+    assert quick("POST", "", transaction(entry("POST", "Patient", named))).status == 400
+    assert definitions.by_key.cache_info().currsize < before + len(many)
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT"])

@@ -18,6 +18,7 @@ from adjunct.fhir.outcome import Refusal
 from adjunct.fhir.repository import Reader, Repository
 from adjunct.fhir.rest import Rules
 from adjunct.fhir.rest.metadata import statement
+from adjunct.fhir.search.summary import elements_of, shorten
 from stores import BACKENDS, put, store
 
 BASE = "http://127.0.0.1:8000/fhir"
@@ -749,12 +750,31 @@ def test_numbers_keep_their_digits_in_what_is_left() -> None:
     )
     left = search.shortened(stored, "Observation", [("_elements", "value")])
     assert search.shortened(stored, "Observation", [("_elements", "valueQuantity")]) == left
+    assert b"valueQuantity" not in search.shortened(stored, "Observation", [("_elements", "valueString")])
     assert b'"valueQuantity":{"value":120.50}' in left
     assert b"note" not in left
     assert search.shortened(stored, "Observation", [("_format", "json")]) is stored
     for bad in ([("_summary", "count")], [("_summary", "much")], [("_elements", "colour")]):
         with pytest.raises(Refusal):
             search.shortened(stored, "Observation", bad)
+
+
+def test_one_name_may_be_an_element_here_and_one_of_its_types_there() -> None:
+    """`effectivePeriod`: an element of Library, and what `effective` of Observation may be."""
+    period = b'"effectivePeriod":{"start":"2026"}'
+    for kind in (b"Library", b"Observation"):
+        stored = b'{"resourceType":"%s","id":"a","status":"active",%s}' % (kind, period)
+        for types in (("Library", "Observation"), ("Observation", "Library"), ()):
+            wanted = elements_of("effectivePeriod", types)
+            assert period in shorten(stored, "false", wanted)
+
+
+def test_values_of_a_combined_parameter_count_once() -> None:
+    codes = ",".join(str(number) for number in range(1500))
+    for name in ("code", "combo-code", "combo-code:not"):
+        assert asked("Observation", f"{name}={codes}").search.where
+        with pytest.raises(Refusal, match="2000"):
+            asked("Observation", f"{name}={codes},{codes}")
 
 
 def test_elements_are_those_of_what_is_searched_not_of_what_is_included(record: Reader) -> None:

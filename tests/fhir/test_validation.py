@@ -73,8 +73,10 @@ def test_what_is_measured_may_be_a_bound_and_what_is_given_may_not():
         "effectiveDateTime": "2026-11-22T10:00:00Z",
     }
     assert errors(given | {"dosage": {"dose": {"value": 5, "unit": "mg"}}}) == []
-    (wrong,) = errors(given | {"dosage": {"dose": below}})
-    assert (wrong.expression, wrong.diagnostics[:6]) == ("MedicationAdministration.dosage.dose", "sqty-1")
+    hidden = {"value": 5, "unit": "mg", "_comparator": {"extension": [{"url": "urn:x", "valueString": "x"}]}}
+    for dose in (below, hidden):
+        (wrong,) = errors(given | {"dosage": {"dose": dose}})
+        assert (wrong.expression, wrong.diagnostics[:6]) == ("MedicationAdministration.dosage.dose", "sqty-1")
 
 
 SECRET = "Secret-4711"

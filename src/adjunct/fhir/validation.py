@@ -306,8 +306,9 @@ def _day(value: Any, *_: object) -> _Said | None:
 
 def _amount(value: Any, *_: object) -> _Said | None:
     """SimpleQuantity: nobody can give "less than 5 mg"."""
-    bound = "comparator" in mapped(value)
-    return _Said("invariant", "sqty-1: an amount here has no comparator (<, <=, >=, >)") if bound else None
+    if mapped(value).keys().isdisjoint(("comparator", "_comparator")):
+        return None
+    return _Said("invariant", "sqty-1: an amount here has no comparator (<, <=, >=, >)")
 
 
 def _coded(type_: str, codes: frozenset[tuple[str, str]], binding: str) -> Ask:

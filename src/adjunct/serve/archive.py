@@ -203,7 +203,7 @@ def restore(path: Path, backend: Backend, *, replace: bool = False) -> Manifest:
             _fill(connection, backend, read(path))
             if counted(_versions(connection, backend)) != wanted:
                 raise BadInput("the restored record is not what the archive holds: nothing was kept", path.name)
-            connection.execute("COMMIT")
+            backend.commit(connection)
     except backend.errors as error:
         raise backend.unavailable(error) from None
     return wanted

@@ -52,7 +52,7 @@ def run(settings: Settings, *, clock: Callable[[], int], stream: BinaryIO, ready
 
 def _share_memory() -> None:
     """All threads take memory from the same few pools: with one for each, glibc keeps what others could use."""
-    with suppress(OSError, AttributeError):  # another C library has no such pools
+    with suppress(OSError, AttributeError, TypeError):  # another system or C library has no such pools
         ctypes.CDLL(None).mallopt(M_ARENA_MAX, ARENAS)
 
 

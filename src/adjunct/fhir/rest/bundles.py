@@ -295,7 +295,7 @@ def rename(resource: Json, names: Mapping[str, str]) -> bool:
     A text that reads like a name, somebody's identifier for example, stays as it is.
     """
     changed = False
-    for holder, at, type_ in list(_addresses(resource, str(resource.get("resourceType")))):
+    for holder, at, type_ in list(_addresses({"": resource}, "")):
         value = holder[at]
         new = _linked(value, names) if type_ == "xhtml" else names.get(value, value)
         if new != value and (type_ == _REFERENCE or ":" in value):
@@ -304,23 +304,27 @@ def rename(resource: Json, names: Mapping[str, str]) -> bool:
 
 
 _REFERENCE = "Reference.reference"
-_ADDRESSES = frozenset({"uri", "url", "canonical", "xhtml"})  # a place in the record is neither OID nor UUID
+_ADDRESSES = frozenset({"uri", "url", "xhtml"})  # a place in the record is no OID or UUID; canonical names nothing here
 
 
 def _addresses(node: Json, type_name: str) -> Iterator[tuple[Any, str | int, str]]:
-    """Where an object says the address of something: what holds it, its key or place there, and its type."""
+    """Where an object says the address of something else: what holds it, its key or place there, and its type."""
     known = definitions.by_key(type_name)
+    of_itself = "url" if type_name == "Extension" or type_name in resource_types() else ""
     for key, value in node.items():
-        type_ = known[key][1] if key in known else ""
+        bare = key.removeprefix("_")
+        type_ = "" if bare not in known else known[bare][1] if bare == key else "Element"
         holder: Any = value if isinstance(value, list) else node
         for at in range(len(value)) if holder is value else (key,):
             item = holder[at]
             if isinstance(item, dict):
-                yield from _addresses(item, str(item["resourceType"]) if "resourceType" in item else type_)
+                inside = item.get("resourceType", type_)
+                if inside == type_ or inside in resource_types():
+                    yield from _addresses(item, type_ if inside == type_ else str(inside))
             elif isinstance(item, str):
                 if (type_name, key) == ("Reference", "reference"):
                     yield holder, at, _REFERENCE
-                elif type_ in _ADDRESSES:
+                elif type_ in _ADDRESSES and key != of_itself:
                     yield holder, at, type_
 
 

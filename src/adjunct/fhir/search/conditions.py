@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from http import HTTPStatus as Status
 from types import MappingProxyType
@@ -90,12 +90,19 @@ class Reading:
         if dot:
             found: list[ask.Condition] = [self._chain(p, modifier, rest, text, at, steps) for p in meant]
         else:
-            found = [self._asked(p, modifier, text, at) for p in meant]
+            found = [condition for p in meant for condition in self._asked_of_parts(p, modifier, text, at)]
         if len(found) == 1 or modifier == "not" or (modifier, text) == ("missing", "true"):
             return found  # what must be absent must be absent from every index
         return [ask.AnyOf(conditions=tuple(found))]
 
     # --- one parameter ------------------------------------------------------------------------------------------------
+
+    def _asked_of_parts(self, parameter: Parameter, modifier: str, text: str, at: str) -> Iterator[ask.Condition]:
+        """What is asked of a combined parameter is asked of each of its parts; its values count once."""
+        left = self._values
+        for part in parameter.parts or (parameter,):
+            self._values = left
+            yield self._asked(part, modifier, text, at)
 
     def _asked(self, parameter: Parameter, modifier: str, text: str, at: str) -> ask.Condition:
         if modifier == "missing" and parameter.type != "composite":
@@ -222,7 +229,7 @@ class Reading:
 
 
 def known(types: tuple[str, ...], name: str) -> list[Parameter]:
-    """The parameter of this name of each of the types, or its parts, those with the same rows once. Raises Unknown."""
+    """The parameter of this name of each of the types, those with the same rows once. Raises Unknown."""
     found: dict[tuple[int, str], Parameter] = {}
     for type_name in types or ("Resource",):
         parameter = definitions.parameters(type_name).get(name)
@@ -232,7 +239,7 @@ def known(types: tuple[str, ...], name: str) -> list[Parameter]:
             raise Unknown(
                 f"{shown(name)} is not served: {reason}" if reason else f"unknown parameter {shown(name)} for {of}"
             )
-        found |= {(p.index, p.only): p for p in parameter.parts or (parameter,)}
+        found[parameter.index, parameter.only] = parameter
     return list(found.values())
 
 

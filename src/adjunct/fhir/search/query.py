@@ -197,9 +197,9 @@ def _sort(types: tuple[str, ...], rule: str) -> ask.Sort:
         return ask.Sort(None, "date", descending)
     meant = known(types, name)
     if len(meant) > 1:
-        parts = " or ".join(dict.fromkeys(p.name for p in meant if p.name != name))
-        other = f"sort by {parts}" if parts else "search one of these types: it means something else in each"
-        refuse("_sort", f"{name} has no order of its own: {other}")
+        refuse("_sort", f"{name} means something else in each of these types: search one of them")
+    if meant[0].parts:
+        refuse("_sort", f"{name} has no order of its own: sort by {' or '.join(p.name for p in meant[0].parts)}")
     if meant[0].type not in _SORTABLE:
         refuse("_sort", f"a {meant[0].type} has no order: sort by another parameter")
     return ask.Sort(meant[0].index, cast(ask.Kind, meant[0].type), descending)

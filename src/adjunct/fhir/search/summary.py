@@ -41,12 +41,11 @@ def apply_summary(document: Json, type_name: str, summary: Summary, wanted: Iter
 
 
 def _only(document: Json, known: Mapping[str, tuple[Element, str]], names: frozenset[str]) -> Json:
-    return {
-        key: value
-        for key, value in document.items()
-        if key in _ALWAYS
-        or ((found := known.get(key.removeprefix("_"))) and (found[0].required or found[0].name in names))
-    }
+    def wanted(key: str) -> bool:
+        found = known.get(key)
+        return found is not None and (found[0].required or found[0].name in names or key in names)
+
+    return {key: value for key, value in document.items() if key in _ALWAYS or wanted(key.removeprefix("_"))}
 
 
 def _in_summary(value: Json, type_name: str) -> Json:
@@ -91,17 +90,15 @@ def summary_of(text: str) -> Summary:
 def elements_of(text: str, types: Iterable[str]) -> tuple[str, ...]:
     """The value of `_elements`: names of elements at the top of a resource of one of the types (none: of any type).
 
-    An element that has a choice of types may also be named as JSON does: `valueQuantity` asks for `value`.
+    `value` asks for an element whatever type it has, `valueQuantity` for a Quantity.
     """
-    known = {"resourceType": "resourceType"}
-    for type_name in types or resource_types():
-        known |= {key: element.name for key, (element, _) in by_key(type_name).items()}
-        known |= {name: name for name in elements(type_name)}
+    of = types or resource_types()
+    known = {name for type_name in of for name in (*elements(type_name), *by_key(type_name))} | {"resourceType"}
     wanted = split(text, ",")
     if unknown := [name for name in wanted if name not in known]:
         place = ", ".join(types) or "any resource"
         refuse("_elements", f"element {unknown.index(unknown[0]) + 1} of the list is none of {place}: name elements")
-    return tuple(known[name] for name in wanted)
+    return tuple(wanted)
 
 
 def shortened(content: bytes, type_name: str, query: Pairs) -> bytes:

@@ -65,6 +65,11 @@ class Postgres:
         connection.execute("BEGIN")
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
 
+    def commit(self, connection: Connection) -> None:
+        """A transaction in which something failed is rolled back by COMMIT, which calls that a success."""
+        if connection.execute("COMMIT").statusmessage != "COMMIT":
+            raise psycopg.errors.InFailedSqlTransaction
+
     def unavailable(self, error: Exception) -> Unavailable:
         state = getattr(error, "sqlstate", None)
         if state == OVERDUE:

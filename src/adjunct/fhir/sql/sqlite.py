@@ -102,6 +102,9 @@ class Sqlite:
     def begin(self, connection: Connection) -> None:
         connection.execute("BEGIN IMMEDIATE")
 
+    def commit(self, connection: Connection) -> None:
+        connection.execute("COMMIT")
+
     def unavailable(self, error: Exception) -> Unavailable:
         if isinstance(error, Strayed):
             return Unavailable(

@@ -16,6 +16,7 @@ from adjunct.fhir.repository import Stored
 from adjunct.fhir.sql.schema import INDEXES, spent, version
 
 AT_ONCE = (128, 64, 32, 16, 8, 4, 2, 1)  # rows in one statement
+LARGE_AT_ONCE = (8, 4, 2, 1)  # rows with contents: PostgreSQL takes less than 1 GB at once
 
 
 class Connection(Protocol):
@@ -52,12 +53,14 @@ def stored(row: Sequence[Any]) -> Stored:
 class Rows:
     """How to add rows to one table: `order` brings values that stand as `columns` do into the statement's order."""
 
-    def __init__(self, into: Insert, columns: tuple[str, ...], dialect: Dialect) -> None:
+    def __init__(
+        self, into: Insert, columns: tuple[str, ...], dialect: Dialect, at_once: Sequence[int] = AT_ONCE
+    ) -> None:
         one = Statement(into.values({c: bindparam(c) for c in columns}), dialect)
         self.order = itemgetter(*(columns.index(name) for name in one.names))
         head, values, rest = one.text.partition(" VALUES ")
         row, conflict, more = rest.partition(" ON CONFLICT")
-        self._texts = [(n, head + values + ", ".join([row] * n) + conflict + more) for n in AT_ONCE]
+        self._texts = [(n, head + values + ", ".join([row] * n) + conflict + more) for n in at_once]
 
     def write(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
         """Add them, many at once: a statement costs more than its rows."""
@@ -121,7 +124,7 @@ class Statements:
         self.newest_key = compiled(select(newest_key))
         self.newest = compiled(select(newest_key, newest_at))
         self.last = compiled(select(v.key, v.version, v.gone).where(of_type, of_id).order_by(v.version.desc()).limit(1))
-        self.add = Rows(insert(version), _VERSION, dialect)
+        self.add = Rows(insert(version), _VERSION, dialect, LARGE_AT_ONCE)
         self.supersede = compiled(update(version).where(v.key == bindparam("old")).values(until=bindparam("until")))
         self.spend = compiled(insert(spent).values(key=bindparam("key"), at=bindparam("at")))
         self.unspend = compiled(delete(spent))

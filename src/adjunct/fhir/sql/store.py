@@ -53,6 +53,9 @@ class Backend(Protocol):
     def begin(self, connection: Connection) -> None:
         """Begin what no other writer, of this process or another, can be in at the same time."""
 
+    def commit(self, connection: Connection) -> None:
+        """Make durable what was begun; raises what the driver raises if that is not what happened."""
+
     def limit(self, connection: Connection, seconds: float) -> None:
         """From now on a statement of this connection that takes longer ends as an error."""
 
@@ -199,7 +202,7 @@ class SqlRepository:
             for waiting in group:
                 self._one(WritingConnection(connection, self._said, self._backend.dialect, counter, together), waiting)
             together.flush()
-            connection.execute("COMMIT")
+            self._backend.commit(connection)
         except BaseException as error:  # noqa: BLE001  whatever it is, nobody may be left waiting or told that it is stored
             self._undo()
             told = self._told(error)
@@ -232,8 +235,9 @@ class SqlRepository:
             waiting.fail(self._told(error))
 
     def _broken(self, error: BaseException) -> bool:
-        """Whether it is the database that failed, not a value or the work."""
-        return isinstance(error, self._backend.errors) and not isinstance(error, self._backend.unfit)
+        """Whether it is the database that failed, or the machine, not a value or the work."""
+        failed = (self._backend.errors, MemoryError)
+        return isinstance(error, failed) and not isinstance(error, self._backend.unfit)
 
     def _told(self, error: BaseException) -> Exception:
         """What the one who waits is told. A native extension that panics must not end the thread that hears of it."""

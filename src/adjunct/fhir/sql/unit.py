@@ -207,8 +207,9 @@ class WritingConnection(ReadingConnection):
         return found[0] if found else None
 
     def _rows(self, statement: Statement, **values: Any) -> list[Any]:
+        """What is asked by type and id can be answered while others wait. All else may fail: under a savepoint."""
         name = (values.get("type"), values.get("id"))
-        if not name[1] or name in self._pending.names or name in self._group.names:
+        if values.keys() != {"type", "id"} or name in self._pending.names or name in self._group.names:
             self._see()
         return super()._rows(statement, **values)
 
