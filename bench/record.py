@@ -108,11 +108,11 @@ def _memory(server: Served, requests: int, limit: float | None) -> None:
     mixed = [
         request for kinds in zip(*(_requests(server.port, kind) for kind in KINDS), strict=True) for request in kinds
     ]
-    rate = _ask(server.port, mixed, TURN_S).rate
-    _ask(server.port, mixed, requests / 3 / rate)
-    before = _megabytes(server.pid)
-    seen = _ask(server.port, mixed, requests * 2 / 3 / rate)
-    _line(f"memory, {seen.answered} requests later", _megabytes(server.pid), f"MB, before {before:.0f} MB")
+    answered, before = 0, 0.0
+    while answered < requests:
+        answered += _ask(server.port, mixed, STEADY_S).answered
+        before = before or (_megabytes(server.pid) if answered >= requests / 3 else 0.0)
+    _line(f"memory after {answered} requests", _megabytes(server.pid), f"MB, after a third {before:.0f} MB")
     _line("  grown to", _megabytes(server.pid) / before, "x", limit)
 
 

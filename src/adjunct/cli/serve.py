@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -33,7 +34,7 @@ def serve(
 
     def ready(address: str) -> None:
         typer.echo("adjunct: no sign-in yet: this computer only", err=True)
-        typer.echo(f'{{"address": "{address}/fhir"}}' if as_json else f"{address}/fhir")
+        typer.echo(json.dumps({"address": f"{address}/fhir"}) if as_json else f"{address}/fhir")
         sys.stdout.flush()
 
     run(settings, clock=now, stream=sys.stderr.buffer, ready=ready)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,8 +14,8 @@ from urllib.request import urlopen
 
 import typer
 
-from adjunct.base import MS_PER_SECOND, BadInput
-from adjunct.cli.options import counting, settings
+from adjunct.base import BadInput
+from adjunct.cli.options import counting, now, settings
 
 if TYPE_CHECKING:
     from adjunct.demo import Scene
@@ -92,18 +91,14 @@ def _clinic(database: str, people: int, seed: int, port: int | None, once: bool)
         typer.echo(f"More than {PLAYED}: no day is played minute by minute.")
     with counting("resources") as show:
         stored = seed_record(
-            database, adjunct.Knowledge.load(), people=people, seed=seed, light=light, clock=_now, progress=show
+            database, adjunct.Knowledge.load(), people=people, seed=seed, light=light, clock=now, progress=show
         )
     typer.echo(f"{stored} resources, every one tagged as test data." if stored else "They were there already.")
     if not once:
-        run(set_up, clock=_now, stream=sys.stderr.buffer, ready=_invite)
+        run(set_up, clock=now, stream=sys.stderr.buffer, ready=_invite)
         return
-    with serving(set_up, clock=_now, stream=sys.stderr.buffer) as address:
+    with serving(set_up, clock=now, stream=sys.stderr.buffer) as address:
         _ask(address)
-
-
-def _now() -> int:
-    return time.time_ns() // (MS_PER_SECOND * MS_PER_SECOND)
 
 
 def _invite(address: str) -> None:
